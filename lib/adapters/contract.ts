@@ -1,0 +1,144 @@
+/** How a client authenticates at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). */
+export type ClientAuthenticationMethodName = 'none' | 'client_secret_basic' | 'client_secret_post';
+
+/**
+ * A client as an adapter stores it: RFC 7591's metadata in camelCase, and our own.
+ *
+ * @see RFC 7591 §2
+ */
+export interface ClientMetadata {
+  /** `client_id`: printable ASCII, at most 255 characters. */
+  clientId: string;
+  /** The name on the consent page. @defaultValue the client id */
+  clientName?: string;
+  /** The client's home page. */
+  clientUri?: string;
+  /** An https image for the consent page. */
+  logoUri?: string;
+  /** The client's terms of service, linked on the consent page. */
+  tosUri?: string;
+  /** The client's privacy policy, linked on the consent page. */
+  policyUri?: string;
+  contacts?: readonly string[];
+  /** Where codes may be sent. They match exactly, except for the port of a loopback URI. */
+  redirectUris?: readonly string[];
+  /** @defaultValue `['authorization_code', 'refresh_token']` */
+  grantTypes?: readonly string[];
+  /** `code` is the only one. */
+  responseTypes?: readonly 'code'[];
+  /** All that the client may ask for, separated by spaces. No `scope` in a request means all of it. @defaultValue `''` */
+  scope?: string;
+  /** @defaultValue `'none'` without a secret, else `'client_secret_basic'` */
+  tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
+  /** From `generateClientSecret()` or `hashClientSecret()`; several while a secret is being changed. */
+  clientSecretHash?: string | readonly string[];
+  /** The host's own app: nobody is asked for consent. @defaultValue `false` */
+  firstParty?: boolean;
+  /** Only a confidential client can do without PKCE (RFC 9700 §2.1.1). @defaultValue `true` */
+  requirePkce?: boolean;
+  /** `'never'` keeps one refresh token, for confidential clients. @defaultValue the router's `refreshTokenRotation` */
+  refreshTokenRotation?: 'always' | 'never';
+  /** Epoch seconds: whatever was granted to the client before is void. */
+  grantsNotBefore?: number;
+  /** The audiences for which this client is the resource server: it may introspect their access tokens. */
+  introspectionAudiences?: readonly string[];
+}
+
+/**
+ * What an adapter knows of a grant. The record holds more: an adapter stores it whole, as JSON or as it likes, and
+ * gives it back as it was.
+ */
+export interface StoredGrant {
+  /** Random, 22 characters of base64url. */
+  readonly id: string;
+  /** 0 is an unspent authorization code; it moves with `advanceGrant`. */
+  readonly generation: number;
+  /** The user whom `listGrants` finds it under. */
+  readonly userId?: string | undefined;
+  readonly clientId: string;
+  /** Epoch milliseconds. The record must be kept until then; after that it is garbage. */
+  readonly expiresAt: number;
+}
+
+/** What a user allowed a client. */
+export interface Consent {
+  readonly userId: string;
+  readonly clientId: string;
+  /** The scope values that were allowed. */
+  readonly scope: readonly string[];
+  /** The audiences that they were allowed for. */
+  readonly resources: readonly string[];
+  /** Epoch milliseconds. */
+  readonly grantedAt: number;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/**
+ * The storage of an authorization server: a plain object of functions, so that adapters are mixed with a spread. None of
+ * them may use `this`. Optional functions are capabilities. Whatever they throw is answered with 503.
+ *
+ * `ttl` is in seconds. `express-oauth-router/adapter-contract` tests an implementation.
+ */
+export interface Adapter {
+  /** The client, or `undefined`. */
+  getClient(clientId: string): Awaitable<ClientMetadata | undefined | null>;
+  /** Inserts or replaces. */
+  saveClient?(client: ClientMetadata): Awaitable<unknown>;
+  deleteClient?(clientId: string): Awaitable<unknown>;
+
+  /** Inserts; throws if the id exists. The index by user is written before the grant. */
+  saveGrant(grant: StoredGrant): Awaitable<unknown>;
+  /** The grant as last written, or `undefined`. Never from a replica. */
+  getGrant(grantId: string): Awaitable<StoredGrant | undefined | null>;
+  /**
+   * Atomically stores `next` if the stored generation is `generation`; `false` if it is another or if there is no such
+   * grant. `next.generation` may be the same. The first `next` that has a `userId` is indexed before it is stored.
+   */
+  advanceGrant(grantId: string, generation: number, next: StoredGrant): Awaitable<boolean>;
+  /** Deletes; `true` if it was there. */
+  revokeGrant(grantId: string): Awaitable<boolean>;
+  /** All of a user's grants, unspent codes included. Expired ones may be among them. */
+  listGrants?(userId: string): Awaitable<readonly StoredGrant[]>;
+
+  /** Atomically: `true` the first time within `ttl`, `false` after that. */
+  setOnce(key: string, ttl: number): Awaitable<boolean>;
+  put(key: string, value: string, ttl: number): Awaitable<unknown>;
+  get(key: string): Awaitable<string | undefined | null>;
+  /** Reads and deletes in one step: of many callers at once, one gets the value. */
+  take(key: string): Awaitable<string | undefined | null>;
+
+  getConsent?(userId: string, clientId: string): Awaitable<Consent | undefined | null>;
+  /** Inserts or replaces. */
+  saveConsent?(consent: Consent): Awaitable<unknown>;
+  deleteConsent?(userId: string, clientId: string): Awaitable<unknown>;
+
+  /** For the host's health checks: rejects if the storage cannot be used. */
+  ping?(): Awaitable<unknown>;
+  /** For the host's shutdown. A client that the host made stays the host's. */
+  close?(): Awaitable<unknown>;
+}
+
+/** The functions that every adapter has. */
+export const REQUIRED_FUNCTIONS = [
+  'getClient',
+  'saveGrant',
+  'getGrant',
+  'advanceGrant',
+  'revokeGrant',
+  'setOnce',
+  'put',
+  'get',
+  'take',
+] as const satisfies readonly (keyof Adapter)[];
+
+export const OPTIONAL_FUNCTIONS = [
+  'saveClient',
+  'deleteClient',
+  'listGrants',
+  'getConsent',
+  'saveConsent',
+  'deleteConsent',
+  'ping',
+  'close',
+] as const satisfies readonly (keyof Adapter)[];

@@ -1,0 +1,111 @@
+import { LRUCache } from 'lru-cache';
+
+import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
+
+export interface MemoryAdapterOptions {
+  /** How many grants, and how many other entries, are kept; past that the least recently used go. @defaultValue 100000 */
+  maxEntries?: number;
+  /** Epoch milliseconds; only for collecting garbage. @defaultValue `Date.now` */
+  clock?: () => number;
+}
+
+/** Marks the adapter, also where it is spread into another. */
+const MEMORY = Symbol('memoryAdapter');
+
+export function isMemoryAdapter(adapter: object): boolean {
+  return MEMORY in adapter;
+}
+
+/** A grant is kept a while after it expired, because processes' clocks differ. Milliseconds. */
+const GRACE = 600_000;
+
+/**
+ * Keeps everything in this process: for development and tests. It is lost with the process, and a second process
+ * knows nothing of it, so a router outside development refuses it.
+ */
+export function memoryAdapter({
+  maxEntries = 100_000,
+  clock = Date.now,
+}: MemoryAdapterOptions = {}): Required<Omit<Adapter, 'close'>> {
+  const cacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
+  const grants = new LRUCache<string, string>(cacheOptions);
+  const state = new LRUCache<string, string>(cacheOptions);
+  const spent = new LRUCache<string, true>(cacheOptions);
+  const clients = new Map<string, string>();
+  const consents = new LRUCache<string, Consent>({ max: maxEntries });
+
+  function write(grant: StoredGrant): void {
+    grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
+  }
+
+  function read(grantId: string): StoredGrant | undefined {
+    const record = grants.get(grantId);
+    return record === undefined ? undefined : (JSON.parse(record) as StoredGrant);
+  }
+
+  const adapter = {
+    getClient: (clientId: string) => {
+      const record = clients.get(clientId);
+      return record === undefined ? undefined : (JSON.parse(record) as ClientMetadata);
+    },
+    saveClient: (client: ClientMetadata) => clients.set(client.clientId, JSON.stringify(client)),
+    deleteClient: (clientId: string) => clients.delete(clientId),
+
+    saveGrant: (grant: StoredGrant) => {
+      if (grants.has(grant.id)) throw new Error('a grant with this id exists');
+      write(grant);
+    },
+    getGrant: read,
+    advanceGrant: (grantId: string, generation: number, next: StoredGrant) => {
+      if (read(grantId)?.generation !== generation) return false;
+      write(next);
+      return true;
+    },
+    revokeGrant: (grantId: string) => grants.delete(grantId),
+    listGrants: (userId: string) =>
+      [...grants.values()]
+        .map((record) => JSON.parse(record) as StoredGrant)
+        .filter((grant) => grant.userId === userId),
+
+    setOnce: (key: string, ttl: number) => {
+      if (spent.has(key)) return false;
+      // An entry that is pushed out could be used again: better no answer than a wrong one.
+      if (spent.size >= maxEntries && !spent.purgeStale()) throw new Error('the memory adapter is full');
+      spent.set(key, true, { ttl: Math.max(ttl * 1000, 1) });
+      return true;
+    },
+    put: (key: string, value: string, ttl: number) => state.set(key, value, { ttl: Math.max(ttl * 1000, 1) }),
+    get: (key: string) => state.get(key),
+    take: (key: string) => {
+      const value = state.get(key);
+      state.delete(key);
+      return value;
+    },
+
+    getConsent: (userId: string, clientId: string) => consents.get(consentKey(userId, clientId)),
+    saveConsent: (consent: Consent) => consents.set(consentKey(consent.userId, consent.clientId), consent),
+    deleteConsent: (userId: string, clientId: string) => consents.delete(consentKey(userId, clientId)),
+
+    ping: () => undefined,
+  };
+  return Object.assign(asynchronous(adapter), { [MEMORY]: true });
+}
+
+function consentKey(userId: string, clientId: string): string {
+  return JSON.stringify([userId, clientId]);
+}
+
+type Promised<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+};
+
+/** So that what is thrown is a rejection, as with any other adapter. */
+function asynchronous<T extends Record<string, (...args: never[]) => unknown>>(functions: T): Promised<T> {
+  const wrap =
+    (run: (...args: never[]) => unknown) =>
+    (...args: never[]) =>
+      new Promise((resolve) => {
+        resolve(run(...args));
+      });
+  return Object.fromEntries(Object.entries(functions).map(([name, run]) => [name, wrap(run)])) as Promised<T>;
+}

@@ -1,0 +1,35 @@
+/**
+ * A grant is a hash of one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`.
+ * Each script runs on one key, atomically.
+ */
+
+/** ARGV: generation, record, time to live in ms, indexed until, mark. 1, or 0 if another grant has the id. */
+export const SAVE_GRANT = `
+local mark = redis.call('HGET', KEYS[1], 'mark')
+if mark then return mark == ARGV[5] and 1 or 0 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'record', ARGV[2], 'indexedUntil', ARGV[4], 'mark', ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+`;
+
+/**
+ * ARGV: generation, next generation, next record, time to live in ms, until when the index must stand, until when it
+ * was just written (0 if it was not). 1 when stored, 0 if the generation is another, 'INDEX' if the index must be
+ * written first.
+ */
+export const ADVANCE_GRANT = `
+local stored = redis.call('HMGET', KEYS[1], 'generation', 'indexedUntil')
+if stored[1] ~= ARGV[1] then return 0 end
+local indexedUntil = ARGV[6] == '0' and stored[2] or ARGV[6]
+if tonumber(ARGV[5]) > tonumber(indexedUntil) then return 'INDEX' end
+redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'record', ARGV[3], 'indexedUntil', indexedUntil)
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+`;
+
+/** ARGV: grant id, now, until. The number of entries. */
+export const INDEX_GRANT = `
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < ARGV[3] - ARGV[2] then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
+return redis.call('ZCARD', KEYS[1])
+`;

@@ -1,0 +1,47 @@
+import { storeUnavailable } from '../errors';
+import type { EventReporter } from '../events';
+import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+/** The adapter as the library calls it: every function is async. */
+export type Store = {
+  [Name in keyof Adapter]: NonNullable<Adapter[Name]> extends (...args: infer Args) => infer Result
+    ? (...args: Args) => Promise<Awaited<Result>>
+    : never;
+};
+
+/**
+ * The adapter with a time limit on every call. Whatever goes wrong is an event with its cause, and a
+ * `temporarily_unavailable` without.
+ */
+export function guardedStore(adapter: Adapter, timeout: number, reporter: EventReporter): Store {
+  const store: Record<string, AnyFunction> = {};
+  for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
+    const run = adapter[operation] as AnyFunction | undefined;
+    if (!run) continue;
+    store[operation] = async (...args) => {
+      try {
+        return await withTimeout(() => Reflect.apply(run, adapter, args), timeout, operation);
+      } catch (cause) {
+        reporter.emit('store.failed', { operation, cause });
+        throw storeUnavailable(cause);
+      }
+    };
+  }
+  return store as unknown as Store;
+}
+
+async function withTimeout(run: () => unknown, seconds: number, operation: string): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`${operation} did not answer within ${seconds} s`));
+    }, seconds * 1000);
+  });
+  try {
+    return await Promise.race([run(), limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

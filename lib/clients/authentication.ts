@@ -1,0 +1,149 @@
+import type { Request } from 'express';
+
+import type { ClientAuthenticationMethodName } from '../adapters/contract';
+import { OAuthError } from '../errors';
+import type { EventReporter } from '../events';
+import type { Parameters } from '../http/parameters';
+import type { Client, ClientRecord } from './client';
+import type { ClientRegistry } from './registry';
+import { verifyClientSecret } from './secrets';
+
+/** What a request says of who its client is, by one method. */
+export interface PresentedCredentials {
+  readonly method: ClientAuthenticationMethodName;
+  /** Whom it claims to be; usually one, else in the order to try them. */
+  readonly clientIds: readonly string[];
+  /** Whether the client is who it claims to be. */
+  verify(record: ClientRecord): Promise<boolean>;
+}
+
+/** A way to authenticate: what it finds in a request, or `undefined` if the request does not use it. */
+export type ClientAuthenticationMethod = (
+  req: Request,
+  parameters: Parameters,
+) => PresentedCredentials | undefined;
+
+/** Identifies the client of a request, and looks it up. */
+export interface ClientAuthentication {
+  /**
+   * Finds out without I/O who the client claims to be. The result's `authenticate` looks it up: call it together with
+   * whatever else is to be read, in one wave.
+   *
+   * @throws OAuthError `invalid_request` for two methods at once, `invalid_client` for none
+   */
+  identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> };
+  readonly methods: readonly ClientAuthenticationMethodName[];
+}
+
+const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
+
+/** RFC 6749 §2.3.1: form-encoded, then Basic. `curl -u` and others send it raw: that is tried second. */
+const clientSecretBasic: ClientAuthenticationMethod = (req) => {
+  const header = req.headers.authorization;
+  if (!header || !/^basic(\s|$)/i.test(header)) return undefined;
+  const text = Buffer.from(BASIC.exec(header)?.[1] ?? '', 'base64').toString();
+  const colon = text.indexOf(':');
+  const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
+  const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
+  const pairs = [decoded, raw].filter(
+    (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
+  );
+  return {
+    method: 'client_secret_basic',
+    clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
+    verify: async (record) => {
+      const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
+      return anySecret([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
+    },
+  };
+};
+
+const clientSecretPost: ClientAuthenticationMethod = (_req, parameters) => {
+  const clientSecret = parameters.get('client_secret');
+  if (clientSecret === undefined) return undefined;
+  return {
+    method: 'client_secret_post',
+    clientIds: [parameters.get('client_id') ?? ''],
+    verify: (record) => anySecret([clientSecret], record),
+  };
+};
+
+/** A public client says who it is, and proves nothing (RFC 6749 §2.1). */
+const none: ClientAuthenticationMethod = (_req, parameters) => {
+  const clientId = parameters.get('client_id');
+  return clientId === undefined
+    ? undefined
+    : { method: 'none', clientIds: [clientId], verify: () => Promise.resolve(true) };
+};
+
+const CREDENTIAL_METHODS: readonly ClientAuthenticationMethod[] = [clientSecretBasic, clientSecretPost];
+
+export function clientAuthentication(
+  registry: ClientRegistry,
+  reporter: EventReporter,
+): ClientAuthentication {
+  function identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> } {
+    const presented = CREDENTIAL_METHODS.flatMap((method) => method(req, parameters) ?? []);
+    if (presented.length > 1) {
+      throw new OAuthError('invalid_request', 'The client must not authenticate in more than one way');
+    }
+    const credentials = presented[0] ?? none(req, parameters);
+    // RFC 6749 §5.2: who tried by the Authorization header is told the scheme.
+    const challenge = credentials?.method === 'client_secret_basic' ? 'Basic realm="OAuth"' : undefined;
+    if (!credentials) throw refusal('no client authentication', undefined, undefined, challenge);
+    const { clientIds, method, verify } = credentials;
+    const named = parameters.get('client_id');
+    if (named !== undefined && !clientIds.includes(named)) {
+      throw new OAuthError('invalid_request', 'client_id differs from the client that authenticates');
+    }
+
+    async function authenticate(): Promise<Client> {
+      const record = await firstKnown(clientIds);
+      const clientId = record?.client.clientId ?? clientIds[0];
+      if (!record) throw refusal('unknown client', clientId, method, challenge);
+      if (record.client.tokenEndpointAuthMethod !== method) {
+        throw refusal(`registered for ${record.client.tokenEndpointAuthMethod}`, clientId, method, challenge);
+      }
+      if (!(await verify(record))) throw refusal('wrong credentials', clientId, method, challenge);
+      return record.client;
+    }
+
+    return { authenticate };
+  }
+
+  async function firstKnown(clientIds: readonly string[]): Promise<ClientRecord | undefined> {
+    for (const clientId of clientIds) {
+      const record = await registry.find(clientId);
+      if (record) return record;
+    }
+    return undefined;
+  }
+
+  function refusal(reason: string, clientId?: string, method?: string, challenge?: string): OAuthError {
+    reporter.emit('client_authentication.failed', { clientId, method, reason });
+    return new OAuthError('invalid_client', 'Client authentication failed', {
+      reason,
+      ...(challenge && { challenge }),
+    });
+  }
+
+  return { identify, methods: ['client_secret_basic', 'client_secret_post', 'none'] };
+}
+
+async function anySecret(secrets: readonly string[], { secretHashes }: ClientRecord): Promise<boolean> {
+  for (const secret of secrets) {
+    for (const hash of secretHashes) {
+      if (await verifyClientSecret(secret, hash)) return true;
+    }
+  }
+  return false;
+}
+
+/** `undefined` if it is not application/x-www-form-urlencoded. */
+function formDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/** Schemes that run script or read local data when a browser is sent to them. */
+const FORBIDDEN_SCHEMES = [
+  'javascript',
+  'data',
+  'vbscript',
+  'file',
+  'blob',
+  'about',
+  'view-source',
+  'filesystem',
+  'ws',
+  'wss',
+];
+
+const LOOPBACK = /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d{1,5})?(?=[/?]|$)/;
+const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
+
+/**
+ * Why this can be no redirect URI, or `undefined` if it can (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §2.1).
+ * `allowHttp` lets plain http go to hosts other than loopback, for development.
+ */
+export function redirectUriFault(uri: string, { allowHttp = false } = {}): string | undefined {
+  if (!/^[\x21-\x7e]+$/.test(uri) || /["<>\\^`{|}]/.test(uri)) return 'holds characters that no URI has';
+  const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase();
+  if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';
+  if (uri.includes('#')) return 'has a fragment';
+  if (FORBIDDEN_SCHEMES.includes(scheme)) return `has the scheme ${scheme}:`;
+  if (scheme !== 'http' && scheme !== 'https') return undefined;
+
+  const { hostname, username, password } = new URL(uri);
+  if (username || password) return 'has user information';
+  if (!/^https?:\/\/[^/?]/i.test(uri)) return 'has no host';
+  if (hostname.includes('*')) return 'has a wildcard, but redirect URIs match exactly';
+  if (scheme === 'http' && !allowHttp && !LOOPBACK.test(uri)) return 'is http, which is for loopback only';
+  return undefined;
+}
+
+/**
+ * The exact string, except that the port of a loopback URI is free.
+ *
+ * @see RFC 9700 §4.1.3, RFC 8252 §7.3
+ */
+export function matchesRedirectUri(registered: string, given: string): boolean {
+  if (registered === given) return true;
+  const ours = LOOPBACK.exec(registered);
+  const theirs = LOOPBACK.exec(given);
+  if (!ours || !theirs || ours[1] !== theirs[1] || Number(theirs[2]?.slice(1) ?? 80) > 65535) return false;
+  return registered.slice(ours[0].length) === given.slice(theirs[0].length);
+}
+
+/** Loopback or a custom scheme: another app of the device may have taken it (RFC 8252 §8.6). */
+export function isNativeRedirectUri(uri: string): boolean {
+  return LOOPBACK.test(uri) || !/^https?:/i.test(uri);
+}

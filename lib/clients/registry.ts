@@ -1,0 +1,52 @@
+import type { ClientMetadata } from '../adapters/contract';
+import type { Store } from '../adapters/store';
+import { serverError } from '../errors';
+import { CLIENT_ID, clientChecker, clientRecord, type ClientOptions, type ClientRecord } from './client';
+import { hashGeneratedSecret } from './secrets';
+
+/** Finds clients: those of the options without I/O, then the adapter's. */
+export interface ClientRegistry {
+  find(clientId: string): Promise<ClientRecord | undefined>;
+  /** Those that stand in the options. */
+  readonly fixed: readonly ClientRecord[];
+}
+
+interface RegistryOptions {
+  clients: readonly ClientMetadata[];
+  store: Pick<Store, 'getClient'>;
+  allowHttp: boolean;
+}
+
+export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): ClientRegistry {
+  const fixed = clients.map(clientRecord);
+  const byId = new Map(fixed.map((record) => [record.client.clientId, record]));
+  const check = clientChecker({ allowHttp, strict: false });
+
+  async function find(clientId: string): Promise<ClientRecord | undefined> {
+    const known = byId.get(clientId);
+    if (known || !CLIENT_ID.test(clientId)) return known;
+    const stored = await store.getClient(clientId);
+    if (stored === undefined || stored === null) return undefined;
+    const metadata = withoutNulls(stored);
+    const faults = check(metadata, 'client');
+    if (faults.length > 0)
+      throw serverError(new Error(`getClient() gave an invalid client: ${faults.join(', ')}`));
+    // A database may compare without case, or pad.
+    return metadata.clientId === clientId ? clientRecord(metadata) : undefined;
+  }
+
+  return { find, fixed };
+}
+
+/** A row of a database has `null` where nothing is. */
+function withoutNulls(stored: ClientMetadata): ClientMetadata {
+  const entries = Object.entries(stored as object).filter(([, value]) => value !== null);
+  return Object.fromEntries(entries) as unknown as ClientMetadata;
+}
+
+/** A client of the options with its secrets hashed, as an adapter would store it. */
+export function hashedClient({ clientSecret, ...metadata }: ClientOptions): ClientMetadata {
+  if (clientSecret === undefined) return metadata;
+  const secrets = typeof clientSecret === 'string' ? [clientSecret] : clientSecret;
+  return { ...metadata, clientSecretHash: secrets.map(hashGeneratedSecret) };
+}

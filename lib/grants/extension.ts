@@ -1,0 +1,91 @@
+import type { Request } from 'express';
+
+import type { Client } from '../clients/client';
+import { OAuthError } from '../errors';
+import { grantId as newGrantId } from '../tokens/grant-token';
+import type { Audiences } from './client-credentials';
+import { newAttempt, type Grant } from './grant';
+import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
+import { refreshLifetimes } from './lifetimes';
+import { narrowedResources, narrowedScope } from './narrowing';
+import type { GrantContext } from './policy';
+import type { TokenSet } from './token-issuer';
+import { authTimeOf, userIdOf, type OAuthUser } from './user';
+
+/** What a host's own grant type decides by. The client has authenticated and is registered for the grant type. */
+export interface ExtensionGrantContext {
+  readonly client: Client;
+  /** All parameters of the request but credentials. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly req: Request;
+}
+
+/** What a host's own grant type decides: never a token. */
+export interface ExtensionGrantDecision {
+  /** On whose behalf; without a user the client acts for itself. */
+  readonly user?: OAuthUser;
+  /** Separated by spaces, within the client's. @defaultValue what the request asked for, else all of the client's */
+  readonly scope?: string;
+  /** @defaultValue what the request asked for, else the default audience */
+  readonly resource?: string | readonly string[];
+}
+
+/**
+ * A grant type of the host (RFC 6749 §4.5). With a user, and a client that is registered for `refresh_token`, the response
+ * has a refresh token. `undefined` refuses with `invalid_grant`; so does an `OAuthError` of the host's choice.
+ */
+export type ExtensionGrant = (
+  context: ExtensionGrantContext,
+) => ExtensionGrantDecision | undefined | Promise<ExtensionGrantDecision | undefined>;
+
+const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type'];
+
+export function extensionGrant(
+  name: string,
+  decide: ExtensionGrant,
+  options: GrantTypeOptions & { audiences: Audiences },
+): GrantType {
+  const { store, grantTokens, issue, policies, clock, audiences } = options;
+
+  async function respond({ client, parameters, req }: TokenRequest): Promise<TokenSet> {
+    const given = Object.fromEntries(parameters.entries().filter(([key]) => !CREDENTIALS.includes(key)));
+    const decision = await decide({ client, parameters: given, req });
+    if (!decision)
+      throw new OAuthError('invalid_grant', 'The grant was refused', { reason: 'refused by the host' });
+
+    const resource = decision.resource ?? parameters.resource;
+    const context: GrantContext = {
+      client,
+      grantType: name,
+      userId: decision.user && userIdOf(decision.user, client),
+      scope: narrowedScope(decision.scope ?? parameters.get('scope'), client.scope),
+      resources: narrowedResources(typeof resource === 'string' ? [resource] : resource, audiences.all, [
+        audiences.default,
+      ]),
+    };
+    const authTime = decision.user && authTimeOf(decision.user);
+    if (context.userId === undefined || !client.grantTypes.includes('refresh_token')) {
+      return { ...(await issue({ context, authTime })), context };
+    }
+
+    const now = clock();
+    const grant: Grant = {
+      id: newGrantId(),
+      generation: 1,
+      attempt: newAttempt(),
+      clientId: client.clientId,
+      userId: context.userId,
+      scope: context.scope,
+      resources: context.resources,
+      authTime,
+      createdAt: now,
+      ...refreshLifetimes(policies, context, now),
+    };
+    const { id: grantId } = grant;
+    const issued = await issue({ context, authTime, grantId, notAfter: grant.expiresAt });
+    await store.saveGrant(grant);
+    return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
+  }
+
+  return { name, respond };
+}

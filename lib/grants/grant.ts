@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+
+import type { StoredGrant } from '../adapters/contract';
+import type { Client } from '../clients/client';
+import { OAuthError, serverError } from '../errors';
+
+/**
+ * One authorization of a client: a counter. Generation 0 is an unspent authorization code, 1 the first refresh token,
+ * and so on. What clients hold is derived from it, and nothing of it can be replayed. Moments are epoch milliseconds.
+ */
+export interface Grant extends StoredGrant {
+  /** Random for each write, so that a writer whose answer was lost finds out whether it won. */
+  readonly attempt: string;
+  readonly scope: readonly string[];
+  /** The audiences (RFC 8707). */
+  readonly resources: readonly string[];
+  readonly createdAt: number;
+  /** Epoch seconds: when the user signed in (OpenID Connect Core §2). */
+  readonly authTime?: number | undefined;
+  /** `code_challenge`, S256 (RFC 7636 §4.3). */
+  readonly codeChallenge?: string | undefined;
+  /** Where the code was sent. */
+  readonly redirectUri?: string | undefined;
+  /** Whether the authorization request named it: only then must the token request (RFC 6749 §4.1.3). */
+  readonly redirectUriGiven?: boolean | undefined;
+  readonly redeemedAt?: number | undefined;
+  readonly rotatedAt?: number | undefined;
+  readonly absoluteExpiresAt?: number | undefined;
+}
+
+/** What an adapter gave back. @throws OAuthError `server_error` if it is not what was stored */
+export function asGrant(stored: StoredGrant | undefined | null, grantId: string): Grant | undefined {
+  if (stored === undefined || stored === null) return undefined;
+  const { id, generation, clientId, expiresAt, attempt, scope, resources, createdAt } =
+    stored as Partial<Grant>;
+  const valid =
+    id === grantId &&
+    Number.isSafeInteger(generation) &&
+    typeof clientId === 'string' &&
+    typeof attempt === 'string' &&
+    Number.isFinite(expiresAt) &&
+    Number.isFinite(createdAt) &&
+    Array.isArray(scope) &&
+    Array.isArray(resources);
+  if (!valid) throw serverError(new TypeError('getGrant() of the adapter did not give back what was stored'));
+  return stored as Grant;
+}
+
+/** Whether a grant still stands: not expired, and not made void with all of its client's. */
+export function stands(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, now: number): boolean {
+  return now < grant.expiresAt && grant.createdAt >= client.grantsNotBefore * 1000;
+}
+
+/** One description for every cause, so that nothing can be probed; the reason goes to the operator. */
+export function invalidGrant(what: 'authorization code' | 'refresh token', reason: string): OAuthError {
+  return new OAuthError('invalid_grant', `The ${what} is unknown or invalid`, { reason });
+}
+
+/** For `attempt`: no two writes have the same. */
+export function newAttempt(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+/** Whose grant an event is about. */
+export function subjectOf({ id: grantId, clientId, userId }: Grant): {
+  grantId: string;
+  clientId: string;
+  userId: string | undefined;
+} {
+  return { grantId, clientId, userId };
+}

@@ -1,0 +1,158 @@
+import { storeUnavailable, type OAuthError } from '../errors';
+import { required } from '../http/parameters';
+import { commit } from './commit';
+import { asGrant, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
+import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
+import { refreshLifetimes } from './lifetimes';
+import { narrowedResources, narrowedScope } from './narrowing';
+import type { GrantContext } from './policy';
+import type { IssuedAccessToken, TokenSet } from './token-issuer';
+
+/** How often a request looks again after others overtook it. */
+const MAXIMUM_ROUNDS = 4;
+
+/**
+ * Where a presented refresh token stands against the stored grant:
+ * the current one, the one before it within the leeway, one that the store has lost, one whose code was never redeemed
+ * as far as the store knows, or one that has been replaced.
+ */
+type Position = 'current' | 'previous' | 'ahead' | 'unredeemed' | 'reused';
+
+function positionOf(presented: number, grant: Grant, leeway: number, now: number): Position {
+  const { generation, rotatedAt = 0 } = grant;
+  if (presented === generation) return 'current';
+  if (presented > generation) return generation > 0 ? 'ahead' : 'unredeemed';
+  const justRotated = presented === generation - 1 && now - rotatedAt < leeway * 1000;
+  return justRotated ? 'previous' : 'reused';
+}
+
+/** @see RFC 6749 §6, RFC 9700 §4.14 */
+export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
+  const { store, grantTokens, issue, policies, clock, reporter } = options;
+
+  async function respond({ client, parameters, reference, grant }: TokenRequest): Promise<TokenSet> {
+    required(parameters, 'refresh_token');
+    if (!reference || !grant) throw invalidGrant('refresh token', 'unknown');
+    if (grant.clientId !== client.clientId) throw invalidGrant('refresh token', 'issued to another client');
+    const presented = reference.generation;
+    const context: GrantContext = {
+      client,
+      grantType: 'refresh_token',
+      userId: grant.userId,
+      scope: grant.scope.filter((value) => client.scope.includes(value)),
+      resources: grant.resources,
+    };
+    const leeway = policies.refreshTokenLeeway(context);
+    const wasCurrent = grant.generation === presented;
+
+    // Whatever position the request is in, it is checked and signed for before it may write.
+    const prepare = async (record: Grant, notAfter: number): Promise<TokenSet> => {
+      const narrowed: GrantContext = {
+        ...context,
+        scope: narrowedScope(parameters.get('scope'), context.scope),
+        resources: narrowedResources(parameters.resource, context.resources),
+      };
+      const { id: grantId, authTime } = record;
+      return {
+        ...(await issue({ context: narrowed, authTime, grantId, notAfter })),
+        context: narrowed,
+        grantId,
+      };
+    };
+    const answer = (tokens: TokenSet, generation: number): TokenSet => ({
+      ...tokens,
+      refreshToken: grantTokens.refreshToken(grant.id, generation),
+    });
+
+    let stored = grant;
+    let prepared: TokenSet | undefined;
+    for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
+      if (!stands(stored, client, clock())) throw invalidGrant('refresh token', 'expired');
+      const position = positionOf(presented, stored, leeway, clock());
+      if (position === 'unredeemed')
+        throw invalidGrant('refresh token', 'the store lost the redemption of the code');
+      if (position === 'reused') return refuseReused(stored, presented, wasCurrent && leeway > 0);
+      if (position === 'previous') {
+        const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
+        return answer(fits ?? (await prepare(stored, stored.expiresAt)), stored.generation);
+      }
+
+      const lifetimes = refreshLifetimes(policies, context, clock(), stored);
+      if (position === 'current' && !rotates(context)) {
+        return answer(await refreshWithoutRotation(stored, lifetimes, context, prepare), presented);
+      }
+      prepared = await prepare(stored, lifetimes.expiresAt);
+      const now = clock();
+      const generation = rotates(context) ? presented + 1 : presented;
+      const next = { ...stored, ...lifetimes, generation, attempt: newAttempt(), rotatedAt: now };
+      if (position === 'ahead') {
+        reporter.emit('grant.ahead_of_store', {
+          ...subjectOf(stored),
+          presentedGeneration: presented,
+          generation: stored.generation,
+        });
+      }
+      const outcome = await commit(store, stored, next);
+      if (outcome.won) return answer(prepared, generation);
+      if (!outcome.stored) throw invalidGrant('refresh token', 'revoked meanwhile');
+      stored = outcome.stored;
+    }
+    throw storeUnavailable(new Error('the grant keeps changing'));
+  }
+
+  /** RFC 9700 §4.14.2. Who was merely overtaken by requests of its own client is refused, and ends nothing. */
+  async function refuseReused(grant: Grant, presentedGeneration: number, overtaken: boolean): Promise<never> {
+    if (overtaken) throw invalidGrant('refresh token', 'overtaken by other requests');
+    await store.revokeGrant(grant.id);
+    const subject = subjectOf(grant);
+    reporter.emit('refresh_token.reused', { ...subject, presentedGeneration, generation: grant.generation });
+    reporter.emit('grant.revoked', { ...subject, reason: 'refresh token reused' });
+    throw invalidGrant('refresh token', 'reused');
+  }
+
+  /** The refresh token stays; the idle lifetime is renewed now and then, and the request succeeds without it. */
+  async function refreshWithoutRotation(
+    grant: Grant,
+    lifetimes: { expiresAt: number; absoluteExpiresAt: number },
+    context: GrantContext,
+    prepare: (record: Grant, notAfter: number) => Promise<TokenSet>,
+  ): Promise<TokenSet> {
+    const gained = lifetimes.expiresAt - grant.expiresAt;
+    const tenth = policies.refreshTokenIdleLifetime(context) * 100;
+    const needed = clock() + policies.accessTokenLifetime(context) * 1000;
+    if (gained <= 0 || (gained < tenth && grant.expiresAt >= needed)) return prepare(grant, grant.expiresAt);
+
+    const tokens = await prepare(grant, lifetimes.expiresAt);
+    const touched: Grant = { ...grant, ...lifetimes, attempt: newAttempt() };
+    let current = grant;
+    try {
+      if (await store.advanceGrant(grant.id, grant.generation, touched)) return tokens;
+      const stored = asGrant(await store.getGrant(grant.id), grant.id);
+      if (!stored) throw invalidGrant('refresh token', 'revoked meanwhile');
+      current = stored;
+    } catch (thrown) {
+      if (isRefusal(thrown)) throw thrown;
+    }
+    return outlives(current, tokens) ? tokens : prepare(current, current.expiresAt);
+  }
+
+  function rotates(context: GrantContext): boolean {
+    const { client } = context;
+    if (!client.confidential) return true;
+    return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
+  }
+
+  return {
+    name: 'refresh_token',
+    reference: (parameters) => grantTokens.readRefreshToken(parameters.get('refresh_token') ?? ''),
+    respond,
+  };
+}
+
+function outlives(grant: Grant, { expiresAt }: IssuedAccessToken): boolean {
+  return grant.expiresAt >= expiresAt;
+}
+
+function isRefusal(thrown: unknown): thrown is OAuthError {
+  return (thrown as Partial<OAuthError>).code === 'invalid_grant';
+}

@@ -1,0 +1,33 @@
+import type { Store } from '../adapters/store';
+import type { ClientRegistry } from '../clients/registry';
+import { asGrant, stands } from './grant';
+import { grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+
+/** Where a single revoked access token stands in the store, until it expires. */
+export function revocationKey(jti: string): string {
+  return `revoked:${jti}`;
+}
+
+/** Whether a token of ours is still good, as far as the store knows. One wave of reads. */
+export type TokenStatus = (claims: AccessTokenClaims) => Promise<boolean>;
+
+/**
+ * A token of a grant is good while its grant is there; one without a grant unless its client's were made void. Either kind
+ * dies with its client, and when it is revoked itself.
+ */
+export function tokenStatus(store: Store, registry: ClientRegistry, clock: () => number): TokenStatus {
+  return async (claims) => {
+    const grantId = grantIdOf(claims);
+    const [record, revoked, stored] = await Promise.all([
+      registry.find(claims.client_id),
+      store.get(revocationKey(claims.jti)),
+      grantId === undefined ? undefined : store.getGrant(grantId),
+    ]);
+    const now = clock();
+    const isRevoked = typeof revoked === 'string';
+    if (!record || isRevoked || now >= claims.exp * 1000) return false;
+    if (grantId === undefined) return claims.iat >= record.client.grantsNotBefore;
+    const grant = asGrant(stored, grantId);
+    return grant?.clientId === claims.client_id && stands(grant, record.client, now);
+  };
+}

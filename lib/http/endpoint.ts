@@ -1,0 +1,88 @@
+import corsMiddleware from 'cors';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+
+import type { OAuthError } from '../errors';
+import { asOAuthError } from '../errors';
+import type { EventReporter } from '../events';
+import { noStore } from './redirect';
+
+type Method = 'GET' | 'POST';
+type Handle = (req: Request, res: Response) => Promise<void>;
+type ErrorResponse = (req: Request, res: Response, error: OAuthError) => void;
+
+export interface EndpointOptions {
+  /** As stack traces and events call it. */
+  name: string;
+  /** GET brings HEAD along only if `head` says so. Any other method is 405. */
+  methods: readonly Method[];
+  head?: boolean;
+  /** Any origin may call it, without credentials. */
+  cors?: boolean;
+  reporter: EventReporter;
+  /** How an error is answered; as JSON unless said. */
+  respond?: ErrorResponse;
+}
+
+const cors = corsMiddleware({
+  origin: '*',
+  methods: ['GET', 'HEAD', 'POST'],
+  exposedHeaders: ['DPoP-Nonce', 'WWW-Authenticate'],
+  maxAge: 3600,
+});
+
+/** An endpoint's frame: methods, CORS, and one place where whatever is thrown becomes a response and an event. */
+export function endpoint(options: EndpointOptions, handle: Handle): RequestHandler {
+  const { name, reporter, respond = sendError } = options;
+  const allowed: string[] = [...options.methods, ...(options.head ? ['HEAD'] : [])];
+  const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
+
+  async function answer(req: Request, res: Response): Promise<void> {
+    try {
+      if (!allowed.includes(req.method)) return methodNotAllowed(res, allow);
+      await handle(req, res);
+    } catch (thrown) {
+      const error = asOAuthError(thrown);
+      reporter.refused(name, error);
+      if (res.headersSent) res.destroy();
+      else respond(req, res, error);
+    }
+  }
+
+  const handler = (req: Request, res: Response, next: NextFunction): void => {
+    if (!options.cors) return void answer(req, res);
+    cors(req, res, (error?: unknown) => {
+      if (error) next(error);
+      else void answer(req, res);
+    });
+  };
+  return Object.defineProperty(handler, 'name', { value: name });
+}
+
+function methodNotAllowed(res: Response, allow: string): void {
+  noStore(res);
+  res.setHeader('Allow', allow);
+  res.status(405).json({ error: 'invalid_request', error_description: `The method must be one of ${allow}` });
+}
+
+/** RFC 6749 §5.2. */
+export function sendError(_req: Request, res: Response, error: OAuthError): void {
+  noStore(res);
+  if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
+  if (error.status === 503) res.setHeader('Retry-After', '1');
+  res.status(error.status).json(errorBody(error));
+}
+
+export function errorBody(error: OAuthError): Record<string, unknown> {
+  return {
+    ...error.members,
+    error: error.code,
+    error_description: error.description,
+    ...(error.uri === undefined ? {} : { error_uri: error.uri }),
+  };
+}
+
+/** A JSON body that no cache keeps. */
+export function sendJson(res: Response, body: Readonly<Record<string, unknown>>): void {
+  noStore(res);
+  res.status(200).json(body);
+}

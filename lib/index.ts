@@ -1,0 +1,34 @@
+export { createOAuthRouter, type OAuthRouter } from './router';
+export type { OAuthRouterOptions } from './options';
+export { OAuthConfigurationError, OAuthError, type OAuthErrorOptions } from './errors';
+export type { EventSubject, OAuthEventMap, OAuthEvents } from './events';
+
+export type {
+  Adapter,
+  ClientAuthenticationMethodName,
+  ClientMetadata,
+  Consent,
+  StoredGrant,
+} from './adapters/contract';
+export { memoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
+export {
+  redisAdapter,
+  type RedisAdapter,
+  type RedisAdapterOptions,
+  type RedisClient,
+} from './adapters/redis';
+
+export type { Client, ClientOptions } from './clients/client';
+export { generateClientSecret, hashClientSecret } from './clients/secrets';
+
+export type { ConsentContext, ConsentHandler } from './endpoints/consent';
+export type { Authenticate, LoginContext, LoginUrl } from './endpoints/sign-in';
+export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './grants/extension';
+export type { GrantContext, Policy } from './grants/policy';
+export type { ClaimsContext, ClaimsHook, LoadUser } from './grants/token-issuer';
+export type { OAuthUser } from './grants/user';
+export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operations';
+export type { Branding } from './pages/layout';
+export type { AccessTokenInfo, RequireToken, RequireTokenOptions } from './resource/require-token';
+export type { AccessTokenClaims, AccessTokenFormat } from './tokens/access-token';
+export type { SigningAlgorithm, SigningJwk, SigningKeyInput } from './tokens/signing-keys';

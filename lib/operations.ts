@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+
+import type { Store } from './adapters/store';
+import type { EventReporter } from './events';
+import { asGrant, subjectOf, type Grant } from './grants/grant';
+import type { AccessTokens } from './tokens/access-token';
+
+/** A grant as a host may show it to its user, among the connected apps. Moments are epoch milliseconds. */
+export interface GrantInfo {
+  readonly grantId: string;
+  readonly userId: string;
+  readonly clientId: string;
+  readonly scope: readonly string[];
+  readonly resources: readonly string[];
+  readonly createdAt: number;
+  /** When it was last refreshed, or redeemed; `undefined` for an unspent code. */
+  readonly lastUsedAt: number | undefined;
+  readonly expiresAt: number;
+}
+
+/** A token for the tests of a host's own API. */
+export interface IssueAccessTokenOptions {
+  /** `sub`. */
+  subject: string | number;
+  clientId: string;
+  /** Separated by spaces. @defaultValue `''` */
+  scope?: string;
+  /** @defaultValue the default audience */
+  audience?: string | readonly string[];
+  /** Seconds. @defaultValue 3600 */
+  lifetime?: number;
+  /** Further claims. @defaultValue none */
+  claims?: Readonly<Record<string, unknown>>;
+}
+
+/** What a host does with grants. */
+export interface Operations {
+  /**
+   * A user's connected apps.
+   * @throws Error if the adapter has no `listGrants`
+   */
+  listGrants(userId: string | number): Promise<GrantInfo[]>;
+  /** Ends one grant of a user; `false`, and nothing done, if it is another user's or not there. */
+  revokeGrant(grant: { userId: string | number; grantId: string }): Promise<boolean>;
+  /**
+   * Ends all of a user's grants, unspent codes included; with `clientId` those of one client, and the remembered consent.
+   * @returns how many were ended
+   * @throws Error if there is no user, or if the adapter has no `listGrants`
+   */
+  revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
+  /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
+  issueAccessToken(options: IssueAccessTokenOptions): string;
+}
+
+interface OperationsOptions {
+  issuer: string;
+  defaultAudience: string;
+  store: Store;
+  accessTokens: AccessTokens;
+  clock: () => number;
+  reporter: EventReporter;
+}
+
+export function operations(options: OperationsOptions): Operations {
+  const { issuer, defaultAudience, store, accessTokens, clock, reporter } = options;
+
+  async function grantsOf(userId: string): Promise<Grant[]> {
+    if (!store.listGrants) throw new Error('the adapter has no listGrants(), which this needs');
+    const stored = await store.listGrants(userId);
+    return stored
+      .flatMap((grant) => asGrant(grant, grant.id) ?? [])
+      .filter((grant) => grant.userId === userId);
+  }
+
+  async function end(grant: Grant): Promise<boolean> {
+    const ended = await store.revokeGrant(grant.id);
+    if (ended) reporter.emit('grant.revoked', { ...subjectOf(grant), reason: 'revoked by the host' });
+    return ended;
+  }
+
+  return {
+    listGrants: async (userId) => {
+      const now = clock();
+      return (await grantsOf(idOf(userId))).filter(({ expiresAt }) => now < expiresAt).map(grantInfo);
+    },
+
+    revokeGrant: async ({ userId, grantId }) => {
+      const grant = asGrant(await store.getGrant(grantId), grantId);
+      return grant?.userId === idOf(userId) ? end(grant) : false;
+    },
+
+    revokeGrants: async ({ userId, clientId }) => {
+      const user = idOf(userId);
+      if (clientId !== undefined) await store.deleteConsent?.(user, clientId);
+      const grants = (await grantsOf(user)).filter(
+        (grant) => clientId === undefined || grant.clientId === clientId,
+      );
+      const ended = await Promise.all(grants.map(end));
+      return ended.filter(Boolean).length;
+    },
+
+    issueAccessToken: ({
+      subject,
+      clientId,
+      scope = '',
+      audience = defaultAudience,
+      lifetime = 3600,
+      claims,
+    }) => {
+      const iat = Math.floor(clock() / 1000);
+      const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
+      const jti = randomBytes(16).toString('base64url');
+      return accessTokens.issue({ ...claims, ...standard, jti, client_id: clientId, scope }, 'jwt');
+    },
+  };
+}
+
+/** Nobody means everybody here if an `undefined` slips through, so it does not. */
+function idOf(userId: unknown): string {
+  const valid = typeof userId === 'string' ? userId !== '' : Number.isSafeInteger(userId);
+  if (!valid) throw new TypeError('a user id must be a string or a safe integer');
+  return String(userId);
+}
+
+function grantInfo(grant: Grant): GrantInfo {
+  const { id: grantId, userId = '', clientId, scope, resources, createdAt, expiresAt } = grant;
+  const lastUsedAt = grant.rotatedAt ?? grant.redeemedAt;
+  return { grantId, userId, clientId, scope, resources, createdAt, lastUsedAt, expiresAt };
+}

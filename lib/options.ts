@@ -1,0 +1,400 @@
+import { randomBytes, generateKeyPairSync } from 'node:crypto';
+
+import Joi from 'joi';
+
+import {
+  OPTIONAL_FUNCTIONS,
+  REQUIRED_FUNCTIONS,
+  type Adapter,
+  type ClientMetadata,
+} from './adapters/contract';
+import { isMemoryAdapter, memoryAdapter } from './adapters/memory';
+import { clientChecker, GRANT_TYPE, type ClientOptions } from './clients/client';
+import { hashedClient } from './clients/registry';
+import type { ConsentHandler } from './endpoints/consent';
+import type { Authenticate, LoginUrl } from './endpoints/sign-in';
+import { OAuthConfigurationError } from './errors';
+import type { ExtensionGrant } from './grants/extension';
+import type { GrantContext, Policies, Policy } from './grants/policy';
+import type { ClaimsHook, LoadUser } from './grants/token-issuer';
+import type { OAuthUser } from './grants/user';
+import type { Branding } from './pages/layout';
+import type { AccessTokenFormat } from './tokens/access-token';
+import { signingKey, type SigningKey, type SigningKeyInput } from './tokens/signing-keys';
+
+/** The options of `createOAuthRouter`. Lifetimes are seconds; each may be a function of the request's context. */
+export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser> {
+  /**
+   * The URL that the router is mounted at, without query or fragment; its path is the prefix. Every URL that the router
+   * gives out is built from it. https, except on loopback for development.
+   */
+  issuer: string;
+  /**
+   * Where clients, grants and short-lived state are kept.
+   * @defaultValue in development a `memoryAdapter()`; elsewhere it must be given
+   */
+  adapter?: Adapter;
+  /**
+   * At least one, of at least 32 bytes. The first signs codes and refresh tokens, all verify: to change it, append the
+   * new one, then move it to the front, then remove the old one after the longest lifetime.
+   * @defaultValue in development a random one; elsewhere it must be given
+   */
+  secrets?: readonly (string | undefined)[];
+  /**
+   * Private keys. The first signs access tokens, all are published: a key is changed in the same three steps.
+   * @defaultValue in development a random ES256 key; elsewhere it must be given
+   */
+  signingKeys?: readonly (SigningKeyInput | undefined)[];
+  /** Clients that are known without the adapter. @defaultValue `[]` */
+  clients?: readonly ClientOptions[];
+  /** Who is signed in at the host, or `undefined`. It must have no side effects: it is asked for `prompt=none` too. */
+  authenticate: Authenticate<User>;
+  /**
+   * Where to send who is not signed in: a path or URL that gets `return_to` (and `prompt` and `login_hint`), or a
+   * function that answers the request. After the login the browser must go to `return_to`; check it with `isResumeUrl`.
+   */
+  loginUrl: LoginUrl;
+  /**
+   * The user of a grant, at each exchange. `undefined` refuses the exchange and keeps the grant; a throw is answered 503.
+   * @defaultValue every user is there
+   */
+  loadUser?: LoadUser<User>;
+  /** Further claims of access tokens. It must not set those that the library sets. @defaultValue none */
+  claims?: ClaimsHook<User>;
+  /** The words that the consent page shows for each scope value. @defaultValue the values themselves */
+  scopes?: Readonly<Record<string, string>>;
+  /** The audience of access tokens when no `resource` is asked for. @defaultValue the issuer */
+  defaultAudience?: string;
+  /** The values of `resource` that clients may ask for (RFC 8707). @defaultValue `[]` */
+  resources?: readonly string[];
+  /** `'jwt'` (RFC 9068) or `'opaque'`: the same claims, sealed. @defaultValue `'jwt'` */
+  accessTokenFormat?: Policy<AccessTokenFormat>;
+  /** Grant types of the host's own, by their `grant_type` (RFC 6749 §4.5). @defaultValue `{}` */
+  grants?: Readonly<Record<string, ExtensionGrant>>;
+  /** A consent page of the host's own. @defaultValue the built-in page */
+  consent?: ConsentHandler;
+  /** Name, logo and colours of the built-in pages. @defaultValue the issuer's host as the name */
+  branding?: Branding;
+  /** @defaultValue 60 */
+  authorizationCodeLifetime?: Policy<number>;
+  /** @defaultValue 3600 */
+  accessTokenLifetime?: Policy<number>;
+  /** How long a refresh token may lie unused. @defaultValue 30 days */
+  refreshTokenIdleLifetime?: Policy<number>;
+  /** How long a grant may live however it is used. @defaultValue 365 days */
+  refreshTokenAbsoluteLifetime?: Policy<number>;
+  /**
+   * How long after a rotation the refresh token before it still gives the same successor, for clients that never got the
+   * response, or refresh twice at once. 0 is strict. @defaultValue 30
+   */
+  refreshTokenLeeway?: Policy<number>;
+  /** `'never'` keeps the refresh tokens of confidential clients; public ones are always rotated. @defaultValue `'always'` */
+  refreshTokenRotation?: Policy<'always' | 'never'>;
+  /** How long a consent page may stay open. @defaultValue 600 */
+  consentLifetime?: Policy<number>;
+  /** How long an authorization request may take, the login included. @defaultValue 3600 */
+  parkedRequestLifetime?: Policy<number>;
+  /** How long one call of the adapter may take. @defaultValue 5 */
+  storeTimeout?: number;
+  /** Epoch milliseconds. @defaultValue `Date.now` */
+  clock?: () => number;
+}
+
+/** The options with every default filled in, frozen. */
+export interface ResolvedOptions {
+  readonly issuer: string;
+  readonly adapter: Adapter;
+  readonly secrets: readonly string[];
+  readonly signingKeys: readonly SigningKey[];
+  readonly clients: readonly ClientMetadata[];
+  readonly authenticate: Authenticate<OAuthUser>;
+  readonly loginUrl: LoginUrl;
+  readonly loadUser: LoadUser<unknown> | undefined;
+  readonly claims: ClaimsHook<unknown> | undefined;
+  readonly scopes: Readonly<Record<string, string>>;
+  readonly defaultAudience: string;
+  readonly resources: readonly string[];
+  readonly grants: Readonly<Record<string, ExtensionGrant>>;
+  readonly consent: ConsentHandler | undefined;
+  readonly branding: Branding;
+  readonly policies: Policies;
+  readonly storeTimeout: number;
+  readonly clock: () => number;
+  /** A loopback issuer, and `NODE_ENV` is not `production`. */
+  readonly development: boolean;
+}
+
+const DAY = 86_400;
+const LIFETIMES = {
+  authorizationCodeLifetime: 60,
+  accessTokenLifetime: 3600,
+  refreshTokenIdleLifetime: 30 * DAY,
+  refreshTokenAbsoluteLifetime: 365 * DAY,
+  refreshTokenLeeway: 30,
+  consentLifetime: 600,
+  parkedRequestLifetime: 3600,
+} as const;
+type LifetimeName = keyof typeof LIFETIMES;
+
+/** Seconds; the longest that a date can hold with room to spare. */
+const LONGEST = 100 * 365 * DAY;
+const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
+
+const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
+const lifetime = (least: number): Joi.Schema => policy(Joi.number().integer().min(least).max(LONGEST));
+const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex colour');
+
+const schema = Joi.object({
+  issuer: Joi.string().required().custom(issuerRule),
+  // Validated as it is: a copy would lose the private fields of an adapter that is an object of a class.
+  adapter: Joi.custom(adapterRule),
+  secrets: Joi.array(),
+  signingKeys: Joi.array(),
+  clients: Joi.array().items(Joi.object().unknown()),
+  authenticate: Joi.function().required(),
+  loginUrl: Joi.alternatives(Joi.string().custom(loginUrlRule), Joi.function()).required(),
+  loadUser: Joi.function(),
+  claims: Joi.function(),
+  scopes: Joi.object().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, Joi.string()),
+  defaultAudience: Joi.string(),
+  resources: Joi.array().items(Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' })),
+  accessTokenFormat: policy(Joi.valid('jwt', 'opaque')),
+  grants: Joi.object().pattern(
+    Joi.string()
+      .pattern(GRANT_TYPE, 'grant type')
+      .invalid(...BUILT_IN_GRANTS),
+    Joi.function(),
+  ),
+  consent: Joi.function(),
+  branding: Joi.object({
+    name: Joi.string(),
+    logoUrl: Joi.string().uri({ scheme: ['https', 'http', 'data'] }),
+    colors: Joi.object({ accent: color, accentText: color }),
+  }),
+  authorizationCodeLifetime: lifetime(1),
+  accessTokenLifetime: lifetime(1),
+  refreshTokenIdleLifetime: lifetime(1),
+  refreshTokenAbsoluteLifetime: lifetime(1),
+  refreshTokenLeeway: lifetime(0),
+  refreshTokenRotation: policy(Joi.valid('always', 'never')),
+  consentLifetime: lifetime(1),
+  parkedRequestLifetime: lifetime(1),
+  storeTimeout: Joi.number().positive().max(600),
+  clock: Joi.function(),
+})
+  .required()
+  .label('options')
+  .messages({ 'rule.fault': '{{#label}} {{#fault}}' });
+
+/** Checks everything, and fills in what was left out. @throws OAuthConfigurationError naming every fault */
+export function resolveOptions<User extends OAuthUser>(given: OAuthRouterOptions<User>): ResolvedOptions {
+  const faults: string[] = [];
+  const { error } = schema.validate(given, { abortEarly: false, convert: false });
+  faults.push(...(error?.details.map(({ message }) => message) ?? []));
+  if (typeof given !== 'object') throw new OAuthConfigurationError(faults);
+  const options = given as unknown as OAuthRouterOptions;
+
+  const loopback = isLoopback(options.issuer);
+  const development = loopback && process.env.NODE_ENV !== 'production';
+  if (!development) faults.push(...productionFaults(options));
+  const secrets = secretsOf(options, development, faults);
+  const signingKeys = signingKeysOf(options, development, faults);
+  const clients = clientsOf(options, development, faults);
+  if (faults.length > 0) throw new OAuthConfigurationError(faults);
+
+  return Object.freeze({
+    issuer: options.issuer,
+    adapter: options.adapter ?? memoryAdapter(options.clock ? { clock: options.clock } : {}),
+    secrets,
+    signingKeys,
+    clients,
+    authenticate: options.authenticate,
+    loginUrl: options.loginUrl,
+    loadUser: options.loadUser,
+    claims: options.claims as ClaimsHook<unknown> | undefined,
+    scopes: options.scopes ?? {},
+    defaultAudience: options.defaultAudience ?? options.issuer,
+    resources: options.resources ?? [],
+    grants: options.grants ?? {},
+    consent: options.consent,
+    branding: { name: new URL(options.issuer).host, ...options.branding },
+    policies: policiesOf(options),
+    storeTimeout: options.storeTimeout ?? 5,
+    clock: options.clock ?? Date.now,
+    development,
+  });
+}
+
+function issuerRule(issuer: string, { error }: Joi.CustomHelpers): unknown {
+  const fault = issuerFault(issuer);
+  return fault ? error('rule.fault', { fault }) : issuer;
+}
+
+/** RFC 8414 §2 */
+function issuerFault(issuer: string): string | undefined {
+  if (!URL.canParse(issuer)) return 'must be a URL';
+  const { protocol, username, password, href } = new URL(issuer);
+  if (!/^https?:$/.test(protocol)) return 'must be an https URL';
+  if (/[?#]/.test(issuer)) return 'must have no query and no fragment';
+  if (username || password) return 'must have no user information';
+  // Clients compare it byte for byte: what a URL parser would write in another way is a trap.
+  if (href !== issuer && href !== `${issuer}/`) return `must be written as ${href}`;
+  return undefined;
+}
+
+/** `undefined` is what the default stands for. */
+function adapterRule(adapter: unknown, { error }: Joi.CustomHelpers): unknown {
+  if (typeof adapter !== 'object' || adapter === null)
+    return error('rule.fault', { fault: 'must be an object of functions' });
+  const functions = adapter as Record<string, unknown>;
+  const missing = REQUIRED_FUNCTIONS.filter((name) => typeof functions[name] !== 'function');
+  if (missing.length > 0) return error('rule.fault', { fault: `lacks ${missing.join(', ')}` });
+  const wrong = OPTIONAL_FUNCTIONS.filter(
+    (name) => !['function', 'undefined'].includes(typeof functions[name]),
+  );
+  if (wrong.length > 0)
+    return error('rule.fault', { fault: `has ${wrong.join(', ')}, but not as functions` });
+  if (Boolean(functions.saveConsent) !== Boolean(functions.getConsent)) {
+    return error('rule.fault', {
+      fault: 'has only one of getConsent and saveConsent: remembering consent needs both',
+    });
+  }
+  return adapter;
+}
+
+function loginUrlRule(loginUrl: string, { error }: Joi.CustomHelpers): unknown {
+  const isPath = /^\/(?![/\\])/.test(loginUrl);
+  const isUrl = /^https?:\/\//.test(loginUrl) && URL.canParse(loginUrl);
+  if (!isPath && !isUrl)
+    return error('rule.fault', { fault: 'must be a path that begins with /, an http URL, or a function' });
+  if (loginUrl.includes('#')) return error('rule.fault', { fault: 'must have no fragment' });
+  return loginUrl;
+}
+
+function isLoopback(issuer: unknown): boolean {
+  if (typeof issuer !== 'string' || !URL.canParse(issuer)) return false;
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(issuer).hostname);
+}
+
+function productionFaults({ issuer, adapter }: OAuthRouterOptions): string[] {
+  const faults: string[] = [];
+  if (typeof issuer === 'string' && issuer.startsWith('http:'))
+    faults.push('"issuer" must be https outside development');
+  if (!adapter) faults.push('"adapter" is missing: the memory adapter is for development');
+  else if (isMemoryAdapter(adapter))
+    faults.push('"adapter" must not be the memory adapter outside development');
+  return faults;
+}
+
+function secretsOf(
+  { secrets }: OAuthRouterOptions,
+  development: boolean,
+  faults: string[],
+): readonly string[] {
+  if (secrets === undefined && development) return [randomBytes(32).toString('base64url')];
+  if (!Array.isArray(secrets) || secrets.length === 0) {
+    faults.push('"secrets" is missing: npx express-oauth-router init prints one');
+    return [];
+  }
+  secrets.forEach((secret: unknown, position) => {
+    if (typeof secret !== 'string') faults.push(`"secrets[${position}]" is not set`);
+    else if (Buffer.byteLength(secret) < 32)
+      faults.push(`"secrets[${position}]" is weak: it must have at least 32 bytes`);
+  });
+  return secrets as string[];
+}
+
+function signingKeysOf(
+  { signingKeys }: OAuthRouterOptions,
+  development: boolean,
+  faults: string[],
+): readonly SigningKey[] {
+  if (signingKeys === undefined && development) {
+    return [signingKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)];
+  }
+  if (!Array.isArray(signingKeys) || signingKeys.length === 0) {
+    faults.push('"signingKeys" is missing: npx express-oauth-router init prints one');
+    return [];
+  }
+  const keys = signingKeys.flatMap((input: SigningKeyInput | undefined, position) => {
+    try {
+      if (!input) throw new Error('is not set');
+      return [signingKey(input)];
+    } catch (error) {
+      faults.push(`"signingKeys[${position}]" ${(error as Error).message}`);
+      return [];
+    }
+  });
+  if (new Set(keys.map(({ kid }) => kid)).size < keys.length)
+    faults.push('"signingKeys" has two keys with one kid');
+  return keys;
+}
+
+function clientsOf(
+  options: OAuthRouterOptions,
+  development: boolean,
+  faults: string[],
+): readonly ClientMetadata[] {
+  const { clients = [], grants = {} } = options;
+  // What is no list of objects was found by the schema.
+  if (!Array.isArray(clients) || clients.some((client) => typeof client !== 'object')) return [];
+  const check = clientChecker({ allowHttp: development, strict: true });
+  const known = ['authorization_code', 'refresh_token', 'client_credentials', ...Object.keys(grants)];
+  const hashed = clients.map((client: ClientOptions, position) => {
+    const label = `clients[${position}]`;
+    const secrets: unknown[] = [client.clientSecret ?? []].flat();
+    if (secrets.some((secret) => typeof secret !== 'string' || secret === '')) {
+      faults.push(`"${label}.clientSecret" must be a string that is not empty`);
+      return client;
+    }
+    const metadata = hashedClient(client);
+    faults.push(...check(metadata, label));
+    const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !known.includes(grantType));
+    if (unknown.length > 0)
+      faults.push(`"${label}.grantTypes" has ${unknown.join(', ')}, which is not switched on`);
+    return metadata;
+  });
+  if (new Set(hashed.map((client) => client.clientId)).size < hashed.length)
+    faults.push('"clients" has a clientId twice');
+  return hashed;
+}
+
+function policiesOf(options: OAuthRouterOptions): Policies {
+  const lifetimes = Object.entries(LIFETIMES).map(([name, otherwise]) => {
+    const given = options[name as LifetimeName] ?? otherwise;
+    const least = name === 'refreshTokenLeeway' ? 0 : 1;
+    return [
+      name,
+      evaluated(
+        name,
+        given,
+        (seconds) => Number.isSafeInteger(seconds) && seconds >= least && seconds <= LONGEST,
+      ),
+    ];
+  });
+  return {
+    ...(Object.fromEntries(lifetimes) as Record<LifetimeName, (context: GrantContext) => number>),
+    accessTokenFormat: evaluated('accessTokenFormat', options.accessTokenFormat ?? 'jwt', (value) =>
+      /^(jwt|opaque)$/.test(value),
+    ),
+    refreshTokenRotation: evaluated(
+      'refreshTokenRotation',
+      options.refreshTokenRotation ?? 'always',
+      (value) => /^(always|never)$/.test(value),
+    ),
+  };
+}
+
+/** A policy as a function whose answers are checked. */
+function evaluated<T>(
+  name: string,
+  given: Policy<T>,
+  valid: (value: T) => boolean,
+): (context: GrantContext) => T {
+  if (typeof given !== 'function') return () => given;
+  return (context) => {
+    const value = (given as (context: GrantContext) => T)(context);
+    if (!valid(value)) throw new TypeError(`the function ${name} gave ${String(value)}`);
+    return value;
+  };
+}

@@ -1,0 +1,42 @@
+import type { Request, Response } from 'express';
+
+import type { OAuthError } from '../errors';
+import { sendError } from '../http/endpoint';
+import { html, type Html } from './html';
+import type { Page } from './layout';
+
+/** An error that must not be redirected: a page for people, JSON for programs. */
+export function errorResponse(page: Page) {
+  return (req: Request, res: Response, error: OAuthError): void => {
+    if (req.accepts(['html', 'json']) === 'json') return sendError(req, res, error);
+    if (error.status === 503) res.setHeader('Retry-After', '1');
+    page(res, error.status, errorPage(error));
+  };
+}
+
+function errorPage({ code, description, status }: OAuthError): { title: string; body: Html } {
+  const title = status < 500 ? 'This request cannot be completed' : 'Something went wrong';
+  const advice =
+    status < 500
+      ? 'Go back to the app that sent you here and start again. If that does not help, tell the people who make it what stands below.'
+      : 'This is not your fault. Please try again in a moment.';
+  return {
+    title,
+    body: html`<h1>${title}</h1>
+      <p>${advice}</p>
+      <p class="quiet">${description} (<code>${code}</code>)</p>`,
+  };
+}
+
+/** The host's login sent the browser straight back: going there again by ourselves would be a loop. */
+export function notSignedInPage(signInUrl: string): { title: string; body: Html } {
+  return {
+    title: 'You are not signed in',
+    body: html`<h1>You are not signed in</h1>
+      <p>
+        You came back from signing in, but nobody is signed in. Perhaps cookies are blocked, or the sign-in
+        was left.
+      </p>
+      <p><a class="button primary" href="${signInUrl}">Sign in</a></p>`,
+  };
+}

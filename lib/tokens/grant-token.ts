@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+
+import { authenticator, canonicalBytes, deriveKeys } from './keys';
+
+const ID_LENGTH = 16;
+const GENERATION_LENGTH = 6;
+const MAC_LENGTH = 32;
+const BODY_LENGTH = ID_LENGTH + GENERATION_LENGTH;
+/** 54 bytes are 72 characters of base64url without a spare bit. */
+const TOKEN_LENGTH = ((BODY_LENGTH + MAC_LENGTH) * 4) / 3;
+
+/** What a code or a refresh token stands for. */
+export interface GrantReference {
+  readonly grantId: string;
+  readonly generation: number;
+}
+
+/** Codes and refresh tokens: `base64url(grant id ‖ generation ‖ HMAC-SHA256)`. No I/O. */
+export interface GrantTokens {
+  code(grantId: string): string;
+  refreshToken(grantId: string, generation: number): string;
+  /** `undefined` unless it is a code that was made here. */
+  readCode(code: string): GrantReference | undefined;
+  /** `undefined` unless it is a refresh token that was made here. */
+  readRefreshToken(refreshToken: string): GrantReference | undefined;
+}
+
+/** A new grant id: 128 random bits. */
+export function grantId(): string {
+  return randomBytes(ID_LENGTH).toString('base64url');
+}
+
+export function grantTokens(secrets: readonly string[], issuer: string): GrantTokens {
+  const codes = authenticator(deriveKeys(secrets, 'authorization code', issuer));
+  const refreshTokens = authenticator(deriveKeys(secrets, 'refresh token', issuer));
+
+  function write(macs: typeof codes, id: string, generation: number): string {
+    const body = Buffer.alloc(BODY_LENGTH);
+    body.write(id, 'base64url');
+    body.writeUIntBE(generation, ID_LENGTH, GENERATION_LENGTH);
+    return Buffer.concat([body, macs.sign(body)]).toString('base64url');
+  }
+
+  function read(macs: typeof codes, token: string): GrantReference | undefined {
+    const bytes = token.length === TOKEN_LENGTH ? canonicalBytes(token) : undefined;
+    if (!bytes) return undefined;
+    const body = bytes.subarray(0, BODY_LENGTH);
+    if (!macs.verify(body, bytes.subarray(BODY_LENGTH))) return undefined;
+    return {
+      grantId: body.toString('base64url', 0, ID_LENGTH),
+      generation: body.readUIntBE(ID_LENGTH, GENERATION_LENGTH),
+    };
+  }
+
+  return {
+    code: (id) => write(codes, id, 0),
+    refreshToken: (id, generation) => write(refreshTokens, id, generation),
+    readCode: (code) => read(codes, code),
+    readRefreshToken: (refreshToken) => read(refreshTokens, refreshToken),
+  };
+}
