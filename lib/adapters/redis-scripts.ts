@@ -33,3 +33,8 @@ redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < ARGV[3] - ARGV[2] then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
 return redis.call('ZCARD', KEYS[1])
 `;
+
+/** Ids and when they were written, in turn. A script, so that the answer has the same form in every protocol version. */
+export const LIST_GRANTS = `
+return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+`;

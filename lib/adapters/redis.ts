@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
-import { ADVANCE_GRANT, INDEX_GRANT, SAVE_GRANT } from './redis-scripts';
+import { ADVANCE_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
 
 type Argument = string | number;
 
@@ -9,7 +9,15 @@ type Argument = string | number;
 export interface RedisClient {
   readonly status: string;
   readonly options: object;
-  call(command: string, ...args: Argument[]): Promise<unknown>;
+  get(key: string): Promise<string | null>;
+  getdel(key: string): Promise<string | null>;
+  set(key: string, value: string): Promise<unknown>;
+  set(key: string, value: string, px: 'PX', milliseconds: number, nx?: 'NX'): Promise<unknown>;
+  del(key: string): Promise<number>;
+  hget(key: string, field: string): Promise<string | null>;
+  zrem(key: string, ...members: string[]): Promise<number>;
+  ping(): Promise<unknown>;
+  info(): Promise<string>;
   defineCommand(name: string, definition: { numberOfKeys?: number; lua: string }): void;
   once(event: 'ready', listener: () => void): unknown;
 }
@@ -38,6 +46,7 @@ interface Scripts {
   oauthSaveGrant(key: string, ...args: Argument[]): Promise<unknown>;
   oauthAdvanceGrant(key: string, ...args: Argument[]): Promise<unknown>;
   oauthIndexGrant(key: string, ...args: Argument[]): Promise<unknown>;
+  oauthListGrants(key: string): Promise<unknown>;
 }
 
 /**
@@ -59,6 +68,7 @@ export function redisAdapter(
   redis.defineCommand('oauthSaveGrant', { numberOfKeys: 1, lua: SAVE_GRANT });
   redis.defineCommand('oauthAdvanceGrant', { numberOfKeys: 1, lua: ADVANCE_GRANT });
   redis.defineCommand('oauthIndexGrant', { numberOfKeys: 1, lua: INDEX_GRANT });
+  redis.defineCommand('oauthListGrants', { numberOfKeys: 1, lua: LIST_GRANTS });
   const scripts = redis as unknown as Scripts;
   warnAboutServer(redis);
 
@@ -70,17 +80,13 @@ export function redisAdapter(
   const stateKey = (key: string): string => `${prefix}state:${key}`;
   const onceKey = (key: string): string => `${prefix}once:${key}`;
 
-  async function getString(command: 'GET' | 'GETDEL', key: string): Promise<string | undefined> {
-    return ((await redis.call(command, key)) as string | null) ?? undefined;
-  }
-
   async function getJson<T>(key: string): Promise<T | undefined> {
-    const value = await getString('GET', key);
-    return value === undefined ? undefined : (JSON.parse(value) as T);
+    const value = await redis.get(key);
+    return value === null ? undefined : (JSON.parse(value) as T);
   }
 
   async function getGrant(grantId: string): Promise<StoredGrant | undefined> {
-    const record = (await redis.call('HGET', grantKey(grantId), 'record')) as string | null;
+    const record = await redis.hget(grantKey(grantId), 'record');
     return record === null ? undefined : (JSON.parse(record) as StoredGrant);
   }
 
@@ -95,19 +101,19 @@ export function redisAdapter(
 
   /** The user's grants; what is found to be dead is removed on the way. */
   async function grantsOf(userId: string): Promise<StoredGrant[]> {
-    const flat = (await redis.call('ZRANGE', userKey(userId), 0, -1, 'WITHSCORES')) as string[];
+    const flat = (await scripts.oauthListGrants(userKey(userId))) as string[];
     const ids = flat.filter((_, position) => position % 2 === 0);
     const found = await Promise.all(ids.map(getGrant));
     const settled = Date.now() - INDEX_SETTLED;
     const dead = ids.filter((_, position) => !found[position] && Number(flat[2 * position + 1]) < settled);
-    if (dead.length > 0) await redis.call('ZREM', userKey(userId), ...dead);
+    if (dead.length > 0) await redis.zrem(userKey(userId), ...dead);
     return found.filter((grant) => grant !== undefined);
   }
 
   return {
     getClient: (clientId) => getJson<ClientMetadata>(clientKey(clientId)),
-    saveClient: (client) => redis.call('SET', clientKey(client.clientId), JSON.stringify(client)),
-    deleteClient: (clientId) => redis.call('DEL', clientKey(clientId)),
+    saveClient: (client) => redis.set(clientKey(client.clientId), JSON.stringify(client)),
+    deleteClient: (clientId) => redis.del(clientKey(clientId)),
 
     saveGrant: async (grant) => {
       const indexedUntil = grant.userId === undefined ? 0 : await index(grant.userId, grant);
@@ -135,21 +141,20 @@ export function redisAdapter(
       if (outcome !== 'INDEX' || next.userId === undefined) return outcome === 1;
       return (await advance(await index(next.userId, next))) === 1;
     },
-    revokeGrant: async (grantId) => (await redis.call('DEL', grantKey(grantId))) === 1,
+    revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) === 1,
     listGrants: grantsOf,
 
-    setOnce: async (key, ttl) =>
-      (await redis.call('SET', onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',
-    put: (key, value, ttl) => redis.call('SET', stateKey(key), value, 'PX', milliseconds(ttl)),
-    get: (key) => getString('GET', stateKey(key)),
-    take: (key) => getString('GETDEL', stateKey(key)),
+    setOnce: async (key, ttl) => (await redis.set(onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',
+    put: (key, value, ttl) => redis.set(stateKey(key), value, 'PX', milliseconds(ttl)),
+    get: (key) => redis.get(stateKey(key)),
+    take: (key) => redis.getdel(stateKey(key)),
 
     getConsent: (userId, clientId) => getJson<Consent>(consentKey(userId, clientId)),
     saveConsent: (consent) =>
-      redis.call('SET', consentKey(consent.userId, consent.clientId), JSON.stringify(consent)),
-    deleteConsent: (userId, clientId) => redis.call('DEL', consentKey(userId, clientId)),
+      redis.set(consentKey(consent.userId, consent.clientId), JSON.stringify(consent)),
+    deleteConsent: (userId, clientId) => redis.del(consentKey(userId, clientId)),
 
-    ping: () => redis.call('PING'),
+    ping: () => redis.ping(),
   };
 }
 
@@ -172,7 +177,7 @@ function refuseReplicas({ options }: RedisClient): void {
 
 function warnAboutServer(redis: RedisClient): void {
   const check = async (): Promise<void> => {
-    const info = String(await redis.call('INFO'));
+    const info = await redis.info();
     const [, major, minor] = /^redis_version:(\d+)\.(\d+)/m.exec(info) ?? [];
     if (Number(major) < 6 || (Number(major) === 6 && Number(minor) < 2)) {
       process.emitWarning('express-oauth-router needs Redis 6.2 or later');

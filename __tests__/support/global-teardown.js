@@ -1,0 +1,7 @@
+'use strict';
+
+module.exports = async () => {
+  const server = globalThis.oauthTestRedis;
+  globalThis.oauthTestRedis = undefined;
+  await server?.stop();
+};

@@ -1,0 +1,364 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import express, { type Express } from 'express';
+import Redis from 'ioredis';
+import request from 'supertest';
+
+import {
+  createOAuthRouter,
+  generateClientSecret,
+  memoryAdapter,
+  redisAdapter,
+  type Adapter,
+  type ClientOptions,
+  type OAuthEventMap,
+  type OAuthRouter,
+  type OAuthRouterOptions,
+  type OAuthUser,
+} from 'express-oauth-router';
+
+export const SECRET = 'a secret of the tests that has more than 32 bytes';
+export const CALLBACK = 'https://app.example.com/callback';
+export const SPA_CALLBACK = 'https://spa.example.com/cb';
+export const ORDERS = 'https://orders.example.com';
+
+export const CLIENTS = {
+  /** Confidential, Basic, the host's own. */
+  web: {
+    clientId: 'web',
+    clientSecret: 'web-secret',
+    redirectUris: [CALLBACK],
+    scope: 'profile orders:read orders:write',
+    firstParty: true,
+  },
+  /** Public. */
+  spa: { clientId: 'spa', redirectUris: [SPA_CALLBACK], scope: 'profile orders:read', firstParty: true },
+  /** Somebody else's: consent is asked. */
+  third: {
+    clientId: 'third',
+    clientSecret: 'third-secret',
+    clientName: 'Third & <b>Sons</b>',
+    redirectUris: [CALLBACK],
+    scope: 'profile orders:read',
+  },
+  native: {
+    clientId: 'native',
+    redirectUris: ['http://127.0.0.1/cb', 'com.example.app:/cb'],
+    scope: 'profile',
+    firstParty: true,
+  },
+  post: {
+    clientId: 'post',
+    clientSecret: 'post-secret',
+    tokenEndpointAuthMethod: 'client_secret_post',
+    redirectUris: [CALLBACK],
+    scope: 'profile',
+    firstParty: true,
+  },
+  machine: {
+    clientId: 'machine',
+    clientSecret: 'machine-secret',
+    grantTypes: ['client_credentials'],
+    scope: 'jobs:run jobs:read',
+  },
+  /** The resource server. */
+  api: {
+    clientId: 'api',
+    clientSecret: 'api-secret',
+    grantTypes: ['client_credentials'],
+    introspectionAudiences: [ORDERS],
+  },
+  /** An old confidential client that cannot do PKCE. */
+  old: {
+    clientId: 'old',
+    clientSecret: 'old-secret',
+    redirectUris: [CALLBACK],
+    scope: 'profile',
+    firstParty: true,
+    requirePkce: false,
+  },
+  /** No refresh tokens. */
+  brief: {
+    clientId: 'brief',
+    clientSecret: 'brief-secret',
+    redirectUris: [CALLBACK],
+    scope: 'profile',
+    firstParty: true,
+    grantTypes: ['authorization_code'],
+  },
+  /** Refresh tokens that stay. */
+  steady: {
+    clientId: 'steady',
+    clientSecret: 'steady-secret',
+    redirectUris: [CALLBACK],
+    scope: 'profile',
+    firstParty: true,
+    refreshTokenRotation: 'never',
+  },
+} satisfies Record<string, ClientOptions>;
+
+export type ClientName = keyof typeof CLIENTS;
+
+export interface Variant {
+  store: 'memory' | 'redis';
+  mount: 'root' | 'prefix';
+}
+
+export const VARIANTS: Variant[] = [
+  { store: 'memory', mount: 'root' },
+  { store: 'memory', mount: 'prefix' },
+  { store: 'redis', mount: 'root' },
+  { store: 'redis', mount: 'prefix' },
+];
+
+type EventName = keyof OAuthEventMap;
+
+/** A host app around the router, with a login that a test sets. */
+export interface Host {
+  app: Express;
+  oauth: OAuthRouter;
+  adapter: Adapter;
+  issuer: string;
+  /** The path of the issuer. */
+  base: string;
+  /** Who is signed in. */
+  user: OAuthUser | undefined;
+  now: number;
+  pass(seconds: number): void;
+  events: { name: EventName; event: Record<string, unknown> }[];
+  eventNames(): EventName[];
+}
+
+let redis: Redis | undefined;
+
+export function sharedRedis(): Redis {
+  redis ??= new Redis(process.env.REDIS_URL!);
+  return redis;
+}
+
+afterAll(async () => {
+  await redis?.quit();
+  redis = undefined;
+});
+
+export type HostOptions = Partial<OAuthRouterOptions> & {
+  protect?: (app: Express, oauth: OAuthRouter) => void;
+};
+
+export function makeHost({ store, mount }: Variant, { protect, ...options }: HostOptions = {}): Host {
+  const base = mount === 'root' ? '' : '/api/v1/oauth';
+  const issuer = `http://localhost:3000${base}`;
+  const host: Host = {
+    app: express(),
+    oauth: undefined as never,
+    adapter: undefined as never,
+    issuer,
+    base,
+    user: { id: 'alice' },
+    now: Date.now(),
+    pass: (seconds) => (host.now += seconds * 1000),
+    events: [],
+    eventNames: () => host.events.map(({ name }) => name),
+  };
+  const clock = (): number => host.now;
+  host.adapter =
+    options.adapter ??
+    (store === 'memory'
+      ? memoryAdapter({ clock })
+      : redisAdapter(sharedRedis(), { prefix: `test:${randomBytes(6).toString('hex')}:` }));
+  host.oauth = createOAuthRouter({
+    issuer,
+    secrets: [SECRET],
+    clients: Object.values(CLIENTS),
+    authenticate: () => host.user,
+    loginUrl: '/login',
+    scopes: { 'orders:read': 'See your orders' },
+    resources: [ORDERS],
+    clock,
+    ...options,
+    adapter: host.adapter,
+  });
+  record(host);
+
+  if (mount === 'prefix') {
+    // As an API that exists already: its parsers run before the router.
+    host.app.use(express.json(), express.urlencoded({ extended: true }));
+  }
+  host.app.use(host.oauth.wellKnown);
+  if (base) host.app.use(base, host.oauth);
+  else host.app.use(host.oauth);
+  protect?.(host.app, host.oauth);
+  host.app.get('/other', (_req, res) => void res.send('the host'));
+  return host;
+}
+
+const EVENTS: EventName[] = [
+  'authorization_code.issued',
+  'token.issued',
+  'request.refused',
+  'authorization_code.replayed',
+  'refresh_token.reused',
+  'grant.ahead_of_store',
+  'grant.revoked',
+  'access_token.revoked',
+  'client_authentication.failed',
+  'consent.given',
+  'consent.denied',
+  'store.failed',
+  'server.failed',
+];
+
+function record(host: Host): void {
+  for (const name of EVENTS) {
+    host.oauth.events.on(name, (...args: unknown[]) =>
+      host.events.push({ name, event: args[0] as Record<string, unknown> }),
+    );
+  }
+}
+
+export interface Pkce {
+  verifier: string;
+  challenge: string;
+}
+
+export function pkce(): Pkce {
+  const verifier = randomBytes(32).toString('base64url');
+  return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') };
+}
+
+export type Form = Record<string, string | undefined>;
+
+function given(form: Form): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(form).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+export function redirectUriOf(client: ClientName): string {
+  return (CLIENTS[client] as ClientOptions | undefined)?.redirectUris?.[0] ?? '';
+}
+
+/** The parameters of an authorization request. */
+export function authorizationForm(
+  client: ClientName,
+  { challenge }: Pkce,
+  more: Form = {},
+): Record<string, string> {
+  return given({
+    response_type: 'code',
+    client_id: client,
+    redirect_uri: redirectUriOf(client),
+    state: 'xyz',
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+    ...more,
+  });
+}
+
+export function authorize(host: Host, form: Record<string, string> | string): request.Test {
+  return request(host.app)
+    .get(`${host.base}/authorize?${typeof form === 'string' ? form : new URLSearchParams(form).toString()}`)
+    .set('Accept', 'application/json');
+}
+
+/** The parameters of a redirect. */
+export function answerOf(response: request.Response): Record<string, string> {
+  const location = response.headers.location ?? '';
+  return Object.fromEntries(new URLSearchParams(location.slice(location.indexOf('?') + 1)));
+}
+
+/** A code, and what redeems it. */
+export async function getCode(
+  host: Host,
+  client: ClientName = 'web',
+  more: Form = {},
+): Promise<{ code: string; verifier: string }> {
+  const pair = pkce();
+  const response = await authorize(host, authorizationForm(client, pair, more));
+  const { code } = answerOf(response);
+  if (!code)
+    throw new Error(`no code: ${response.status} ${String(response.headers.location)} ${response.text}`);
+  return { code, verifier: pair.verifier };
+}
+
+/** POST with the client's registered method. */
+export function post(host: Host, path: string, client: ClientName | undefined, form: Form): request.Test {
+  const test = request(host.app).post(`${host.base}${path}`).type('form');
+  if (client === undefined) return test.send(new URLSearchParams(given(form)).toString());
+  const { clientSecret, tokenEndpointAuthMethod } = CLIENTS[client] as ClientOptions;
+  if (clientSecret !== undefined && tokenEndpointAuthMethod !== 'client_secret_post') {
+    return test.auth(client, clientSecret as string).send(new URLSearchParams(given(form)).toString());
+  }
+  const credentials = given({ client_id: client, client_secret: clientSecret as string | undefined });
+  return test.send(new URLSearchParams({ ...credentials, ...given(form) }).toString());
+}
+
+export function redeem(
+  host: Host,
+  client: ClientName,
+  { code, verifier }: { code: string; verifier: string },
+  more: Form = {},
+): request.Test {
+  return post(host, '/token', client, {
+    grant_type: 'authorization_code',
+    code,
+    code_verifier: verifier,
+    redirect_uri: redirectUriOf(client),
+    ...more,
+  });
+}
+
+export function refresh(host: Host, client: ClientName, refreshToken: string, more: Form = {}): request.Test {
+  return post(host, '/token', client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
+}
+
+export interface Tokens {
+  access_token: string;
+  refresh_token: string;
+  expires_in: number;
+  scope: string;
+}
+
+/** Signed in, redeemed. */
+export async function getTokens(host: Host, client: ClientName = 'web', more: Form = {}): Promise<Tokens> {
+  const response = await redeem(host, client, await getCode(host, client, more));
+  if (response.status !== 200) throw new Error(response.text);
+  return response.body as Tokens;
+}
+
+export async function isActive(host: Host, token: string, client: ClientName = 'web'): Promise<boolean> {
+  const { body } = await post(host, '/introspect', client, { token });
+  return (body as { active: boolean }).active;
+}
+
+/** A client with a generated secret, in the store. */
+export async function storeClient(
+  host: Host,
+  metadata: Omit<ClientOptions, 'clientSecret'>,
+): Promise<string> {
+  const { clientSecret, clientSecretHash } = generateClientSecret();
+  await host.adapter.saveClient!({ ...metadata, clientSecretHash });
+  return clientSecret;
+}
+
+/** The payload of a JWT. */
+export function claimsOf(token: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
+}
+
+/** A listening server, for clients that speak HTTP themselves. */
+export async function listen(
+  app: Express,
+  port = 0,
+): Promise<{ origin: string; server: Server; close(): Promise<void> }> {
+  const server = app.listen(port, '127.0.0.1');
+  await new Promise<void>((resolve) => server.once('listening', resolve));
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.closeAllConnections();
+      server.close(() => resolve());
+    });
+  return { origin: `http://localhost:${(server.address() as AddressInfo).port}`, server, close };
+}

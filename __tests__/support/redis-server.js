@@ -1,0 +1,103 @@
+'use strict';
+
+const { execFileSync, spawn, spawnSync } = require('node:child_process');
+const { existsSync, mkdtempSync, rmSync } = require('node:fs');
+const net = require('node:net');
+const { tmpdir } = require('node:os');
+const path = require('node:path');
+
+const HELP = `The tests need a Redis server, 6.2 or later, and found no redis-server:
+  Debian, Ubuntu   apt-get install redis-server
+  macOS            brew install redis
+  Fedora           dnf install redis`;
+
+/** The tests never pass without one: on Debian, as root, it is installed. */
+function ensureRedisServer() {
+  const found = () => spawnSync('redis-server', ['--version']).status === 0;
+  if (found()) return;
+  if (process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    execFileSync('apt-get', ['update'], { stdio: 'ignore', env });
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'redis-server'], {
+      stdio: 'ignore',
+      env,
+    });
+  }
+  if (!found()) throw new Error(HELP);
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => socket.write('PING\r\n'));
+    socket.on('data', (data) => {
+      socket.destroy();
+      resolve(data.toString().startsWith('+PONG'));
+    });
+  });
+}
+
+/** Starts a private server on loopback. It can be killed and started again on its data. */
+async function startRedis(args = []) {
+  ensureRedisServer();
+  const port = await freePort();
+  const directory = mkdtempSync(path.join(tmpdir(), 'oauth-redis-'));
+  let child;
+
+  async function start() {
+    const settings = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      directory,
+      '--save',
+      '',
+      ...args,
+    ];
+    const started = spawn('redis-server', settings, { stdio: 'ignore' });
+    child = started;
+    for (let tries = 0; !(await accepts(port)); tries++) {
+      if (tries > 200 || started.exitCode !== null) throw new Error(`redis-server did not start on ${port}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  function end(signal) {
+    if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      child.once('exit', resolve);
+      child.kill(signal);
+    });
+  }
+
+  await start();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    start,
+    kill: () => end('SIGKILL'),
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
+    stop: async () => {
+      child.kill('SIGCONT');
+      await end('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+module.exports = { ensureRedisServer, freePort, startRedis };
