@@ -9,7 +9,10 @@ const project = (displayName, moduleNameMapper, rest) => ({
   globalSetup: '<rootDir>/__tests__/support/global-setup.js',
   globalTeardown: '<rootDir>/__tests__/support/global-teardown.js',
   transform: {
-    '\\.[cm]?[jt]s$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }],
+    '\\.[cm]?[jt]s$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
   },
   transformIgnorePatterns: [`/node_modules/(?!(${ESM_ONLY.join('|')})/)`],
   moduleNameMapper: {
@@ -24,7 +27,11 @@ const project = (displayName, moduleNameMapper, rest) => ({
 module.exports = {
   projects: [
     project('express 5', {}, { testMatch: ['<rootDir>/__tests__/**/*.test.ts'] }),
-    project('express 4', { '^express$': 'express4' }, { testMatch: ['<rootDir>/__tests__/{endpoints,http,resource}/**/*.test.ts'] }),
+    project(
+      'express 4',
+      { '^express$': 'express4' },
+      { testMatch: ['<rootDir>/__tests__/{endpoints,http,resource}/**/*.test.ts'] },
+    ),
   ],
   testTimeout: 30_000,
 };

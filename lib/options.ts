@@ -191,7 +191,7 @@ export function resolveOptions<User extends OAuthUser>(given: OAuthRouterOptions
   const faults: string[] = [];
   const { error } = schema.validate(given, { abortEarly: false, convert: false });
   faults.push(...(error?.details.map(({ message }) => message) ?? []));
-  if (typeof given !== 'object') throw new OAuthConfigurationError(faults);
+  if (error?.details.some(({ path }) => path.length === 0)) throw new OAuthConfigurationError(faults);
   const options = given as unknown as OAuthRouterOptions;
 
   const loopback = isLoopback(options.issuer);
@@ -337,7 +337,7 @@ function clientsOf(
 ): readonly ClientMetadata[] {
   const { clients = [], grants = {} } = options;
   // What is no list of objects was found by the schema.
-  if (!Array.isArray(clients) || clients.some((client) => typeof client !== 'object')) return [];
+  if (!Array.isArray(clients) || !clients.every((client) => (client as unknown) instanceof Object)) return [];
   const check = clientChecker({ allowHttp: development, strict: true });
   const known = ['authorization_code', 'refresh_token', 'client_credentials', ...Object.keys(grants)];
   const hashed = clients.map((client: ClientOptions, position) => {

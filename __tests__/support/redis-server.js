@@ -49,10 +49,18 @@ function accepts(port) {
   });
 }
 
+/** Low enough for a cluster's bus, which is 10000 above. */
+async function redisPort() {
+  for (;;) {
+    const port = await freePort();
+    if (port < 55_000) return port;
+  }
+}
+
 /** Starts a private server on loopback. It can be killed and started again on its data. */
 async function startRedis(args = []) {
   ensureRedisServer();
-  const port = await freePort();
+  const port = await redisPort();
   const directory = mkdtempSync(path.join(tmpdir(), 'oauth-redis-'));
   let child;
 

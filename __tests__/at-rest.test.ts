@@ -1,0 +1,145 @@
+import { inspect } from 'node:util';
+
+import Redis from 'ioredis';
+import request from 'supertest';
+
+import { generateClientSecret, memoryAdapter, type Adapter } from 'express-oauth-router';
+
+import {
+  answerOf,
+  authorizationForm,
+  authorize,
+  CLIENTS,
+  getCode,
+  getTokens,
+  makeHost,
+  pkce,
+  post,
+  redeem,
+  refresh,
+  SECRET,
+  type Tokens,
+} from './support/host';
+
+/** Everything that was ever on the wire and must not be found anywhere. */
+async function liveThrough(host: ReturnType<typeof makeHost>): Promise<string[]> {
+  const secrets: string[] = [SECRET, 'web-secret', 'machine-secret', 'wrong-secret'];
+  const collect = (body: Partial<Tokens>): void => {
+    secrets.push(...[body.access_token, body.refresh_token].filter((token) => token !== undefined));
+  };
+  const { clientSecret, clientSecretHash } = generateClientSecret();
+  secrets.push(clientSecret);
+  await host.adapter.saveClient!({
+    clientId: 'stored',
+    clientSecretHash,
+    grantTypes: ['client_credentials'],
+  });
+  await request(host.app)
+    .post('/token')
+    .type('form')
+    .auth('stored', clientSecret)
+    .send('grant_type=client_credentials');
+  await request(host.app)
+    .post('/token')
+    .type('form')
+    .auth('stored', 'wrong-secret')
+    .send('grant_type=client_credentials');
+
+  const unspent = await getCode(host);
+  const spent = await getCode(host);
+  secrets.push(unspent.code, spent.code, unspent.verifier);
+  const redeemed = await redeem(host, 'web', spent);
+  collect(redeemed.body as Tokens);
+  collect((await refresh(host, 'web', (redeemed.body as Tokens).refresh_token)).body as Tokens);
+  host.pass(60);
+  await redeem(host, 'web', spent);
+  const tokens = await getTokens(host);
+  collect(tokens);
+  await post(host, '/revoke', 'web', { token: tokens.access_token });
+  await post(host, '/introspect', 'web', { token: tokens.refresh_token });
+  await refresh(host, 'web', `${tokens.refresh_token.slice(0, -1)}x`);
+  collect((await post(host, '/token', 'machine', { grant_type: 'client_credentials' })).body as Tokens);
+
+  // Parked, and on a consent page.
+  host.user = undefined;
+  const parked = pkce();
+  await authorize(host, authorizationForm('web', parked, { state: 's'.repeat(3000) }));
+  host.user = { id: 'alice' };
+  await authorize(host, authorizationForm('third', pkce())).set('Accept', 'text/html');
+  secrets.push(parked.verifier);
+  expect(answerOf(await authorize(host, authorizationForm('web', pkce()))).code).toBeDefined();
+  return secrets;
+}
+
+describe.each(['jwt', 'opaque'] as const)('at rest, with %s access tokens', (accessTokenFormat) => {
+  it('a dump of Redis, and all events, hold nothing that was on the wire', async () => {
+    const redis = new Redis(process.env.REDIS_URL!);
+    const host = makeHost({ store: 'redis', mount: 'root' }, { accessTokenFormat });
+    const secrets = await liveThrough(host);
+    let dump = '';
+    for (const key of await redis.keys('*')) {
+      const type = await redis.type(key);
+      const value =
+        type === 'hash'
+          ? await redis.hgetall(key)
+          : type === 'zset'
+            ? await redis.zrange(key, '0', '-1')
+            : await redis.get(key);
+      dump += `${key} ${JSON.stringify(value)}\n`;
+    }
+    await redis.quit();
+    expect(dump).toContain('alice');
+    const events = inspect(host.events, { depth: 10, maxStringLength: null, maxArrayLength: null });
+    expect(events).toContain('client_authentication.failed');
+    for (const secret of secrets) {
+      expect(dump.includes(secret)).toBe(false);
+      expect(events.includes(secret)).toBe(false);
+    }
+  });
+
+  it('every call of an adapter is free of it', async () => {
+    const calls: unknown[] = [];
+    const inner = memoryAdapter() as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const spied = Object.fromEntries(
+      Object.entries(inner).map(([name, run]) => [
+        name,
+        (...args: unknown[]): unknown => {
+          calls.push([name, args]);
+          return run(...args);
+        },
+      ]),
+    );
+    const host = makeHost(
+      { store: 'memory', mount: 'root' },
+      { accessTokenFormat, adapter: spied as unknown as Adapter },
+    );
+    const secrets = await liveThrough(host);
+    const seen = JSON.stringify(calls);
+    expect(seen).toContain('advanceGrant');
+    for (const secret of secrets) expect(seen.includes(secret)).toBe(false);
+  });
+});
+
+it('a dump of the store mints nothing: the tokens need the secrets', async () => {
+  const host = makeHost({ store: 'memory', mount: 'root' });
+  const tokens = await getTokens(host);
+  const thief = makeHost(
+    { store: 'memory', mount: 'root' },
+    { adapter: host.adapter, secrets: ['a guess that is as long as it has to be'] },
+  );
+  const grantId = Buffer.from(tokens.refresh_token, 'base64url').toString('base64url', 0, 16);
+  expect(await thief.adapter.getGrant(grantId)).toBeDefined();
+  const forged = await getTokens(thief);
+  expect((await refresh(host, 'web', forged.refresh_token)).status).toBe(400);
+});
+
+it('every key in Redis has an end, but for clients and consents', async () => {
+  const redis = new Redis(process.env.REDIS_URL!);
+  const host = makeHost({ store: 'redis', mount: 'root' }, { clients: [...Object.values(CLIENTS)] });
+  const before = new Set(await redis.keys('*'));
+  await liveThrough(host);
+  const made = (await redis.keys('*')).filter((key) => !before.has(key) && !/:(client|consent):/.test(key));
+  expect(made.length).toBeGreaterThan(3);
+  for (const key of made) expect([key, (await redis.pttl(key)) > 0]).toEqual([key, true]);
+  await redis.quit();
+});

@@ -1,0 +1,13 @@
+import * as library from 'express-oauth-router';
+
+it('has these public names, and no others', () => {
+  expect(Object.keys(library).sort()).toEqual([
+    'OAuthConfigurationError',
+    'OAuthError',
+    'createOAuthRouter',
+    'generateClientSecret',
+    'hashClientSecret',
+    'memoryAdapter',
+    'redisAdapter',
+  ]);
+});

@@ -1,0 +1,205 @@
+import Redis from 'ioredis';
+import request from 'supertest';
+
+import { createOAuthRouter, memoryAdapter, redisAdapter } from 'express-oauth-router';
+
+import {
+  answerOf,
+  authorizationForm,
+  authorize,
+  claimsOf,
+  getCode,
+  getTokens,
+  isActive,
+  makeHost,
+  pkce,
+  redeem,
+  refresh,
+  VARIANTS,
+  type Host,
+} from './support/host';
+import { startRedis } from './support/redis-server';
+
+describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
+  'operations of the host on $store',
+  (variant) => {
+    let host: Host;
+    beforeEach(() => {
+      host = makeHost(variant);
+    });
+
+    it('listGrants shows a user’s connected apps, and forgets what has ended', async () => {
+      await getTokens(host);
+      await getCode(host, 'spa');
+      host.user = { id: 'bob' };
+      await getTokens(host);
+      const apps = await host.oauth.listGrants('alice');
+      expect(apps.map(({ clientId }) => clientId).sort()).toEqual(['spa', 'web']);
+      expect(apps.find(({ clientId }) => clientId === 'web')).toEqual({
+        grantId: expect.any(String) as string,
+        userId: 'alice',
+        clientId: 'web',
+        scope: ['profile', 'orders:read', 'orders:write'],
+        resources: [host.issuer],
+        createdAt: host.now,
+        lastUsedAt: host.now,
+        expiresAt: host.now + 30 * 86_400_000,
+      });
+      host.pass(61);
+      expect((await host.oauth.listGrants('alice')).map(({ clientId }) => clientId)).toEqual(['web']);
+    });
+
+    it('revokeGrant ends one grant of its user, and refuses another’s', async () => {
+      const tokens = await getTokens(host);
+      const [grant] = await host.oauth.listGrants('alice');
+      const { grantId } = grant!;
+      expect(await host.oauth.revokeGrant({ userId: 'mallory', grantId })).toBe(false);
+      expect(await isActive(host, tokens.access_token)).toBe(true);
+      expect(await host.oauth.revokeGrant({ userId: 'alice', grantId })).toBe(true);
+      expect(await isActive(host, tokens.access_token)).toBe(false);
+      expect(await host.oauth.revokeGrant({ userId: 'alice', grantId })).toBe(false);
+    });
+
+    it('revokeGrants ends all of a user’s, unspent codes included', async () => {
+      const tokens = await getTokens(host);
+      const unspent = await getCode(host, 'spa');
+      host.user = { id: 'bob' };
+      const others = await getTokens(host);
+      expect(await host.oauth.revokeGrants({ userId: 'alice' })).toBe(2);
+      expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(400);
+      expect((await redeem(host, 'spa', unspent)).status).toBe(400);
+      expect((await refresh(host, 'web', others.refresh_token)).status).toBe(200);
+    });
+
+    it('revokeGrants with a client ends that one’s, and the remembered consent', async () => {
+      const own = makeHost(variant, {
+        consent: (_req, res, { request: sealed }) => res.json({ sealed }),
+      });
+      const form = authorizationForm('third', pkce());
+      const { sealed } = (await authorize(own, form)).body as { sealed: string };
+      await request(own.app).post('/consent').type('form').send({ request: sealed, decision: 'allow' });
+      expect(answerOf(await authorize(own, form))).toHaveProperty('code');
+      const kept = await getTokens(own, 'web');
+      expect(await own.oauth.revokeGrants({ userId: 'alice', clientId: 'third' })).toBe(2);
+      expect((await authorize(own, form)).body).toHaveProperty('sealed');
+      expect((await refresh(own, 'web', kept.refresh_token)).status).toBe(200);
+    });
+
+    it.each([undefined, null, '', {}, NaN])('a user id of %p ends nothing', async (userId) => {
+      const tokens = await getTokens(host);
+      await expect(host.oauth.revokeGrants({ userId: userId as never })).rejects.toThrow(TypeError);
+      expect(await isActive(host, tokens.access_token)).toBe(true);
+    });
+
+    it('users may have numbers for ids', async () => {
+      host.user = { id: 42 };
+      const tokens = await getTokens(host);
+      expect(claimsOf(tokens.access_token).sub).toBe('42');
+      expect(await host.oauth.revokeGrants({ userId: 42 })).toBe(1);
+    });
+
+    it('issueAccessToken gives a token for the tests of the host’s API', () => {
+      const token = host.oauth.issueAccessToken({
+        subject: 7,
+        clientId: 'web',
+        scope: 'a b',
+        lifetime: 60,
+        claims: { role: 'x', iss: 'y' },
+      });
+      const iat = Math.floor(host.now / 1000);
+      expect(claimsOf(token)).toMatchObject({
+        iss: host.issuer,
+        sub: '7',
+        aud: host.issuer,
+        client_id: 'web',
+        scope: 'a b',
+        role: 'x',
+        iat,
+        exp: iat + 60,
+      });
+    });
+  },
+);
+
+it('an operation whose capability the adapter lacks names it', async () => {
+  const oauth = createOAuthRouter({
+    issuer: 'http://localhost',
+    adapter: { ...memoryAdapter(), listGrants: undefined },
+    authenticate: () => undefined,
+    loginUrl: '/login',
+  });
+  await expect(oauth.revokeGrants({ userId: 'a' })).rejects.toThrow(/listGrants/);
+});
+
+it('an event listener that throws, or rejects, changes nothing', async () => {
+  const host = makeHost({ store: 'memory', mount: 'root' });
+  host.oauth.events.on('token.issued', () => {
+    throw new Error('a listener');
+  });
+  host.oauth.events.on('token.issued', () => Promise.reject(new Error('a listener')) as never);
+  const tokens = await getTokens(host);
+  expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
+  expect(host.events.filter(({ name }) => name === 'token.issued').map(({ event }) => event)).toEqual([
+    expect.objectContaining({
+      clientId: 'web',
+      userId: 'alice',
+      grantType: 'authorization_code',
+      refreshToken: true,
+    }),
+    expect.objectContaining({
+      clientId: 'web',
+      userId: 'alice',
+      grantType: 'refresh_token',
+      refreshToken: true,
+    }),
+  ]);
+});
+
+describe('redisAdapter', () => {
+  it('warns of a server that evicts', async () => {
+    const server = await startRedis(['--maxmemory-policy', 'allkeys-lru']);
+    const redis = new Redis(server.url);
+    const warn = jest.spyOn(process, 'emitWarning').mockReturnValue(undefined);
+    redisAdapter(redis);
+    await redis.ping();
+    await redis.ping();
+    expect(warn.mock.calls).toEqual([[expect.stringContaining('noeviction, not allkeys-lru')]]);
+    warn.mockRestore();
+    await redis.quit();
+    await server.stop();
+  });
+
+  it('refuses a prefix with braces, and Sentinel’s replicas', () => {
+    const redis = new Redis({ lazyConnect: true });
+    expect(() => redisAdapter(redis, { prefix: '{a}:' })).toThrow(/braces/);
+    const replica = new Redis({
+      sentinels: [{ host: '127.0.0.1', port: 1 }],
+      name: 'x',
+      role: 'slave',
+      lazyConnect: true,
+    });
+    expect(() => redisAdapter(replica)).toThrow(/master/);
+  });
+
+  it('removes a user’s dead entries from the index as new ones come', async () => {
+    const redis = new Redis(process.env.REDIS_URL!);
+    const prefix = `index:${Date.now()}:`;
+    const adapter = redisAdapter(redis, { prefix });
+    const key = `${prefix}user:alice`;
+    // Entries of long ago, without grants.
+    const old = Date.now() - 3_600_000;
+    for (let entry = 0; entry < 150; entry++) await redis.zadd(key, old, `dead-${entry}`);
+    for (let entry = 0; entry < 50; entry++) {
+      await adapter.saveGrant({
+        id: `grant-${entry}`,
+        generation: 0,
+        userId: 'alice',
+        clientId: 'a',
+        expiresAt: Date.now() + 60_000,
+      });
+    }
+    expect(await redis.zcard(key)).toBe(50);
+    expect(await adapter.listGrants('alice')).toHaveLength(50);
+    await redis.quit();
+  });
+});

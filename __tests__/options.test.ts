@@ -1,0 +1,285 @@
+import { generateKeyPairSync } from 'node:crypto';
+
+import Redis from 'ioredis';
+
+import {
+  createOAuthRouter,
+  memoryAdapter,
+  OAuthConfigurationError,
+  redisAdapter,
+  type OAuthRouterOptions,
+} from 'express-oauth-router';
+
+const SECRET = 'x'.repeat(32);
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+
+const development: OAuthRouterOptions = {
+  issuer: 'http://localhost:3000',
+  authenticate: () => undefined,
+  loginUrl: '/login',
+};
+
+/** Typed loosely: these are the mistakes of people without a compiler. */
+function faultsOf(options: object): readonly string[] {
+  try {
+    createOAuthRouter(options as OAuthRouterOptions);
+  } catch (error) {
+    expect(error).toBeInstanceOf(OAuthConfigurationError);
+    return (error as OAuthConfigurationError).faults;
+  }
+  return [];
+}
+
+const client = (more: object): object => ({
+  ...development,
+  clients: [{ clientId: 'a', redirectUris: ['https://a.example/cb'], ...more }],
+});
+
+describe('createOAuthRouter', () => {
+  const { NODE_ENV } = process.env;
+  let redis: Redis;
+  let production: OAuthRouterOptions;
+  beforeAll(() => {
+    redis = new Redis(process.env.REDIS_URL!);
+    production = {
+      ...development,
+      issuer: 'https://api.example.com/oauth',
+      adapter: redisAdapter(redis),
+      secrets: [SECRET],
+      signingKeys: [ec],
+    };
+  });
+  afterEach(() => {
+    process.env.NODE_ENV = NODE_ENV;
+  });
+  afterAll(() => redis.quit());
+
+  it('starts in development with nothing but the host’s login', () => {
+    expect(faultsOf(development)).toEqual([]);
+    for (const issuer of ['http://127.0.0.1:3000/x', 'http://[::1]:3000', 'https://localhost/']) {
+      expect(faultsOf({ ...development, issuer })).toEqual([]);
+    }
+  });
+
+  it('starts in production with everything', () => {
+    process.env.NODE_ENV = 'production';
+    expect(faultsOf(production)).toEqual([]);
+  });
+
+  it.each([
+    ['an issuer that is not loopback', 'http://api.example.com', 'test'],
+    ['NODE_ENV=production', 'http://localhost:3000', 'production'],
+  ])('%s: one error names all that is missing', (_name, issuer, nodeEnv) => {
+    process.env.NODE_ENV = nodeEnv;
+    expect(faultsOf({ ...development, issuer })).toEqual([
+      '"issuer" must be https outside development',
+      expect.stringMatching(/^"adapter" is missing/) as string,
+      expect.stringMatching(/^"secrets" is missing/) as string,
+      expect.stringMatching(/^"signingKeys" is missing/) as string,
+    ]);
+  });
+
+  it('outside development the memory adapter is refused, also in another’s clothes', () => {
+    expect(faultsOf({ ...production, adapter: memoryAdapter() })).toEqual([
+      expect.stringContaining('memory adapter'),
+    ]);
+    const mixed = { ...memoryAdapter(), getClient: () => Promise.resolve(undefined) };
+    expect(faultsOf({ ...production, adapter: mixed })).toEqual([expect.stringContaining('memory adapter')]);
+  });
+
+  it('an environment variable that is not set is an error, in development too', () => {
+    expect(faultsOf({ ...development, secrets: [undefined], signingKeys: [undefined] })).toEqual([
+      '"secrets[0]" is not set',
+      '"signingKeys[0]" is not set',
+    ]);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['an option with a typo', { ...development, acessTokenLifetime: 1 }, /acessTokenLifetime.* not allowed/],
+    ['no issuer', { ...development, issuer: undefined }, /issuer.* required/],
+    ['an issuer that is no URL', { ...development, issuer: 'localhost' }, /issuer.* URL/],
+    ['an issuer with a query', { ...development, issuer: 'http://localhost?x' }, /no query/],
+    ['an issuer with a fragment', { ...development, issuer: 'http://localhost#x' }, /no fragment/],
+    [
+      'an issuer that a parser writes in another way',
+      { ...development, issuer: 'http://LOCALHOST:80/a/../b' },
+      /written as http:\/\/localhost\/b/,
+    ],
+    ['no authenticate', { ...development, authenticate: undefined }, /authenticate.* required/],
+    ['no loginUrl', { ...development, loginUrl: undefined }, /loginUrl.* required/],
+    ['a loginUrl on another host by accident', { ...development, loginUrl: '//evil.example' }, /loginUrl/],
+    ['a loginUrl that runs script', { ...development, loginUrl: 'javascript:alert(1)' }, /loginUrl/],
+    ['a lifetime of a string', { ...development, accessTokenLifetime: '3600' }, /accessTokenLifetime/],
+    ['a lifetime of nothing', { ...development, accessTokenLifetime: 0 }, /accessTokenLifetime/],
+    [
+      'a lifetime without end',
+      { ...development, refreshTokenAbsoluteLifetime: Infinity },
+      /refreshTokenAbsoluteLifetime/,
+    ],
+    ['a weak secret', { ...development, secrets: ['x'.repeat(31)] }, /secrets\[0\].* 32 bytes/],
+    ['no secret', { ...development, secrets: [] }, /secrets.* missing/],
+    ['a short RSA key', { ...development, signingKeys: [{ key: weak, alg: 'RS256' }] }, /2048 bits/],
+    ['an RSA key without alg', { ...development, signingKeys: [rsa] }, /without alg/],
+    [
+      'an RSA key in PEM without alg',
+      { ...development, signingKeys: [rsa.export({ type: 'pkcs8', format: 'pem' })] },
+      /without alg/,
+    ],
+    ['a JWK without alg', { ...development, signingKeys: [ec.export({ format: 'jwk' })] }, /without alg/],
+    [
+      'a key for another algorithm',
+      { ...development, signingKeys: [{ key: ec, alg: 'RS256' }] },
+      /cannot sign/,
+    ],
+    ['a symmetric algorithm', { ...development, signingKeys: [{ key: ec, alg: 'HS256' }] }, /HS256/],
+    [
+      'a public key',
+      { ...development, signingKeys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey] },
+      /private key/,
+    ],
+    ['a key that is none', { ...development, signingKeys: ['secret key material'] }, /no private key/],
+    [
+      'two keys with one kid',
+      {
+        ...development,
+        signingKeys: [
+          { key: ec, kid: 'a' },
+          { key: rsa, alg: 'RS256', kid: 'a' },
+        ],
+      },
+      /one kid/,
+    ],
+    [
+      'an adapter that lacks functions',
+      { ...development, adapter: { getClient: () => undefined } },
+      /lacks saveGrant, getGrant, advanceGrant/,
+    ],
+    [
+      'half a consent store',
+      { ...development, adapter: { ...memoryAdapter(), getConsent: undefined } },
+      /only one of getConsent/,
+    ],
+    ['an unknown colour', { ...development, branding: { colors: { accent: 'red;} body{}' } } }, /accent/],
+    [
+      'a built-in grant of the host’s own',
+      { ...development, grants: { refresh_token: () => undefined } },
+      /refresh_token/,
+    ],
+    ['a resource with a fragment', { ...development, resources: ['https://a.example/#x'] }, /resources/],
+    ['a client without id', client({ clientId: undefined }), /clientId.* required/],
+    ['a client with a typo', client({ redirectURIs: [] }), /redirectURIs.* not allowed/],
+    [
+      'a client twice',
+      {
+        ...development,
+        clients: [
+          { clientId: 'a', redirectUris: ['https://a.example'] },
+          { clientId: 'a', redirectUris: ['https://a.example'] },
+        ],
+      },
+      /twice/,
+    ],
+    ['a client without redirect URIs', client({ redirectUris: undefined }), /needs redirectUris/],
+    ['a relative redirect URI', client({ redirectUris: ['/cb'] }), /absolute/],
+    ['a redirect URI with a fragment', client({ redirectUris: ['https://a.example/#x'] }), /fragment/],
+    ['a redirect URI that runs script', client({ redirectUris: ['javascript:alert(1)'] }), /javascript/],
+    ['a redirect URI with a wildcard', client({ redirectUris: ['https://*.example/cb'] }), /wildcard/],
+    ['a redirect URI with a user', client({ redirectUris: ['https://a@b.example/cb'] }), /user information/],
+    ['a client’s scope that is none', client({ scope: 'a  b' }), /scope/],
+    [
+      'a grant type that is not switched on',
+      client({ grantTypes: ['authorization_code', 'urn:x:y'] }),
+      /urn:x:y.* not switched on/,
+    ],
+    ['the password grant', client({ grantTypes: ['password'] }), /grantTypes/],
+    ['a public client without PKCE', client({ requirePkce: false }), /PKCE/],
+    ['a public client that never rotates', client({ refreshTokenRotation: 'never' }), /rotate/],
+    [
+      'a public client with client_credentials',
+      client({ grantTypes: ['client_credentials'] }),
+      /client_credentials/,
+    ],
+    [
+      'a method without a secret',
+      client({ tokenEndpointAuthMethod: 'client_secret_basic' }),
+      /needs a secret/,
+    ],
+    [
+      'a secret without a method',
+      client({ tokenEndpointAuthMethod: 'none', clientSecret: 'x' }),
+      /has a secret/,
+    ],
+    ['an empty secret', client({ clientSecret: '' }), /clientSecret/],
+    ['grantsNotBefore in milliseconds', client({ grantsNotBefore: Date.now() }), /grantsNotBefore/],
+  ])('%s is an error', (_name, options, message) => {
+    expect(faultsOf(options)).toEqual(expect.arrayContaining([expect.stringMatching(message)]));
+  });
+
+  it.each([
+    undefined,
+    null,
+    7,
+    {},
+    { clients: [null] },
+    { clients: 'x' },
+    { adapter: null },
+    { secrets: 'x' },
+  ])('nonsense (%j) is an error that can be read', (options) => {
+    expect(faultsOf(options as object).length).toBeGreaterThan(0);
+  });
+
+  it('an http redirect URI is for loopback, or for development', () => {
+    const http = [{ clientId: 'a', redirectUris: ['http://a.example/cb'] }];
+    expect(faultsOf({ ...development, clients: http })).toEqual([]);
+    expect(faultsOf({ ...production, clients: http })).toEqual([expect.stringContaining('loopback')]);
+    expect(
+      faultsOf({
+        ...production,
+        clients: [{ clientId: 'a', redirectUris: ['http://127.0.0.1/cb', 'com.example:/cb'] }],
+      }),
+    ).toEqual([]);
+  });
+
+  it('no fault repeats a secret or a key', () => {
+    const faults = faultsOf({
+      ...development,
+      secrets: ['a short secret'],
+      signingKeys: ['-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----'],
+      clients: [{ clientId: 'a', clientSecret: 'client secret', redirectUris: ['x'] }],
+    });
+    expect(faults.length).toBeGreaterThan(2);
+    expect(faults.join()).not.toMatch(/a short secret|c2VjcmV0|client secret/);
+  });
+
+  it.each([
+    ['PEM', ec.export({ type: 'pkcs8', format: 'pem' })],
+    ['PEM on one line', String(ec.export({ type: 'pkcs8', format: 'pem' })).replaceAll('\n', '\\n')],
+    ['SEC 1', ec.export({ type: 'sec1', format: 'pem' })],
+    ['a JWK', { ...ec.export({ format: 'jwk' }), alg: 'ES256' }],
+    ['a JWK as JSON', JSON.stringify({ ...ec.export({ format: 'jwk' }), alg: 'ES256' })],
+    ['a KeyObject', ec],
+    ['an RSA key with its algorithm', { key: rsa, alg: 'PS256' }],
+    [
+      'an RSA key in PEM with its algorithm',
+      { key: rsa.export({ type: 'pkcs1', format: 'pem' }), alg: 'RS256' },
+    ],
+  ])('takes a key as %s', (_name, key) => {
+    expect(faultsOf({ ...development, signingKeys: [key] })).toEqual([]);
+  });
+
+  it('does not compile with a wrong option', () => {
+    const compile = (): void => {
+      // @ts-expect-error -- an option with a typo
+      createOAuthRouter({ ...development, acessTokenLifetime: 1 });
+      // @ts-expect-error -- a user without an id
+      createOAuthRouter({ ...development, authenticate: () => ({ name: 'alice' }) });
+      // @ts-expect-error -- a lifetime of a string
+      createOAuthRouter({ ...development, accessTokenLifetime: '1h' });
+      // @ts-expect-error -- no login
+      createOAuthRouter({ issuer: 'http://localhost' });
+    };
+    expect(compile).toThrow(OAuthConfigurationError);
+  });
+});
