@@ -23,7 +23,7 @@ import type { AccessTokenFormat } from './tokens/access-token';
 import { signingKey, type SigningKey, type SigningKeyInput } from './tokens/signing-keys';
 
 /** The options of `createOAuthRouter`. Lifetimes are seconds; each may be a function of the request's context. */
-export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser> {
+export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUser = User> {
   /**
    * The URL that the router is mounted at, without query or fragment; its path is the prefix. Every URL that the router
    * gives out is built from it. https, except on loopback for development.
@@ -58,9 +58,9 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser> {
    * The user of a grant, at each exchange. `undefined` refuses the exchange and keeps the grant; a throw is answered 503.
    * @defaultValue every user is there
    */
-  loadUser?: LoadUser<User>;
+  loadUser?: LoadUser<LoadedUser>;
   /** Further claims of access tokens. It must not set those that the library sets. @defaultValue none */
-  claims?: ClaimsHook<User>;
+  claims?: ClaimsHook<LoadedUser>;
   /** The words that the consent page shows for each scope value. @defaultValue the values themselves */
   scopes?: Readonly<Record<string, string>>;
   /** The audience of access tokens when no `resource` is asked for. @defaultValue the issuer */
@@ -187,7 +187,9 @@ const schema = Joi.object({
   .messages({ 'rule.fault': '{{#label}} {{#fault}}' });
 
 /** Checks everything, and fills in what was left out. @throws OAuthConfigurationError naming every fault */
-export function resolveOptions<User extends OAuthUser>(given: OAuthRouterOptions<User>): ResolvedOptions {
+export function resolveOptions<User extends OAuthUser, LoadedUser>(
+  given: OAuthRouterOptions<User, LoadedUser>,
+): ResolvedOptions {
   const faults: string[] = [];
   const { error } = schema.validate(given, { abortEarly: false, convert: false });
   faults.push(...(error?.details.map(({ message }) => message) ?? []));

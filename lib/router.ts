@@ -62,7 +62,9 @@ export interface OAuthRouter extends Router, Operations {
  * app.use(oauth.wellKnown);
  * app.get('/orders', oauth.requireToken({ scope: 'orders:read' }), listOrders);
  */
-export function createOAuthRouter<User extends OAuthUser>(options: OAuthRouterOptions<User>): OAuthRouter {
+export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
+  options: OAuthRouterOptions<User, LoadedUser>,
+): OAuthRouter {
   const resolved = resolveOptions(options);
   const { issuer, secrets, signingKeys, policies, clock, defaultAudience, development: allowHttp } = resolved;
 

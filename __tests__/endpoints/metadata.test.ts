@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 
 import request from 'supertest';
 
-import { claimsOf, getTokens, makeHost, refresh, VARIANTS } from '../support/host';
+import { claimsOf, getTokens, makeHost, refresh, VARIANTS, type HostOptions } from '../support/host';
 
 describe.each(VARIANTS.filter(({ store }) => store === 'memory'))(
   'metadata (RFC 8414) at the $mount',
@@ -121,10 +121,7 @@ describe('GET /jwks (RFC 7517)', () => {
       never,
       never,
     ];
-    const protect = (
-      app: import('express').Express,
-      oauth: import('express-oauth-router').OAuthRouter,
-    ): void => {
+    const protect: HostOptions['protect'] = (app, oauth) => {
       app.get('/api', oauth.requireToken(), (req, res) => void res.json(req.oauth.subject));
     };
     const before = makeHost(variant, { signingKeys: [old] });

@@ -26,7 +26,7 @@ describe.each(VARIANTS)('POST /revoke (RFC 7009) on $store at the $mount', (vari
         token: tokens.refresh_token,
         token_type_hint: hint,
       });
-      expect([response.status, response.text]).toEqual([200, '']);
+      expect([response.status, response.body]).toEqual([200, {}]);
       expect(response.headers).toMatchObject({
         'cache-control': 'no-store',
         'access-control-allow-origin': '*',

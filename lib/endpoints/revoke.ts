@@ -7,9 +7,8 @@ import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { asGrant, subjectOf } from '../grants/grant';
 import { bodyParameters } from '../http/body';
-import { endpoint } from '../http/endpoint';
+import { endpoint, sendJson } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
-import { noStore } from '../http/redirect';
 import { revocationKey } from '../grants/token-status';
 import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
 import type { GrantTokens } from '../tokens/grant-token';
@@ -40,9 +39,8 @@ export function revocationEndpoint(options: RevocationEndpointOptions): RequestH
     if (reference) await revokeGrant(reference.grantId, client);
     else if (claims) await revokeAccessToken(claims, client);
 
-    // RFC 7009 §2.2: an unknown token is a success.
-    noStore(res);
-    res.status(200).end();
+    // RFC 7009 §2.2: an unknown token is a success. Clients ignore the body, but some insist that it is JSON.
+    sendJson(res, {});
   });
 
   async function revokeGrant(grantId: string, client: Client): Promise<void> {

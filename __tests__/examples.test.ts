@@ -1,0 +1,150 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Express } from 'express';
+import express from 'express';
+import Redis from 'ioredis';
+
+import { createApp as existingApp } from '../examples/existing-app';
+import { createApp as quickstart } from '../examples/quickstart';
+import { createRedisApp } from '../examples/redis';
+import { listen } from './support/host';
+
+/** A browser without script: cookies, redirects, forms. */
+function browser(origin: string): {
+  visit(url: string, form?: Record<string, string>): Promise<{ url: string; status: number; text: string }>;
+} {
+  const cookies = new Map<string, string>();
+  async function visit(
+    url: string,
+    form?: Record<string, string>,
+  ): Promise<{ url: string; status: number; text: string }> {
+    let target = new URL(url, origin);
+    let body = form && new URLSearchParams(form);
+    for (let redirects = 0; redirects < 15; redirects++) {
+      const response = await fetch(target, {
+        method: body ? 'POST' : 'GET',
+        ...(body && { body }),
+        headers: { Cookie: [...cookies].map((pair) => pair.join('=')).join('; '), Accept: 'text/html' },
+        redirect: 'manual',
+      });
+      for (const cookie of response.headers.getSetCookie()) {
+        const [name = '', ...value] = cookie.split(';')[0]!.split('=');
+        cookies.set(name, value.join('='));
+      }
+      const location = response.headers.get('location');
+      if (location === null || !/^(https?:|\/)/.test(location)) {
+        return { url: location ?? target.href, status: response.status, text: await response.text() };
+      }
+      target = new URL(location, target);
+      if (response.status !== 307) body = undefined;
+    }
+    throw new Error('a redirect loop');
+  }
+  return { visit };
+}
+
+const field = (html: string, name: string): string =>
+  new RegExp(`name="${name}" value="([^"]+)"`).exec(html)?.[1] ?? '';
+const action = (html: string): string => /action="([^"]+)"/.exec(html)?.[1] ?? '';
+
+/** An origin must be known before the app is made. */
+async function serve(
+  create: (origin: string) => Express,
+): Promise<{ origin: string; close(): Promise<void> }> {
+  const shell = express();
+  const { origin, close } = await listen(shell);
+  shell.use(create(origin));
+  return { origin, close };
+}
+
+const redis = (): Redis => new Redis(process.env.REDIS_URL!);
+
+describe.each([
+  ['quickstart.ts', (origin: string): Express => quickstart(origin), undefined],
+  ['redis.ts', (origin: string, connection?: Redis): Express => createRedisApp(origin, connection!), redis],
+] as const)('examples/%s', (_name, create, connect) => {
+  it('signs in, shows the tokens, calls the API, refreshes and revokes', async () => {
+    const connection = connect?.();
+    const { origin, close } = await serve((at) => create(at, connection));
+    try {
+      const { visit } = browser(origin);
+      expect((await visit('/')).text).toContain('Sign in with Acme Orders');
+      const login = await visit('/app/start');
+      expect(new URL(login.url).pathname).toBe('/login');
+      const consent = await visit(login.url, { name: 'carol' });
+      expect(consent.text).toContain('See your orders');
+      const signedIn = await visit(action(consent.text), {
+        request: field(consent.text, 'request'),
+        decision: 'allow',
+      });
+      expect(signedIn.url).toBe(`${origin}/app`);
+      expect(signedIn.text).toContain('&#34;sub&#34;: &#34;carol&#34;');
+      const act = async (what: string): Promise<string> => (await visit('/app/act', { action: what })).text;
+      expect(await act('call')).toContain('GET /orders answered 200');
+      expect(await act('refresh')).toContain('Refreshed');
+      expect(await act('call')).toContain('answered 200');
+      expect(await act('revoke')).toContain('Revoked');
+      expect(await act('call')).toContain('GET /orders answered 401');
+
+      // Denied, by somebody who is signed in already.
+      const again = await visit('/app/start');
+      const signedInAgain = again.text.includes('name="decision"')
+        ? await visit(action(again.text), { request: field(again.text, 'request'), decision: 'deny' })
+        : again;
+      expect(signedInAgain.status).toBe(200);
+    } finally {
+      await close();
+      await connection?.quit();
+    }
+  });
+});
+
+describe('examples/existing-app.ts', () => {
+  it('serves a mobile app behind sessions and body parsers, under its own prefix', async () => {
+    const { origin, close } = await serve(existingApp);
+    try {
+      const base = `${origin}/api/v1/auth/oauth`;
+      const metadata = (await (
+        await fetch(`${origin}/.well-known/oauth-authorization-server/api/v1/auth/oauth`)
+      ).json()) as { token_endpoint: string };
+      expect(metadata.token_endpoint).toBe(`${base}/token`);
+
+      const verifier = randomBytes(32).toString('base64url');
+      const query = new URLSearchParams({
+        response_type: 'code',
+        client_id: 'mobile',
+        redirect_uri: 'com.example.mobile:/callback',
+        state: 's',
+        code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+        code_challenge_method: 'S256',
+      });
+      const { visit } = browser(origin);
+      const login = await visit(`${base}/authorize?${query.toString()}`);
+      const consent = await visit(login.url, { email: 'alice@example.com', password: 'wonderland' });
+      const done = await visit(action(consent.text), {
+        request: field(consent.text, 'request'),
+        decision: 'allow',
+      });
+      expect(done.url).toMatch(/^com\.example\.mobile:\/callback\?code=/);
+
+      const code = new URLSearchParams(done.url.split('?')[1]).get('code')!;
+      const response = await fetch(metadata.token_endpoint, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({
+          grant_type: 'authorization_code',
+          client_id: 'mobile',
+          code,
+          code_verifier: verifier,
+          redirect_uri: 'com.example.mobile:/callback',
+        }),
+      });
+      const { access_token: token } = (await response.json()) as { access_token: string };
+      const invoices = await fetch(`${origin}/api/v1/invoices`, {
+        headers: { Authorization: `Bearer ${token}` },
+      });
+      expect(await invoices.json()).toEqual({ owner: '7', email: 'alice@example.com', invoices: [] });
+    } finally {
+      await close();
+    }
+  });
+});

@@ -1,0 +1,80 @@
+/** An API that exists already, with sessions and body parsers in place, gets OAuth under /api/v1/auth/oauth. */
+import express, { type Express, Router } from 'express';
+import session from 'express-session';
+import helmet from 'helmet';
+import { createOAuthRouter, memoryAdapter, type ClientMetadata } from 'express-oauth-router';
+
+declare module 'express-session' {
+  interface SessionData {
+    account: { accountId: number; email: string; signedInAt: number };
+  }
+}
+
+/** The app's own tables. */
+const accounts = [{ accountId: 7, email: 'alice@example.com', password: 'wonderland' }];
+const apps: ClientMetadata[] = [
+  {
+    clientId: 'mobile',
+    clientName: 'Mobile app',
+    redirectUris: ['com.example.mobile:/callback'],
+    scope: 'invoices:read',
+  },
+];
+
+export function createApp(origin: string): Express {
+  const app = express();
+  app.use(helmet());
+  app.use(express.json());
+  app.use(express.urlencoded({ extended: true }));
+  app.use(session({ secret: 'only for this example', resave: false, saveUninitialized: false }));
+
+  const oauth = createOAuthRouter({
+    issuer: `${origin}/api/v1/auth/oauth`,
+    // Clients come from the app's own table, everything else stays where the adapter keeps it.
+    adapter: { ...memoryAdapter(), getClient: (clientId) => apps.find((row) => row.clientId === clientId) },
+    authenticate: ({ session: { account } }) =>
+      account && { id: account.accountId, email: account.email, authTime: account.signedInAt },
+    loadUser: (userId) => {
+      return accounts.find(({ accountId }) => String(accountId) === userId);
+    },
+    claims: ({ user }) => ({ email: user?.email }),
+    loginUrl: '/login',
+    scopes: { 'invoices:read': 'Read your invoices' },
+  });
+
+  oauth.events.on('refresh_token.reused', ({ userId, clientId }) => {
+    console.warn(
+      `a refresh token of user ${userId ?? ''} was used twice at ${clientId ?? ''}: its grant was ended`,
+    );
+  });
+
+  const api = Router();
+  api.use('/auth/oauth', oauth);
+  api.get('/invoices', oauth.requireToken({ scope: 'invoices:read' }), (req, res) => {
+    res.json({ owner: req.oauth.subject, email: req.oauth.claims.email, invoices: [] });
+  });
+  api.delete('/connected-apps/:clientId', async (req, res) => {
+    const { account } = req.session;
+    if (!account) return void res.sendStatus(401);
+    res.json({
+      ended: await oauth.revokeGrants({ userId: account.accountId, clientId: req.params.clientId }),
+    });
+  });
+  app.use('/api/v1', api);
+  app.use(oauth.wellKnown);
+
+  app.post('/login', (req, res) => {
+    const { email, password } = req.body as { email?: string; password?: string };
+    const account = accounts.find((row) => row.email === email && row.password === password);
+    if (!account) return void res.sendStatus(401);
+    req.session.account = { ...account, signedInAt: Math.floor(Date.now() / 1000) };
+    const returnTo = req.query.return_to;
+    res.redirect(oauth.isResumeUrl(returnTo) ? returnTo : '/');
+  });
+  return app;
+}
+
+if (require.main === module) {
+  const origin = 'http://localhost:3000';
+  createApp(origin).listen(3000, 'localhost', () => console.log(`Open ${origin}`));
+}
