@@ -64,6 +64,8 @@ export default tseslint.config(
     files: ['__tests__/**/*.ts', 'examples/**/*.ts'],
     rules: {
       'no-console': 'off',
+      // Their clients speak http to loopback, which is marked so that it stands out.
+      '@typescript-eslint/no-deprecated': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-member-access': 'off',

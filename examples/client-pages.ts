@@ -70,7 +70,7 @@ export function clientPages(origin: string): Router {
 
   router.get('/callback', async (req, res) => {
     const { flow } = req.session;
-    if (!flow) return void res.redirect('/app');
+    if (!flow) return res.redirect('/app');
     const as = await server();
     try {
       const parameters = oauth.validateAuthResponse(as, client, new URL(req.originalUrl, origin), flow.state);
@@ -93,7 +93,7 @@ export function clientPages(origin: string): Router {
 
   router.post('/act', urlencoded(), async (req, res) => {
     const { tokens } = req.session;
-    if (!tokens) return void res.redirect('/app');
+    if (!tokens) return res.redirect('/app');
     const { action } = req.body as { action?: string };
     res.send(await act(req, tokens, action));
   });

@@ -47,7 +47,7 @@ export function createApp(origin: string, adapter?: Adapter): Express {
     res.json([{ item: 'A book on OAuth', customer: req.oauth.subject }]);
   });
 
-  app.get('/', (_req, res) => void res.redirect('/app'));
+  app.get('/', (_req, res) => res.redirect('/app'));
   return app;
 }
 

@@ -199,7 +199,10 @@ describe.each([
     await renewed.revoke('refresh_token');
     await expect(renewed.refresh()).rejects.toThrow(/400/);
 
-    const machine = new ClientCredentials({ client: { id: 'machine', secret: 'machine-secret' }, auth });
+    const machine = new ClientCredentials({
+      client: { id: 'machine', secret: 'machine-secret' },
+      auth: { tokenHost: origin, tokenPath: auth.tokenPath },
+    });
     expect((await machine.getToken({ scope: 'jobs:read' })).token).toMatchObject({ scope: 'jobs:read' });
   });
 });
