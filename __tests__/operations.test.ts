@@ -91,6 +91,33 @@ describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
       expect(await isActive(host, tokens.access_token)).toBe(true);
     });
 
+    it('a record that cannot be read does not keep the others alive', async () => {
+      const tokens = await getTokens(host);
+      const listGrants = async (userId: string): Promise<never> =>
+        [
+          null,
+          { id: 'broken', userId, clientId: 'web' },
+          ...(await host.adapter.listGrants!(userId)),
+        ] as never;
+      const own = makeHost(variant, { adapter: { ...host.adapter, listGrants } });
+      expect(await own.oauth.listGrants('alice')).toHaveLength(1);
+      expect(own.eventNames()).toContain('store.failed');
+      expect(await own.oauth.revokeGrants({ userId: 'alice' })).toBe(1);
+      expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(400);
+    });
+
+    it('one that cannot be ended does not keep the others alive, and is told', async () => {
+      const kept = await getTokens(host);
+      const ended = await getTokens(host);
+      const keptId = Buffer.from(kept.refresh_token, 'base64url').toString('base64url', 0, 16);
+      const revokeGrant = (id: string): unknown =>
+        id === keptId ? Promise.reject(new Error('down')) : host.adapter.revokeGrant(id);
+      const own = makeHost(variant, { adapter: { ...host.adapter, revokeGrant: revokeGrant as never } });
+      await expect(own.oauth.revokeGrants({ userId: 'alice' })).rejects.toThrow('1 of 2 grants');
+      expect((await refresh(host, 'web', ended.refresh_token)).status).toBe(400);
+      expect((await refresh(host, 'web', kept.refresh_token)).status).toBe(200);
+    });
+
     it('users may have numbers for ids', async () => {
       host.user = { id: 42 };
       const tokens = await getTokens(host);
@@ -167,6 +194,29 @@ describe('redisAdapter', () => {
     warn.mockRestore();
     await redis.quit();
     await server.stop();
+  });
+
+  it('works with numbers as strings, and with a clock of fractions', async () => {
+    const redis = new Redis(process.env.REDIS_URL!, { stringNumbers: true });
+    const options = { clock: () => Date.now() + 0.25, refreshTokenIdleLifetime: 500 * 86_400 };
+    const host = makeHost(
+      { store: 'redis', mount: 'root' },
+      {
+        adapter: redisAdapter(redis, { prefix: `strings:${Date.now()}:` }),
+        refreshTokenAbsoluteLifetime: 900 * 86_400,
+        ...options,
+      },
+    );
+    const tokens = await getTokens(host);
+    expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
+    expect(await host.oauth.revokeGrants({ userId: 'alice' })).toBe(1);
+    await redis.quit();
+  });
+
+  it('refuses an option that it has not', () => {
+    const redis = new Redis({ lazyConnect: true });
+    expect(() => redisAdapter(redis, { keyPrefix: 'x' } as never)).toThrow(/keyPrefix/);
+    expect(() => memoryAdapter({ max: 1 } as never)).toThrow(/max/);
   });
 
   it('refuses a prefix with braces, and Sentinel’s replicas', () => {

@@ -212,6 +212,37 @@ describe('createOAuthRouter', () => {
       /has a secret/,
     ],
     ['an empty secret', client({ clientSecret: '' }), /clientSecret/],
+    [
+      'a secret whose variable is not set',
+      client({ clientSecret: undefined }),
+      /clients\[0\].*clientSecret.* not set/,
+    ],
+    [
+      'one of two secrets that is not set',
+      client({ clientSecret: ['a', undefined] }),
+      /clientSecret.* not set/,
+    ],
+    ['a hash whose variable is not set', client({ clientSecretHash: undefined }), /not set/],
+    [
+      'a redirect URI with a wildcard in its path',
+      client({ redirectUris: ['https://a.example/*'] }),
+      /wildcard/,
+    ],
+    [
+      'a redirect URI with the answer in it',
+      client({ redirectUris: ['https://a.example/cb?state=1'] }),
+      /state/,
+    ],
+    ['a redirect URI of an app of the system', client({ redirectUris: ['intent://x/'] }), /intent/],
+    ['a logo that is not https', client({ logoUri: 'http://a.example/logo.png' }), /logoUri/],
+    ['a loginUrl that no header takes', { ...development, loginUrl: '/ログイン' }, /loginUrl/],
+    ['a loginUrl with a tab', { ...development, loginUrl: '/\t/evil.example' }, /loginUrl/],
+    [
+      'an issuer with an empty part in its path',
+      { ...development, issuer: 'http://localhost//evil.example' },
+      /empty part/,
+    ],
+    ['a kid that is a number', { ...development, signingKeys: [{ key: ec, kid: 5 }] }, /kid/],
     ['grantsNotBefore in milliseconds', client({ grantsNotBefore: Date.now() }), /grantsNotBefore/],
   ])('%s is an error', (_name, options, message) => {
     expect(faultsOf(options)).toEqual(expect.arrayContaining([expect.stringMatching(message)]));

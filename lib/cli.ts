@@ -7,12 +7,16 @@ const USAGE =
 function init(): string {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = JSON.stringify({ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' });
-  return `OAUTH_SECRET=${randomBytes(32).toString('base64url')}\nOAUTH_SIGNING_KEY='${jwk}'\n`;
+  // Without quotes, which shells, Docker and dotenv treat each in its own way.
+  const key = Buffer.from(jwk).toString('base64url');
+  return `OAUTH_SECRET=${randomBytes(32).toString('base64url')}\nOAUTH_SIGNING_KEY=${key}\n`;
 }
 
 const [command, ...rest] = process.argv.slice(2);
 if (command === 'init' && rest.length === 0) {
   process.stdout.write(init());
+} else if (command === '--help' || command === 'help') {
+  process.stdout.write(USAGE);
 } else {
   process.stderr.write(USAGE);
   process.exitCode = 1;

@@ -12,13 +12,13 @@ export interface OAuthErrorOptions {
   challenge?: string;
 }
 
-const STATUS: Readonly<Record<string, number>> = {
-  invalid_client: 401,
-  invalid_token: 401,
-  insufficient_scope: 403,
-  server_error: 500,
-  temporarily_unavailable: 503,
-};
+const STATUS = new Map([
+  ['invalid_client', 401],
+  ['invalid_token', 401],
+  ['insufficient_scope', 403],
+  ['server_error', 500],
+  ['temporarily_unavailable', 503],
+]);
 
 /**
  * An error that a client may see. Hooks may throw their own:
@@ -43,7 +43,7 @@ export class OAuthError extends Error {
   constructor(code: string, description?: string, options: OAuthErrorOptions = {}) {
     super(description ?? code, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
-    this.status = STATUS[code] ?? 400;
+    this.status = STATUS.get(code) ?? 400;
     this.reason = options.reason;
     this.uri = options.uri;
     this.members = options.members;
@@ -56,15 +56,15 @@ export class OAuthError extends Error {
   }
 }
 
-/** Thrown by `createOAuthRouter` with every fault of the options at once. */
+/** Thrown by `createOAuthRouter` and `requireToken` with every fault of the options at once. */
 export class OAuthConfigurationError extends Error {
   override readonly name = 'OAuthConfigurationError';
   readonly code = 'ERR_OAUTH_CONFIGURATION';
   /** One sentence for each fault. */
   readonly faults: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super(`createOAuthRouter() cannot start:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(faults: readonly string[], what = 'createOAuthRouter()') {
+    super(`${what} has wrong options:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
     this.faults = faults;
   }
 }

@@ -68,7 +68,7 @@ export function eventReporter(): EventReporter {
     for (const listener of emitter.rawListeners(name)) {
       try {
         const result: unknown = Reflect.apply(listener, emitter, [event]);
-        if (result instanceof Promise) result.catch(() => undefined);
+        Promise.resolve(result).catch(() => undefined);
       } catch {
         // A listener observes; it has no say in what the client gets.
       }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 
+import type { StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
-import { asGrant, subjectOf, type Grant } from './grants/grant';
+import { asGrant, type Grant } from './grants/grant';
 import type { AccessTokens } from './tokens/access-token';
 
 /** A grant as a host may show it to its user, among the connected apps. Moments are epoch milliseconds. */
@@ -45,7 +46,8 @@ export interface Operations {
   /**
    * Ends all of a user's grants, unspent codes included; with `clientId` those of one client, and the remembered consent.
    * @returns how many were ended
-   * @throws Error if there is no user, or if the adapter has no `listGrants`
+   * @throws TypeError if there is no user, Error if the adapter has no `listGrants`, AggregateError if some could not be
+   *   ended; the others are
    */
   revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
   /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
@@ -64,24 +66,33 @@ interface OperationsOptions {
 export function operations(options: OperationsOptions): Operations {
   const { issuer, defaultAudience, store, accessTokens, clock, reporter } = options;
 
-  async function grantsOf(userId: string): Promise<Grant[]> {
+  async function storedGrantsOf(userId: string): Promise<StoredGrant[]> {
     if (!store.listGrants) throw new Error('the adapter has no listGrants(), which this needs');
     const stored = await store.listGrants(userId);
-    return stored
-      .flatMap((grant) => asGrant(grant, grant.id) ?? [])
-      .filter((grant) => grant.userId === userId);
+    return stored.filter((grant: StoredGrant | null) => grant?.userId === userId);
   }
 
-  async function end(grant: Grant): Promise<boolean> {
-    const ended = await store.revokeGrant(grant.id);
-    if (ended) reporter.emit('grant.revoked', { ...subjectOf(grant), reason: 'revoked by the host' });
+  /** A record that cannot be read must not hide the others. */
+  function readable(stored: StoredGrant): Grant[] {
+    try {
+      return [asGrant(stored, stored.id)].filter((grant) => grant !== undefined);
+    } catch (cause) {
+      reporter.emit('store.failed', { operation: 'listGrants', cause });
+      return [];
+    }
+  }
+
+  async function end({ id: grantId, clientId, userId }: StoredGrant): Promise<boolean> {
+    const ended = await store.revokeGrant(grantId);
+    if (ended) reporter.emit('grant.revoked', { grantId, clientId, userId, reason: 'revoked by the host' });
     return ended;
   }
 
   return {
     listGrants: async (userId) => {
       const now = clock();
-      return (await grantsOf(idOf(userId))).filter(({ expiresAt }) => now < expiresAt).map(grantInfo);
+      const grants = (await storedGrantsOf(idOf(userId))).flatMap(readable);
+      return grants.filter(({ expiresAt }) => now < expiresAt).map(grantInfo);
     },
 
     revokeGrant: async ({ userId, grantId }) => {
@@ -92,11 +103,15 @@ export function operations(options: OperationsOptions): Operations {
     revokeGrants: async ({ userId, clientId }) => {
       const user = idOf(userId);
       if (clientId !== undefined) await store.deleteConsent?.(user, clientId);
-      const grants = (await grantsOf(user)).filter(
-        (grant) => clientId === undefined || grant.clientId === clientId,
-      );
-      const ended = await Promise.all(grants.map(end));
-      return ended.filter(Boolean).length;
+      const stored = await storedGrantsOf(user);
+      const grants = stored.filter((grant) => clientId === undefined || grant.clientId === clientId);
+      const results = await Promise.allSettled(grants.map(end));
+      const failed = results.filter((result) => result.status === 'rejected');
+      if (failed.length > 0) {
+        const causes = failed.map(({ reason }) => reason as Error);
+        throw new AggregateError(causes, `${failed.length} of ${grants.length} grants could not be ended`);
+      }
+      return results.filter((result) => result.status === 'fulfilled' && result.value).length;
     },
 
     issueAccessToken: ({

@@ -168,7 +168,7 @@ const schema = Joi.object({
   consent: Joi.function(),
   branding: Joi.object({
     name: Joi.string(),
-    logoUrl: Joi.string().uri({ scheme: ['https', 'http', 'data'] }),
+    logoUrl: Joi.string().uri({ scheme: ['https', 'data'] }),
     colors: Joi.object({ accent: color, accentText: color }),
   }),
   authorizationCodeLifetime: lifetime(1),
@@ -222,9 +222,18 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     branding: { name: new URL(options.issuer).host, ...options.branding },
     policies: policiesOf(options),
     storeTimeout: options.storeTimeout ?? 5,
-    clock: options.clock ?? Date.now,
+    clock: wholeMilliseconds(options.clock ?? Date.now),
     development,
   });
+}
+
+/** A clock that gives nonsense must not make anything eternal. */
+function wholeMilliseconds(clock: () => number): () => number {
+  return () => {
+    const now = Math.floor(clock());
+    if (!Number.isFinite(now)) throw new TypeError('the clock gave no number');
+    return now;
+  };
 }
 
 function issuerRule(issuer: string, { error }: Joi.CustomHelpers): unknown {
@@ -238,6 +247,7 @@ function issuerFault(issuer: string): string | undefined {
   const { protocol, username, password, href } = new URL(issuer);
   if (!/^https?:$/.test(protocol)) return 'must be an https URL';
   if (/[?#]/.test(issuer)) return 'must have no query and no fragment';
+  if (new URL(issuer).pathname.includes('//')) return 'must have no empty part in its path';
   if (username || password) return 'must have no user information';
   // Clients compare it byte for byte: what a URL parser would write in another way is a trap.
   if (href !== issuer && href !== `${issuer}/`) return `must be written as ${href}`;
@@ -265,7 +275,10 @@ function adapterRule(adapter: unknown, { error }: Joi.CustomHelpers): unknown {
 }
 
 function loginUrlRule(loginUrl: string, { error }: Joi.CustomHelpers): unknown {
-  const isPath = /^\/(?![/\\])/.test(loginUrl);
+  if (!/^[\x21-\x7e]+$/.test(loginUrl) || loginUrl.includes('\\')) {
+    return error('rule.fault', { fault: 'holds characters that no URL has: encode them' });
+  }
+  const isPath = /^\/(?!\/)/.test(loginUrl);
   const isUrl = /^https?:\/\//.test(loginUrl) && URL.canParse(loginUrl);
   if (!isPath && !isUrl)
     return error('rule.fault', { fault: 'must be a path that begins with /, an http URL, or a function' });
@@ -278,12 +291,14 @@ function isLoopback(issuer: unknown): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(issuer).hostname);
 }
 
-function productionFaults({ issuer, adapter }: OAuthRouterOptions): string[] {
+function productionFaults({ issuer, adapter, loginUrl }: OAuthRouterOptions): string[] {
   const faults: string[] = [];
+  if (typeof loginUrl === 'string' && loginUrl.startsWith('http:'))
+    faults.push('"loginUrl" must be https outside development');
   if (typeof issuer === 'string' && issuer.startsWith('http:'))
     faults.push('"issuer" must be https outside development');
   if (!adapter) faults.push('"adapter" is missing: the memory adapter is for development');
-  else if (isMemoryAdapter(adapter))
+  else if ((adapter as unknown) instanceof Object && isMemoryAdapter(adapter))
     faults.push('"adapter" must not be the memory adapter outside development');
   return faults;
 }
@@ -341,19 +356,26 @@ function clientsOf(
   // What is no list of objects was found by the schema.
   if (!Array.isArray(clients) || !clients.every((client) => (client as unknown) instanceof Object)) return [];
   const check = clientChecker({ allowHttp: development, strict: true });
-  const known = ['authorization_code', 'refresh_token', 'client_credentials', ...Object.keys(grants)];
+  const known = [
+    'authorization_code',
+    'refresh_token',
+    'client_credentials',
+    ...Object.keys((grants as unknown) instanceof Object ? grants : {}),
+  ];
   const hashed = clients.map((client: ClientOptions, position) => {
     const label = `clients[${position}]`;
-    const secrets: unknown[] = [client.clientSecret ?? []].flat();
-    if (secrets.some((secret) => typeof secret !== 'string' || secret === '')) {
-      faults.push(`"${label}.clientSecret" must be a string that is not empty`);
+    // An environment variable that is not set must not make a public client of a confidential one.
+    const secrets: unknown[] = 'clientSecret' in client ? [client.clientSecret].flat() : [];
+    const unset = secrets.some((secret) => typeof secret !== 'string' || secret === '');
+    if (unset || ('clientSecretHash' in client && client.clientSecretHash === undefined)) {
+      faults.push(`${label}: "clientSecret" is not set`);
       return client;
     }
     const metadata = hashedClient(client);
     faults.push(...check(metadata, label));
     const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !known.includes(grantType));
     if (unknown.length > 0)
-      faults.push(`"${label}.grantTypes" has ${unknown.join(', ')}, which is not switched on`);
+      faults.push(`${label}: "grantTypes" has ${unknown.join(', ')}, which is not switched on`);
     return metadata;
   });
   if (new Set(hashed.map((client) => client.clientId)).size < hashed.length)

@@ -11,7 +11,8 @@ const path = require('node:path');
 
 const root = path.join(__dirname, '..');
 const work = mkdtempSync(path.join(tmpdir(), 'oauth-package-'));
-const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+const run = (command, args, cwd = root) =>
+  execFileSync(command, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
 let passed = 0;
 const done = (what) => {
   passed++;
@@ -71,7 +72,9 @@ export { adapterContract, redisAdapter };
 `;
 
 try {
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--silent', '--pack-destination', work]).replace(/^[^[]*/, ''));
+  const [{ filename }] = JSON.parse(
+    run('npm', ['pack', '--json', '--silent', '--pack-destination', work]).replace(/^[^[]*/, ''),
+  );
   const tarball = path.join(work, filename);
   run('npx', ['publint', '--strict', tarball]);
   done('publint');
@@ -82,8 +85,13 @@ try {
     const directory = path.join(work, name);
     mkdirSync(directory);
     const manifest = { name, private: true };
-    for (const [file, text] of Object.entries({ 'package.json': JSON.stringify(manifest), ...files })) writeFileSync(path.join(directory, file), text);
-    run('npm', ['install', '--silent', '--no-audit', '--no-fund', '--omit=optional', tarball, ...packages], directory);
+    for (const [file, text] of Object.entries({ 'package.json': JSON.stringify(manifest), ...files }))
+      writeFileSync(path.join(directory, file), text);
+    run(
+      'npm',
+      ['install', '--silent', '--no-audit', '--no-fund', '--omit=optional', tarball, ...packages],
+      directory,
+    );
     return directory;
   };
 
@@ -95,7 +103,8 @@ ${USE}`,
   });
   run(process.execPath, ['index.js'], commonjs);
   done('a CommonJS host on Express 4');
-  if (!/^OAUTH_SECRET=/.test(run('npx', ['express-oauth-router', 'init'], commonjs))) throw new Error('init printed no secret');
+  if (!/^OAUTH_SECRET=/.test(run('npx', ['express-oauth-router', 'init'], commonjs)))
+    throw new Error('init printed no secret');
   done('npx express-oauth-router init');
 
   const modules = consumer('modules', ['express@5'], {
@@ -108,11 +117,21 @@ ${USE}`,
   done('an ES module host on Express 5');
 
   const { devDependencies } = require('../package.json');
-  const typings = ['typescript', '@types/express', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
+  const typings = ['typescript', '@types/express', '@types/node'].map(
+    (name) => `${name}@${devDependencies[name]}`,
+  );
   const typescript = consumer('typescript', ['express@5', ...typings], {
     'index.ts': TYPESCRIPT,
     'tsconfig.json': JSON.stringify({
-      compilerOptions: { strict: true, skipLibCheck: false, module: 'nodenext', target: 'es2022', noEmit: true, esModuleInterop: true, types: ['node'] },
+      compilerOptions: {
+        strict: true,
+        skipLibCheck: false,
+        module: 'nodenext',
+        target: 'es2022',
+        noEmit: true,
+        esModuleInterop: true,
+        types: ['node'],
+      },
     }),
   });
   run('npx', ['tsc'], typescript);

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+
+import express, { type RequestHandler } from 'express';
+import helmet from 'helmet';
 import request from 'supertest';
 
 import {
@@ -121,6 +125,49 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         expect(response.status).toBe(accepted ? 302 : 400);
       },
     );
+
+    it('tells the operator whose request was refused', async () => {
+      await authorize(host, authorizationForm('web', pkce(), { redirect_uri: 'https://evil.example' }));
+      expect(host.events).toContainEqual({
+        name: 'request.refused',
+        event: expect.objectContaining({
+          endpoint: 'authorize',
+          clientId: 'web',
+          reason: 'redirect_uri',
+        }) as object,
+      });
+    });
+
+    it('says nothing on its pages that a stranger wrote', async () => {
+      const name = encodeURIComponent('Your account is suspended. Call us');
+      const response = await request(host.app).get(
+        `${host.base}/authorize?${name}=1&${name}=2&client_id=web&redirect_uri=x`,
+      );
+      expect(response.text).not.toContain('suspended');
+      const posted = await request(host.app)
+        .post(`${host.base}/consent`)
+        .type('form')
+        .send(`${name}=1&${name}=2`);
+      expect([posted.status, posted.text.includes('suspended')]).toEqual([400, false]);
+    });
+
+    it('a page takes back what the host allowed to other origins', async () => {
+      const open: RequestHandler = (_req, res, next) => {
+        res.set({
+          'Access-Control-Allow-Origin': 'https://evil.example',
+          'Access-Control-Allow-Credentials': 'true',
+        });
+        next();
+      };
+      const app = express().use(open, host.app);
+      const query = new URLSearchParams(authorizationForm('third', pkce())).toString();
+      const consent = await request(app).get(`${host.base}/authorize?${query}`);
+      expect(consent.status).toBe(200);
+      expect(consent.headers).not.toHaveProperty('access-control-allow-origin');
+      const jwks = await request(app).get(`${host.base}/jwks`);
+      expect(jwks.headers['access-control-allow-origin']).toBe('*');
+      expect(jwks.headers).not.toHaveProperty('access-control-allow-credentials');
+    });
 
     it('answers a browser with a page that nobody may frame, and shows nothing unescaped', async () => {
       const response = await authorize(
@@ -314,6 +361,70 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       });
     });
 
+    it('a login function that answers, and fails afterwards, keeps its answer', async () => {
+      const own = makeHost(variant, {
+        loginUrl: (_req, res) => {
+          res.redirect('/elsewhere');
+          return Promise.reject(new Error('the audit log is down'));
+        },
+      });
+      own.user = undefined;
+      const response = await authorize(own, authorizationForm('web', pkce()));
+      expect([response.status, response.headers.location]).toEqual([302, '/elsewhere']);
+      expect(own.eventNames()).toEqual(['server.failed', 'request.refused']);
+    });
+
+    it('keeps nothing of a request that it does not read, and does not park what is too long', async () => {
+      const put = jest.fn(host.adapter.put);
+      const own = makeHost(variant, { adapter: { ...host.adapter, put } });
+      own.user = undefined;
+      const post = (more: Form): request.Test =>
+        request(own.app)
+          .post(`${own.base}/authorize`)
+          .type('form')
+          .send(authorizationForm('web', pkce(), more));
+      await post({ junk: 'j'.repeat(8000), more_junk: 'j'.repeat(8000) });
+      expect(put.mock.calls.map(([, value]) => value.length < 600)).toEqual([true]);
+      expect(answerOf(await post({ state: 's'.repeat(8190), login_hint: 'l'.repeat(8190) }))).toMatchObject({
+        error: 'invalid_request',
+      });
+      expect(put).toHaveBeenCalledTimes(1);
+    });
+
+    it('the way back is short enough for a URL in a URL, whatever is in the state', async () => {
+      host.user = undefined;
+      for (const state of ['€'.repeat(1400), '+/='.repeat(600)]) {
+        const { location } = (await authorize(host, authorizationForm('web', pkce(), { state }))).headers;
+        expect(location!.length).toBeLessThan(3000);
+      }
+    });
+
+    it('a store that fails when the code is saved does not spend the request', async () => {
+      let fails = true;
+      const saveGrant = (grant: never): unknown =>
+        fails ? Promise.reject(new Error('down')) : host.adapter.saveGrant(grant);
+      const own = makeHost(variant, { adapter: { ...host.adapter, saveGrant } });
+      own.user = undefined;
+      const toLogin = await authorize(own, authorizationForm('web', pkce(), { state: 's'.repeat(3000) }));
+      own.user = { id: 'alice' };
+      const returnTo = answerOf(toLogin).return_to!;
+      expect(answerOf(await request(own.app).get(returnTo)).error).toBe('temporarily_unavailable');
+      fails = false;
+      expect(answerOf(await request(own.app).get(returnTo))).toHaveProperty('code');
+    });
+
+    it('of two who finish a parked request at once, one gets a code', async () => {
+      host.user = undefined;
+      const toLogin = await authorize(host, authorizationForm('web', pkce(), { state: 's'.repeat(3000) }));
+      host.user = { id: 'alice' };
+      const visits = Array.from({ length: 8 }, async () =>
+        answerOf(await request(host.app).get(answerOf(toLogin).return_to!)),
+      );
+      const codes = (await Promise.all(visits)).filter(({ code }) => code !== undefined);
+      expect(codes).toHaveLength(1);
+      expect(await host.oauth.listGrants('alice')).toHaveLength(1);
+    });
+
     it('refuses a resume parameter that was changed, is of another request or server, or has expired', async () => {
       Object.assign(host, unsigned);
       const returnTo = answerOf(await authorize(host, authorizationForm('web', pkce()))).return_to!;
@@ -438,7 +549,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       expect(response.headers).toMatchObject({
         'x-frame-options': 'DENY',
         'cache-control': 'no-store',
-        'referrer-policy': 'no-referrer',
+        'referrer-policy': 'same-origin',
       });
       const policy = response.headers['content-security-policy'];
       expect(policy).toContain("frame-ancestors 'none'");
@@ -620,13 +731,41 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       expect((await request(host.app).get(`${host.base}/consent`)).status).toBe(405);
     });
 
+    it('its style is the one that its policy allows', async () => {
+      const { text, headers } = await page();
+      const style = /<style>([^]*)<\/style>/.exec(text)![1]!;
+      const hash = createHash('sha256').update(style).digest('base64');
+      expect(headers['content-security-policy']).toContain(`style-src 'sha256-${hash}'`);
+    });
+
+    it('works for a client with very many scope values', async () => {
+      const scope = Array.from(
+        { length: 300 },
+        (_, position) => `https://api.example.com/scopes/${position}`,
+      ).join(' ');
+      const own = makeHost(variant, { clients: [{ ...CLIENTS.third, scope }] });
+      const shown = await authorize(own, authorizationForm('third', pkce())).set('Accept', 'text/html');
+      const allowed = await request(own.app)
+        .post(`${own.base}/consent`)
+        .type('form')
+        .send({ request: formOf(shown).request, decision: 'allow' });
+      expect(answerOf(allowed)).toHaveProperty('code');
+    });
+
+    it('a scope value may be called like a function of every object', async () => {
+      const own = makeHost(variant, { clients: [{ ...CLIENTS.third, scope: 'constructor __proto__' }] });
+      const shown = await authorize(own, authorizationForm('third', pkce())).set('Accept', 'text/html');
+      expect([shown.status, shown.text.includes('<li>__proto__</li>')]).toEqual([200, true]);
+    });
+
     it('can be the host’s own page', async () => {
       const own = makeHost(variant, {
         adapter: host.adapter,
         consent: (_req, res, { client, user, scopes, action, request: sealed }) =>
           res.json({ client: client.clientId, user: user.id, scopes, action, request: sealed }),
       });
-      const { body } = await authorize(own, authorizationForm('third', pkce()));
+      const { body, headers } = await authorize(own, authorizationForm('third', pkce()));
+      expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'cache-control': 'no-store' });
       expect(body).toMatchObject({ client: 'third', user: 'alice', action: `${own.issuer}/consent` });
       expect(body.scopes).toEqual([
         { value: 'profile', description: 'profile' },
@@ -641,8 +780,6 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
 
     it('replaces the headers that a host’s middleware has set', async () => {
       const own = makeHost(variant);
-      const { default: express } = await import('express');
-      const { default: helmet } = await import('helmet');
       const app = express().use(helmet(), own.app);
       const url = `${own.base}/authorize?${new URLSearchParams(authorizationForm('third', pkce())).toString()}`;
       const { headers } = await request(app).get(url);

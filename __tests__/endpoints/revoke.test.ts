@@ -78,6 +78,28 @@ describe.each(VARIANTS)('POST /revoke (RFC 7009) on $store at the $mount', (vari
     }
   });
 
+  it('a revoked access token stays revoked where a clock is behind', async () => {
+    const { access_token: token } = await getTokens(host);
+    host.pass(3595);
+    await post(host, '/revoke', 'web', { token });
+    // On another process it is ten seconds earlier when it looks, and the mark is still there after its own end.
+    host.pass(4);
+    expect(await isActive(host, token)).toBe(false);
+    host.pass(10);
+    host.pass(-12);
+    expect(await isActive(host, token)).toBe(false);
+  });
+
+  it('a mark of the store that is no string is an error, not a good token', async () => {
+    const { access_token: token } = await getTokens(host);
+    const own = makeHost(variant, {
+      adapter: { ...host.adapter, get: () => Promise.resolve(Buffer.from('1') as never) },
+    });
+    const issued = await getTokens(own);
+    expect((await post(own, '/introspect', 'web', { token: issued.access_token })).status).toBe(500);
+    expect(await isActive(host, token)).toBe(true);
+  });
+
   it('a token of another client is refused, and lives', async () => {
     const tokens = await getTokens(host);
     for (const token of [tokens.refresh_token, tokens.access_token]) {

@@ -601,6 +601,139 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
     });
   });
 
+  describe('a grant type of the host that finds nobody', () => {
+    const TYPE = 'urn:x:login';
+    const withDecision = (client: object, decision: unknown): Host =>
+      makeHost(variant, {
+        clients: [
+          {
+            clientId: 'c',
+            scope: 'profile',
+            redirectUris: [CALLBACK],
+            grantTypes: [TYPE, 'refresh_token'],
+            ...client,
+          },
+        ],
+        grants: { [TYPE]: () => decision as never },
+      });
+
+    it.each([
+      undefined,
+      null,
+      true,
+      'no',
+      { user: undefined },
+      { user: null },
+      { user: 'alice' },
+      { user: 0 },
+    ])('%j refuses', async (decision) => {
+      for (const client of [{}, { clientSecret: 'secret' }]) {
+        const own = withDecision(client, decision);
+        const send = request(own.app).post(`${own.base}/token`).type('form');
+        const response = await ('clientSecret' in client ? send.auth('c', 'secret') : send).send({
+          grant_type: TYPE,
+          client_id: 'c',
+        });
+        expect([response.status, response.body.error]).toEqual([400, 'invalid_grant']);
+      }
+    });
+
+    it('a public client never acts for itself', async () => {
+      const own = withDecision({}, { scope: 'profile' });
+      const response = await request(own.app)
+        .post(`${own.base}/token`)
+        .type('form')
+        .send({ grant_type: TYPE, client_id: 'c' });
+      expect([response.status, response.body.error]).toEqual([400, 'unauthorized_client']);
+    });
+
+    it('a user without a usable id is server_error', async () => {
+      for (const id of ['', null, NaN, {}]) {
+        const own = withDecision({ clientSecret: 'secret' }, { user: { id } });
+        const response = await request(own.app)
+          .post(`${own.base}/token`)
+          .type('form')
+          .auth('c', 'secret')
+          .send({ grant_type: TYPE });
+        expect(response.body.error).toBe('server_error');
+      }
+    });
+  });
+
+  it('a lost answer to an insert is found out, not guessed', async () => {
+    const saveGrant = async (grant: never): Promise<void> => {
+      await host.adapter.saveGrant(grant);
+      throw new Error('the answer was lost');
+    };
+    const own = makeHost(variant, { adapter: { ...host.adapter, saveGrant } });
+    expect((await redeem(own, 'web', await getCode(own))).status).toBe(200);
+  });
+
+  it('what a hook does to what it is given does not reach the next request', async () => {
+    const own = makeHost(variant, {
+      claims: ({ client, scope }) => {
+        for (const list of [client.scope, scope, client.grantTypes]) {
+          try {
+            (list as string[]).push('admin');
+          } catch {
+            // Frozen.
+          }
+        }
+        return null;
+      },
+    });
+    await getTokens(own);
+    expect((await getTokens(own)).scope).toBe('profile orders:read orders:write');
+    expect(
+      (await post(own, '/token', 'machine', { grant_type: 'client_credentials', scope: 'admin' })).body.error,
+    ).toBe('invalid_scope');
+    expect((await post(own, '/token', 'machine', { grant_type: 'client_credentials' })).body.scope).toBe(
+      'jobs:run jobs:read',
+    );
+  });
+
+  it('a code that expires while a hook takes its time is not redeemed', async () => {
+    const own: Host = makeHost(variant, {
+      claims: () => {
+        own.pass(61);
+        return {};
+      },
+    });
+    expect((await redeem(own, 'web', await getCode(own))).body.error).toBe('invalid_grant');
+  });
+
+  it('a resource that is not offered any more is not granted any more', async () => {
+    const tokens = (await redeem(host, 'web', await getCode(host, 'web', { resource: ORDERS }))).body as {
+      refresh_token: string;
+    };
+    const without = makeHost(variant, { adapter: host.adapter, resources: [] });
+    expect((await refresh(without, 'web', tokens.refresh_token)).body.error).toBe('invalid_target');
+  });
+
+  it('the alarm is raised, and revoking is tried again, when the store fails at a reuse', async () => {
+    let failures = 1;
+    const revokeGrant = (id: string): unknown =>
+      failures-- > 0 ? Promise.reject(new Error('down')) : host.adapter.revokeGrant(id);
+    const own = makeHost(variant, {
+      adapter: { ...host.adapter, revokeGrant: revokeGrant as never },
+      refreshTokenLeeway: 0,
+    });
+    const first = await getTokens(own);
+    const second = await refresh(own, 'web', first.refresh_token);
+    expect((await refresh(own, 'web', first.refresh_token)).status).toBe(400);
+    expect(own.eventNames()).toEqual(expect.arrayContaining(['refresh_token.reused', 'grant.revoked']));
+    expect((await refresh(own, 'web', second.body.refresh_token as string)).status).toBe(400);
+  });
+
+  it('with leeway 0 a clock that is behind opens no window', async () => {
+    const strict = makeHost(variant, { refreshTokenLeeway: 0 });
+    const first = await getTokens(strict);
+    await refresh(strict, 'web', first.refresh_token);
+    strict.pass(-5);
+    expect((await refresh(strict, 'web', first.refresh_token)).status).toBe(400);
+    expect(strict.eventNames()).toContain('refresh_token.reused');
+  });
+
   describe('what is refused (RFC 6749 §5.2)', () => {
     it.each([
       ['no grant_type', 'web', {}, 400, 'invalid_request'],
@@ -746,6 +879,41 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
         client_id: 'careless',
       });
       expect([response.status, response.body.error]).toEqual([500, 'server_error']);
+    });
+
+    it('a secret that got lost in the store is an error, not a public client', async () => {
+      const lost = { clientId: 'lost', clientSecretHash: null, redirectUris: [CALLBACK] };
+      const find = (row: object): Host =>
+        makeHost(variant, { adapter: { ...host.adapter, getClient: () => row as never } });
+      const form = { grant_type: 'refresh_token', refresh_token: 'x', client_id: 'lost' };
+      expect((await post(find(lost), '/token', undefined, form)).status).toBe(500);
+      const open = { ...lost, tokenEndpointAuthMethod: 'none', clientName: null };
+      expect((await post(find(open), '/token', undefined, form)).body.error).toBe('invalid_grant');
+    });
+
+    it('guessing at one client’s secret does not keep another waiting', async () => {
+      const clientSecretHash = await hashClientSecret('correct horse');
+      const grantTypes = ['client_credentials'];
+      await host.adapter.saveClient!({ clientId: 'attacked', clientSecretHash, grantTypes });
+      await host.adapter.saveClient!({
+        clientId: 'other',
+        clientSecretHash: await hashClientSecret('battery'),
+        grantTypes,
+      });
+      const guesses = Array.from({ length: 30 }, async (_, guess) => send(grant, basic(`attacked:${guess}`)));
+      await Promise.race(guesses);
+      expect((await send(grant, basic('other:battery'))).status).toBe(200);
+      const statuses = (await Promise.all(guesses)).map(({ status }) => status);
+      expect(new Set(statuses)).toEqual(new Set([401, 503]));
+    }, 60_000);
+
+    it('a hash that costs too much is an error of the store', async () => {
+      const [scheme, N, r, , salt, hash] = (await hashClientSecret('x')).split(':');
+      await host.adapter.saveClient!({
+        clientId: 'costly',
+        clientSecretHash: [scheme, N, r, '99', salt, hash].join(':'),
+      });
+      expect((await send(grant, basic('costly:x'))).status).toBe(500);
     });
 
     it('a client that differs in case or in type is none', async () => {

@@ -1,6 +1,8 @@
 import express from 'express';
 import request from 'supertest';
 
+import { OAuthError } from 'express-oauth-router';
+
 import {
   authorizationForm,
   CLIENTS,
@@ -70,6 +72,18 @@ describe.each(VARIANTS.filter(({ store }) => store === 'memory'))('parameters at
       const response = await send(path, 'application/json', body);
       expect([response.status, response.body.error ?? 'invalid_request']).toEqual([400, 'invalid_request']);
       expect(getClient).not.toHaveBeenCalled();
+    });
+
+    it('JSON with a name twice is invalid_request, and a colon in a value is not', async () => {
+      const twice = await send(path, 'application/json', '{"scope":"a","token":"x","scope":"b"}');
+      if (variant.mount === 'root')
+        expect([twice.status, twice.body.error]).toEqual([400, 'invalid_request']);
+      const colon = JSON.stringify({
+        grant_type: 'client_credentials',
+        token: 'x',
+        state: '"a": "b", \\"c":',
+      });
+      expect((await send(path, 'application/json', colon)).status).toBe(200);
     });
 
     it.each([
@@ -214,6 +228,40 @@ describe('a body that the host has read already', () => {
   it('the authorization code flow works behind parsers', async () => {
     const host = makeHost({ store: 'memory', mount: 'prefix' }, { clients: [CLIENTS.web] });
     expect((await redeem(host, 'web', await getCode(host))).status).toBe(200);
+  });
+});
+
+describe('what a hook throws', () => {
+  const variant = { store: 'memory', mount: 'root' } as const;
+
+  it.each<[string, unknown]>([
+    ['a member that JSON has not', new OAuthError('mfa_required', 'x', { members: { id: 1n } })],
+    ['a challenge that no header takes', new OAuthError('mfa_required', 'x', { challenge: 'a\nb: c' })],
+    ['nothing', undefined],
+    ['a string', 'x'],
+    ['an object without prototype', Object.create(null)],
+  ])('%s: the client gets server_error, and the process lives', async (_name, thrown) => {
+    const grants = {
+      'urn:x:y': (): never => {
+        throw thrown as Error;
+      },
+    };
+    const clients = [{ ...CLIENTS.machine, grantTypes: ['urn:x:y'] }];
+    const host = makeHost(variant, { grants, clients });
+    const response = await request(host.app)
+      .post('/token')
+      .type('form')
+      .auth('machine', 'machine-secret')
+      .send('grant_type=urn:x:y');
+    expect([response.status, response.body]).toEqual([
+      500,
+      expect.objectContaining({ error: 'server_error' }),
+    ]);
+    expect((await request(host.app).get('/other')).text).toBe('the host');
+  });
+
+  it('an error called like a function of every object has a status all the same', () => {
+    expect(new OAuthError('constructor').status).toBe(400);
   });
 });
 

@@ -2,6 +2,8 @@ import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } fr
 
 import request from 'supertest';
 
+import { OAuthConfigurationError } from 'express-oauth-router';
+
 import {
   claimsOf,
   getTokens,
@@ -212,6 +214,20 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
     );
     const { access_token: narrow } = await getTokens(host, 'web', { scope: 'orders:read' });
     expect((await call('/orders', `Bearer ${narrow}`)).status).toBe(403);
+  });
+
+  it.each([
+    { scopes: 'admin' },
+    { scope: '' },
+    { scope: ['ü'] },
+    { scope: 'a  b' },
+    { checkRevokation: true },
+    { audience: '' },
+    'admin',
+    ['admin'],
+    null,
+  ])('wrong options (%j) are an error when the route is made', (options) => {
+    expect(() => host.oauth.requireToken(options as never)).toThrow(OAuthConfigurationError);
   });
 
   it('takes a token for its audience only', async () => {

@@ -142,3 +142,9 @@ export const OPTIONAL_FUNCTIONS = [
   'ping',
   'close',
 ] as const satisfies readonly (keyof Adapter)[];
+
+/** An option with a typo must not be lost in silence. */
+export function refuseUnknown(what: string, options: object): void {
+  const [unknown] = Object.keys(options);
+  if (unknown !== undefined) throw new TypeError(`${what} has no option ${unknown}`);
+}

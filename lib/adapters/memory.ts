@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
+import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
 
 export interface MemoryAdapterOptions {
   /** How many grants, and how many other entries, are kept; past that the least recently used go. @defaultValue 100000 */
@@ -26,13 +26,15 @@ const GRACE = 600_000;
 export function memoryAdapter({
   maxEntries = 100_000,
   clock = Date.now,
+  ...unknown
 }: MemoryAdapterOptions = {}): Required<Omit<Adapter, 'close'>> {
+  refuseUnknown('memoryAdapter', unknown);
   const cacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
   const grants = new LRUCache<string, string>(cacheOptions);
   const state = new LRUCache<string, string>(cacheOptions);
   const spent = new LRUCache<string, true>(cacheOptions);
   const clients = new Map<string, string>();
-  const consents = new LRUCache<string, Consent>({ max: maxEntries });
+  const consents = new LRUCache<string, string>({ max: maxEntries });
 
   function write(grant: StoredGrant): void {
     grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
@@ -48,7 +50,11 @@ export function memoryAdapter({
       const record = clients.get(clientId);
       return record === undefined ? undefined : (JSON.parse(record) as ClientMetadata);
     },
-    saveClient: (client: ClientMetadata) => clients.set(client.clientId, JSON.stringify(client)),
+    saveClient: (client: ClientMetadata) => {
+      if (clients.size >= maxEntries && !clients.has(client.clientId))
+        throw new Error('the memory adapter is full');
+      clients.set(client.clientId, JSON.stringify(client));
+    },
     deleteClient: (clientId: string) => clients.delete(clientId),
 
     saveGrant: (grant: StoredGrant) => {
@@ -82,8 +88,12 @@ export function memoryAdapter({
       return value;
     },
 
-    getConsent: (userId: string, clientId: string) => consents.get(consentKey(userId, clientId)),
-    saveConsent: (consent: Consent) => consents.set(consentKey(consent.userId, consent.clientId), consent),
+    getConsent: (userId: string, clientId: string) => {
+      const record = consents.get(consentKey(userId, clientId));
+      return record === undefined ? undefined : (JSON.parse(record) as Consent);
+    },
+    saveConsent: (consent: Consent) =>
+      consents.set(consentKey(consent.userId, consent.clientId), JSON.stringify(consent)),
     deleteConsent: (userId: string, clientId: string) => consents.delete(consentKey(userId, clientId)),
 
     ping: () => undefined,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
+import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
 import { ADVANCE_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
 
 type Argument = string | number;
@@ -60,8 +60,9 @@ interface Scripts {
  */
 export function redisAdapter(
   redis: RedisClient,
-  { prefix = 'oauth:' }: RedisAdapterOptions = {},
+  { prefix = 'oauth:', ...unknown }: RedisAdapterOptions = {},
 ): RedisAdapter {
+  refuseUnknown('redisAdapter', unknown);
   refuseReplicas(redis);
   if (/[{}]/.test(prefix))
     throw new Error('redisAdapter: the prefix must have no braces, they choose the cluster slot');
@@ -93,9 +94,10 @@ export function redisAdapter(
   /** @returns until when the entry stands, epoch milliseconds */
   async function index(userId: string, grant: StoredGrant): Promise<number> {
     const now = Date.now();
-    const until = Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now));
+    const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));
     const entries = await scripts.oauthIndexGrant(userKey(userId), grant.id, now, until);
-    if (Number(entries) % PRUNE_EVERY === 0) await grantsOf(userId);
+    // Housekeeping: whatever becomes of it, the entry is written.
+    if (Number(entries) % PRUNE_EVERY === 0) await grantsOf(userId).catch(() => undefined);
     return until;
   }
 
@@ -122,7 +124,7 @@ export function redisAdapter(
       const record = JSON.stringify(grant);
       const args = [grant.generation, record, timeToLive(grant), indexedUntil, mark];
       const saved = await scripts.oauthSaveGrant(grantKey(grant.id), ...args);
-      if (saved !== 1) throw new Error('a grant with this id exists');
+      if (Number(saved) !== 1) throw new Error('a grant with this id exists');
     },
     getGrant,
     advanceGrant: async (grantId, generation, next) => {
@@ -138,10 +140,10 @@ export function redisAdapter(
           indexedUntil,
         );
       const outcome = await advance(0);
-      if (outcome !== 'INDEX' || next.userId === undefined) return outcome === 1;
-      return (await advance(await index(next.userId, next))) === 1;
+      if (outcome !== 'INDEX' || next.userId === undefined) return Number(outcome) === 1;
+      return Number(await advance(await index(next.userId, next))) === 1;
     },
-    revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) === 1,
+    revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) > 0,
     listGrants: grantsOf,
 
     setOnce: async (key, ttl) => (await redis.set(onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',

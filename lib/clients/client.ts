@@ -62,7 +62,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     clientId: Joi.string().pattern(CLIENT_ID, 'client_id').required(),
     clientName: Joi.string(),
     clientUri: webUri,
-    logoUri: webUri,
+    logoUri: Joi.string().uri({ scheme: 'https' }),
     tosUri: webUri,
     policyUri: webUri,
     contacts: Joi.array().items(Joi.string()),
@@ -123,10 +123,10 @@ function crossChecks(value: ClientMetadata, { error }: Joi.CustomHelpers): Clien
 
 /** @returns a function that checks a client, and gives its faults as sentences */
 export function clientChecker({ allowHttp, strict }: { allowHttp: boolean; strict: boolean }) {
-  const schema = clientSchema(allowHttp).unknown(!strict);
+  const schema = clientSchema(allowHttp).unknown(!strict).label('client');
   return (metadata: unknown, label: string): string[] => {
-    const { error } = schema.label(label).validate(metadata, { abortEarly: false, convert: false });
-    return error?.details.map(({ message }) => message) ?? [];
+    const { error } = schema.validate(metadata, { abortEarly: false, convert: false });
+    return error?.details.map(({ message }) => `${label}: ${message}`) ?? [];
   };
 }
 
@@ -142,21 +142,26 @@ export function clientRecord(metadata: ClientMetadata): ClientRecord {
 function resolve(metadata: ClientMetadata): Client {
   const { clientSecretHash, ...rest } = metadata;
   const method = metadata.tokenEndpointAuthMethod ?? (clientSecretHash ? 'client_secret_basic' : 'none');
-  return {
+  // Hooks get it, and what they do to it must not reach the next request.
+  return Object.freeze({
     clientId: metadata.clientId,
     clientName: metadata.clientName ?? metadata.clientId,
-    redirectUris: metadata.redirectUris ?? [],
-    grantTypes: metadata.grantTypes ?? ['authorization_code', 'refresh_token'],
-    scope: scopeValues(metadata.scope),
+    redirectUris: frozen(metadata.redirectUris),
+    grantTypes: frozen(metadata.grantTypes ?? ['authorization_code', 'refresh_token']),
+    scope: frozen(scopeValues(metadata.scope)),
     tokenEndpointAuthMethod: method,
     confidential: method !== 'none',
     firstParty: metadata.firstParty ?? false,
     requirePkce: metadata.requirePkce ?? true,
     refreshTokenRotation: metadata.refreshTokenRotation,
     grantsNotBefore: metadata.grantsNotBefore ?? 0,
-    introspectionAudiences: metadata.introspectionAudiences ?? [],
-    metadata: rest,
-  };
+    introspectionAudiences: frozen(metadata.introspectionAudiences),
+    metadata: Object.freeze(rest),
+  });
+}
+
+function frozen(values: readonly string[] = []): readonly string[] {
+  return Object.freeze([...values]);
 }
 
 /** The values of a `scope` string, each once. */

@@ -1,16 +1,12 @@
-/** Schemes that run script or read local data when a browser is sent to them. */
-const FORBIDDEN_SCHEMES = [
-  'javascript',
-  'data',
-  'vbscript',
-  'file',
-  'blob',
-  'about',
-  'view-source',
-  'filesystem',
-  'ws',
-  'wss',
-];
+/** Schemes that run script, read local data, wrap another URI, or start something other than an app of the client's. */
+const FORBIDDEN_SCHEMES = new Set(
+  (
+    'about blob chrome chrome-extension data feed file filesystem ftp intent jar javascript livescript mailto mhtml mocha ' +
+    'ms-appinstaller ms-msdt moz-extension res resource search-ms sms tel vbscript view-source ws wss'
+  ).split(' '),
+);
+/** A query of a redirect URI that has one of these would be mistaken for the answer's. */
+const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri'];
 
 const LOOPBACK = /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d{1,5})?(?=[/?]|$)/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
@@ -24,13 +20,16 @@ export function redirectUriFault(uri: string, { allowHttp = false } = {}): strin
   const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase();
   if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';
   if (uri.includes('#')) return 'has a fragment';
-  if (FORBIDDEN_SCHEMES.includes(scheme)) return `has the scheme ${scheme}:`;
+  if (FORBIDDEN_SCHEMES.has(scheme)) return `has the scheme ${scheme}:`;
+  const query = new URLSearchParams(uri.split('?')[1]);
+  const answer = ANSWER_PARAMETERS.find((name) => query.has(name));
+  if (answer) return `has ${answer} in its query, which is the answer's`;
   if (scheme !== 'http' && scheme !== 'https') return undefined;
 
-  const { hostname, username, password } = new URL(uri);
+  const { username, password } = new URL(uri);
   if (username || password) return 'has user information';
   if (!/^https?:\/\/[^/?]/i.test(uri)) return 'has no host';
-  if (hostname.includes('*')) return 'has a wildcard, but redirect URIs match exactly';
+  if (uri.includes('*')) return 'has a wildcard, but redirect URIs match exactly';
   if (scheme === 'http' && !allowHttp && !LOOPBACK.test(uri)) return 'is http, which is for loopback only';
   return undefined;
 }
@@ -50,5 +49,5 @@ export function matchesRedirectUri(registered: string, given: string): boolean {
 
 /** Loopback or a custom scheme: another app of the device may have taken it (RFC 8252 §8.6). */
 export function isNativeRedirectUri(uri: string): boolean {
-  return LOOPBACK.test(uri) || !/^https?:/i.test(uri);
+  return !/^https?:/i.test(uri) || /^(localhost|127\.0\.0\.1|\[::1\])$/.test(new URL(uri).hostname);
 }

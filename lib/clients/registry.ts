@@ -27,7 +27,16 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
     if (stored === undefined || stored === null) return undefined;
+    if (typeof stored !== 'object') throw serverError(new Error('getClient() must give an object'));
     const metadata = withoutNulls(stored);
+    // A secret that got lost must not make a public client of a confidential one.
+    if (
+      'clientSecretHash' in stored &&
+      !metadata.clientSecretHash &&
+      metadata.tokenEndpointAuthMethod !== 'none'
+    ) {
+      throw serverError(new Error("a client without clientSecretHash needs tokenEndpointAuthMethod: 'none'"));
+    }
     const faults = check(metadata, 'client');
     if (faults.length > 0)
       throw serverError(new Error(`getClient() gave an invalid client: ${faults.join(', ')}`));
@@ -39,8 +48,8 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
 }
 
 /** A row of a database has `null` where nothing is. */
-function withoutNulls(stored: ClientMetadata): ClientMetadata {
-  const entries = Object.entries(stored as object).filter(([, value]) => value !== null);
+function withoutNulls(stored: object): ClientMetadata {
+  const entries = Object.entries(stored).filter(([, value]) => value !== null);
   return Object.fromEntries(entries) as unknown as ClientMetadata;
 }
 

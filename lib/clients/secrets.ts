@@ -11,6 +11,8 @@ const SCRYPT_MAXIMUM_MEMORY = 256 * 1024 * 1024;
 /** Each run takes a thread of libuv's four and 32 MiB: two at once, and a short queue before 503. */
 const CONCURRENT_RUNS = 2;
 const QUEUE_LIMIT = 100;
+/** Of one hash: whoever guesses at one client's secret must not keep the others waiting. */
+const QUEUE_LIMIT_OF_ONE = 8;
 
 /** A new client secret with 256 random bits, and the hash of it to store. */
 export function generateClientSecret(): { clientSecret: string; clientSecretHash: string } {
@@ -37,10 +39,13 @@ export async function hashClientSecret(clientSecret: string): Promise<string> {
   ].join(':');
 }
 
-const HASH = /^(?:sha256:[\w-]{43}|scrypt:\d{1,8}:\d{1,3}:\d{1,3}:[\w-]{8,}:[\w-]{22,})$/;
+const HASH = /^(?:sha256:[\w-]{43}|scrypt:(\d{1,6}):(\d{1,2}):(\d{1,2}):[\w-]{8,100}:[\w-]{22,100})$/;
+/** What one verification may cost: N × r × p of the strongest of OWASP's choices, four times over. */
+const MAXIMUM_COST = 4 * 2 ** 17 * 8;
 
 export function isSecretHash(value: string): boolean {
-  return HASH.test(value);
+  const [matched, N = 0, r = 0, p = 0] = HASH.exec(value) ?? [];
+  return matched !== undefined && Number(N) * Number(r) * Number(p) <= MAXIMUM_COST;
 }
 
 /** What was verified once: a digest over the hash and the secret, so that neither stands in memory twice. */
@@ -72,7 +77,7 @@ function equal(a: string, b: string): boolean {
 }
 
 let running = 0;
-const waiting: (() => void)[] = [];
+const waiting: { of: string; start: () => void }[] = [];
 
 async function runScrypt(
   secret: string,
@@ -82,16 +87,7 @@ async function runScrypt(
   p: number,
   length: number,
 ): Promise<Buffer> {
-  if (running >= CONCURRENT_RUNS) {
-    if (waiting.length >= QUEUE_LIMIT) {
-      throw new OAuthError('temporarily_unavailable', 'Too many clients authenticate at once', {
-        reason: 'scrypt queue full',
-      });
-    }
-    await new Promise<void>((resolve) => waiting.push(resolve));
-  } else {
-    running++;
-  }
+  await turn(salt.toString('base64url'));
   try {
     return await new Promise<Buffer>((resolve, reject) => {
       scrypt(secret, salt, length, { N, r, p, maxmem: SCRYPT_MAXIMUM_MEMORY }, (error, key) => {
@@ -102,7 +98,21 @@ async function runScrypt(
   } finally {
     // The slot goes to the next in line, or is given back.
     const next = waiting.shift();
-    if (next) next();
+    if (next) next.start();
     else running--;
   }
+}
+
+async function turn(of: string): Promise<void> {
+  if (running < CONCURRENT_RUNS) {
+    running++;
+    return;
+  }
+  const ofOne = waiting.filter((waiter) => waiter.of === of).length;
+  if (waiting.length >= QUEUE_LIMIT || ofOne >= QUEUE_LIMIT_OF_ONE) {
+    throw new OAuthError('temporarily_unavailable', 'Too many clients authenticate at once', {
+      reason: 'scrypt queue full',
+    });
+  }
+  await new Promise<void>((start) => waiting.push({ of, start }));
 }

@@ -2,8 +2,7 @@ import type { Client } from '../clients/client';
 import { matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
-import type { Audiences } from '../grants/client-credentials';
-import { narrowedResources, narrowedScope } from '../grants/narrowing';
+import { narrowedResources, narrowedScope, type Audiences } from '../grants/narrowing';
 import type { GrantContext } from '../grants/policy';
 import type { OAuthUser } from '../grants/user';
 import { refuseFaults, type Parameters } from '../http/parameters';
@@ -15,6 +14,25 @@ export interface RedirectTarget {
   readonly redirectUriGiven: boolean;
   readonly state: string | undefined;
 }
+
+/** What is read of a request: the rest is ignored (RFC 6749 §3.1). */
+export const REQUEST_PARAMETERS: readonly string[] = [
+  'client_id',
+  'code_challenge',
+  'code_challenge_method',
+  'login_hint',
+  'max_age',
+  'prompt',
+  'redirect_uri',
+  'request',
+  'request_uri',
+  'resource',
+  'response_mode',
+  'response_type',
+  'resume',
+  'scope',
+  'state',
+];
 
 const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const;
 export type Prompt = (typeof PROMPTS)[number];

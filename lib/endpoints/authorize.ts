@@ -5,19 +5,21 @@ import type { ClientRegistry } from '../clients/registry';
 import type { OAuthError } from '../errors';
 import { asOAuthError } from '../errors';
 import type { EventReporter } from '../events';
-import type { Audiences } from '../grants/client-credentials';
+import { insert } from '../grants/commit';
 import { newAttempt, subjectOf, type Grant } from '../grants/grant';
+import type { Audiences } from '../grants/narrowing';
 import type { Policies } from '../grants/policy';
 import { authTimeOf, userIdOf } from '../grants/user';
 import { bodyParameters } from '../http/body';
 import { endpoint } from '../http/endpoint';
-import { queryParameters, refuseSecrets } from '../http/parameters';
+import { only, queryParameters, refuseSecrets } from '../http/parameters';
 import { redirect, withParameters } from '../http/redirect';
 import { grantId as newGrantId, type GrantTokens } from '../tokens/grant-token';
 import {
   authorizationRequest,
   grantContext,
   redirectTarget,
+  REQUEST_PARAMETERS,
   type Decision,
   type RedirectTarget,
   type SignedInRequest,
@@ -50,13 +52,17 @@ export type Authorize = (req: Request, res: Response, resumed: Resumed, decision
 export function authorizationEndpoint(authorize: Authorize, options: AuthorizationOptions): RequestHandler {
   const { resumption, reporter, respond } = options;
 
-  return endpoint({ name: 'authorize', methods: ['GET', 'POST'], reporter, respond }, async (req, res) => {
-    const query = queryParameters(req.url);
-    refuseSecrets(query);
-    const parameters = req.method === 'POST' ? await bodyParameters(req, res) : query;
-    refuseSecrets(parameters);
-    await authorize(req, res, await resumption.arrive(parameters));
-  });
+  return endpoint(
+    { name: 'authorize', methods: ['GET', 'POST'], reporter, respond },
+    async (req, res, subject) => {
+      const query = queryParameters(req.url);
+      refuseSecrets(query);
+      const parameters = req.method === 'POST' ? await bodyParameters(req, res) : query;
+      refuseSecrets(parameters);
+      subject.clientId = parameters.get('client_id');
+      await authorize(req, res, await resumption.arrive(only(parameters, REQUEST_PARAMETERS)));
+    },
+  );
 }
 
 export function authorization(options: AuthorizationOptions): Authorize {
@@ -85,6 +91,7 @@ export function authorization(options: AuthorizationOptions): Authorize {
       await proceed(req, res, target, resumed, decision);
     } catch (thrown) {
       const error = asOAuthError(thrown);
+      if (res.headersSent) throw error;
       reporter.refused('authorize', error, { clientId: target.client.clientId });
       redirect(res, errorLocation(target, error));
     }
@@ -108,12 +115,18 @@ export function authorization(options: AuthorizationOptions): Authorize {
     };
     const scope = await consent(req, res, signedIn, resumed, decision);
     if (!scope) return;
-    await resumption.complete(resumed.progress);
-    const code = await issueCode({ ...signedIn, scope });
+    const grant = await saveCode({ ...signedIn, scope });
+    // Spent after the code is stored, so that a failure before costs nothing; whoever comes second gets no code.
+    await resumption.complete(resumed.progress).catch(async (thrown: unknown) => {
+      await store.revokeGrant(grant.id);
+      throw thrown;
+    });
+    reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
+    const code = grantTokens.code(grant.id);
     redirect(res, withParameters(target.redirectUri, { code, state: target.state, iss: issuer }));
   }
 
-  async function issueCode(request: SignedInRequest): Promise<string> {
+  async function saveCode(request: SignedInRequest): Promise<Grant> {
     const { client, userId, scope, resources, codeChallenge, redirectUri, redirectUriGiven, authTime } =
       request;
     const now = clock();
@@ -132,9 +145,8 @@ export function authorization(options: AuthorizationOptions): Authorize {
       createdAt: now,
       expiresAt: now + policies.authorizationCodeLifetime(grantContext(request)) * 1000,
     };
-    await store.saveGrant(grant);
-    reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
-    return grantTokens.code(grant.id);
+    await insert(store, grant);
+    return grant;
   }
 
   /** RFC 6749 §4.1.2.1, with `iss` (RFC 9207 §2). */

@@ -12,7 +12,7 @@ import { bodyParameters } from '../http/body';
 import { endpoint } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import { consentPage, type ConsentView } from '../pages/consent';
-import type { Page } from '../pages/layout';
+import { protectPage, type Page } from '../pages/layout';
 import type { Sealer } from '../tokens/keys';
 import { grantContext, type Decision, type SignedInRequest } from './authorization-request';
 import type { Authorize } from './authorize';
@@ -24,7 +24,7 @@ export interface ConsentContext extends ConsentView {
   readonly user: OAuthUser;
 }
 
-/** A host's own consent page. It answers the request. */
+/** A host's own consent page. It answers the request, whose headers already keep it from being framed or kept. */
 export type ConsentHandler = (req: Request, res: Response, context: ConsentContext) => unknown;
 
 /** Gives the scope that the user allows the client; or answers the request, and gives `undefined`. */
@@ -50,6 +50,9 @@ interface ConsentOptions {
   clock: () => number;
   reporter: EventReporter;
 }
+
+/** The seal of a request with all of its scope. Characters. */
+const MAXIMUM_FORM_LENGTH = 65_536;
 
 /** What the form of a consent page carries, sealed: nobody can change it, or make one for another user. */
 interface Form extends Carried {
@@ -139,13 +142,17 @@ export function consentStep(options: ConsentOptions): ConsentStep {
       tosUri,
       destination: destinationOf(request.redirectUri),
       userName: userName(user),
-      scopes: scope.map((value) => ({ value, description: scopes[value] ?? value })),
+      scopes: scope.map((value) => ({
+        value,
+        description: Object.hasOwn(scopes, value) ? (scopes[value] ?? value) : value,
+      })),
       resources: request.resources.filter((resource) => resource !== defaultAudience),
       action: consentUrl,
       request: sealer.seal(JSON.stringify(form)),
     };
-    if (handler) await handler(req, res, { ...view, client, user });
-    else page(res, 200, consentPage(view));
+    if (!handler) return page(res, 200, consentPage(view));
+    protectPage(res);
+    await handler(req, res, { ...view, client, user });
   }
 }
 
@@ -164,7 +171,7 @@ export function consentEndpoint(options: ConsentEndpointOptions): RequestHandler
 
   return endpoint({ name: 'consent', methods: ['POST'], reporter, respond }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req, res);
+    const parameters = await bodyParameters(req, res, { maximumLength: MAXIMUM_FORM_LENGTH });
     refuseFaults(parameters);
     const text = sealer.open(required(parameters, 'request'));
     const form = text === undefined ? undefined : (JSON.parse(text) as Form);

@@ -37,7 +37,8 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
     jwks_uri: endpointUrl(issuer, 'jwks'),
     revocation_endpoint: endpointUrl(issuer, 'revoke'),
     introspection_endpoint: endpointUrl(issuer, 'introspect'),
-    scopes_supported: scopes,
+    // RFC 8414 §3.2: an empty list is left out.
+    ...(scopes.length > 0 && { scopes_supported: scopes }),
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: grantTypes,

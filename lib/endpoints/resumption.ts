@@ -60,6 +60,8 @@ interface ResumptionOptions {
 const RESUME = 'resume';
 /** Longer URLs do not get through everywhere. */
 const MAXIMUM_LENGTH = 2048;
+/** Anybody can have a request parked. Characters. */
+const MAXIMUM_PARKED = 16_384;
 
 interface Seal extends Progress {
   /** SHA-256 of the parameters, unless they are parked. */
@@ -91,8 +93,11 @@ export function resumption(options: ResumptionOptions): Resumption {
     { always, lifetime }: { always: boolean; lifetime: number },
   ): Promise<Resumed> {
     const { parameters, progress } = resumed;
+    // As it stands in `return_to`: encoded in a URL that is encoded again.
+    const inUrl = encodeURIComponent(new URLSearchParams(parameters.entries()).toString());
+    if (progress.parkedId !== undefined || (!always && inUrl.length <= MAXIMUM_LENGTH)) return resumed;
     const entries = JSON.stringify(parameters.entries());
-    if (progress.parkedId !== undefined || (!always && entries.length <= MAXIMUM_LENGTH)) return resumed;
+    if (entries.length > MAXIMUM_PARKED) throw new OAuthError('invalid_request', 'The request is too long');
     const parkedId = randomBytes(16).toString('base64url');
     await store.put(parkedKey(parkedId), entries, lifetime);
     return { parameters, progress: { ...progress, parkedId } };

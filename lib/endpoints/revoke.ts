@@ -9,7 +9,7 @@ import { asGrant, subjectOf } from '../grants/grant';
 import { bodyParameters } from '../http/body';
 import { endpoint, sendJson } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
-import { revocationKey } from '../grants/token-status';
+import { REVOCATION_GRACE, revocationKey } from '../grants/token-status';
 import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
 import type { GrantTokens } from '../tokens/grant-token';
 
@@ -26,11 +26,12 @@ interface RevocationEndpointOptions {
 export function revocationEndpoint(options: RevocationEndpointOptions): RequestHandler {
   const { authentication, store, grantTokens, accessTokens, clock, reporter } = options;
 
-  return endpoint({ name: 'revoke', methods: ['POST'], cors: true, reporter }, async (req, res) => {
+  return endpoint({ name: 'revoke', methods: ['POST'], cors: true, reporter }, async (req, res, subject) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req, res);
     refuseFaults(parameters);
     const client = await authentication.identify(req, parameters).authenticate();
+    subject.clientId = client.clientId;
     const token = required(parameters, 'token');
 
     // The form of a token tells its kind: `token_type_hint` is not needed (RFC 7009 §2.1).
@@ -53,7 +54,7 @@ export function revocationEndpoint(options: RevocationEndpointOptions): RequestH
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client): Promise<void> {
     refuseForeign(claims.client_id, client);
-    const remaining = Math.ceil(claims.exp - clock() / 1000);
+    const remaining = Math.ceil(claims.exp - clock() / 1000) + REVOCATION_GRACE;
     if (remaining <= 0) return;
     await store.put(revocationKey(claims.jti), '1', remaining);
     reporter.emit('access_token.revoked', { clientId: client.clientId, jti: claims.jti });

@@ -24,7 +24,7 @@ interface TokenEndpointOptions {
 export function tokenEndpoint(options: TokenEndpointOptions): RequestHandler {
   const { grantTypes, authentication, engine, store, reporter } = options;
 
-  return endpoint({ name: 'token', methods: ['POST'], cors: true, reporter }, async (req, res) => {
+  return endpoint({ name: 'token', methods: ['POST'], cors: true, reporter }, async (req, res, subject) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req, res);
     refuseFaults(parameters);
@@ -38,11 +38,13 @@ export function tokenEndpoint(options: TokenEndpointOptions): RequestHandler {
       authentication.identify(req, parameters).authenticate(),
       reference && store.getGrant(reference.grantId),
     );
+    subject.clientId = client.clientId;
     if (!client.grantTypes.includes(name)) {
       throw new OAuthError('unauthorized_client', 'The client is not registered for this grant type');
     }
 
     const grant = reference && asGrant(stored, reference.grantId);
+    if (grant) Object.assign(subject, { grantId: grant.id, userId: grant.userId });
     const { tokens, body } = await engine.dispatch(name, { client, parameters, reference, grant, req });
     report(tokens, reporter);
     sendJson(res, body);

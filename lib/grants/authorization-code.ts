@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { required, type Parameters } from '../http/parameters';
-import { commit } from './commit';
+import { commit, end } from './commit';
 import { invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes } from './lifetimes';
@@ -15,7 +15,7 @@ const DOUBLE_SUBMIT_WINDOW = 2_000;
 
 /** @see RFC 6749 §4.1.3, RFC 7636 §4.6 */
 export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
-  const { store, grantTokens, issue, policies, clock, reporter } = options;
+  const { store, grantTokens, issue, audiences, policies, clock, reporter } = options;
 
   async function respond({ client, parameters, grant }: TokenRequest): Promise<TokenSet> {
     required(parameters, 'code');
@@ -26,7 +26,7 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
     if (!stands(grant, client, clock())) throw invalidGrant('authorization code', 'expired');
     const mismatch = bindingFault(grant, parameters);
     if (mismatch) {
-      await revoke(grant, mismatch);
+      await end(store, reporter, grant, mismatch);
       throw invalidGrant('authorization code', mismatch);
     }
 
@@ -39,7 +39,10 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
         parameters.get('scope'),
         grant.scope.filter((value) => client.scope.includes(value)),
       ),
-      resources: narrowedResources(parameters.resource, grant.resources),
+      resources: narrowedResources(
+        parameters.resource,
+        grant.resources.filter((resource) => audiences.all.includes(resource)),
+      ),
     };
     const withRefreshToken = client.grantTypes.includes('refresh_token');
     const lifetimes = withRefreshToken ? refreshLifetimes(policies, context, clock()) : undefined;
@@ -54,6 +57,8 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       redeemedAt: clock(),
     };
 
+    // The hooks may have taken their time.
+    if (!stands(grant, client, clock())) throw invalidGrant('authorization code', 'expired');
     const outcome = await commit(store, grant, next);
     if (outcome.won) {
       const refreshToken = withRefreshToken ? grantTokens.refreshToken(grantId, next.generation) : undefined;
@@ -71,14 +76,9 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       now - (grant.redeemedAt ?? 0) < DOUBLE_SUBMIT_WINDOW &&
       verifierMatches(grant.codeChallenge, parameters.get('code_verifier'));
     const revoked = !doubleSubmit && now - grant.createdAt < REPLAY_WINDOW;
-    if (revoked) await revoke(grant, 'authorization code replayed');
     reporter.emit('authorization_code.replayed', { ...subjectOf(grant), revoked });
+    if (revoked) await end(store, reporter, grant, 'authorization code replayed');
     throw invalidGrant('authorization code', 'spent');
-  }
-
-  async function revoke(grant: Grant, reason: string): Promise<void> {
-    await store.revokeGrant(grant.id);
-    reporter.emit('grant.revoked', { ...subjectOf(grant), reason });
   }
 
   return {

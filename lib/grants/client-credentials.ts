@@ -2,17 +2,11 @@ import { OAuthError } from '../errors';
 import type { GrantType, GrantTypeOptions } from './grant-type';
 import { narrowedResources, narrowedScope } from './narrowing';
 
-/** Which audiences may be asked for, and which one is meant when none is. */
-export interface Audiences {
-  readonly all: readonly string[];
-  readonly default: string;
-}
-
 /** The client acts for itself: no user, no refresh token, nothing is stored. @see RFC 6749 §4.4 */
 export function clientCredentialsGrant({
   issue,
   audiences,
-}: Pick<GrantTypeOptions, 'issue'> & { audiences: Audiences }): GrantType {
+}: Pick<GrantTypeOptions, 'issue' | 'audiences'>): GrantType {
   return {
     name: 'client_credentials',
     respond: async ({ client, parameters }) => {

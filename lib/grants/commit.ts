@@ -1,6 +1,7 @@
 import type { Store } from '../adapters/store';
 import { storeUnavailable } from '../errors';
-import { asGrant, type Grant } from './grant';
+import type { EventReporter } from '../events';
+import { asGrant, subjectOf, type Grant } from './grant';
 
 /** What became of a write: it is stored, or `stored` is what is there instead. */
 export type Commit = { readonly won: true } | { readonly won: false; readonly stored: Grant | undefined };
@@ -20,4 +21,23 @@ export async function commit(store: Store, current: Grant, next: Grant): Promise
     if (stored?.generation !== current.generation) return { won: false, stored };
   }
   throw storeUnavailable(new Error('the grant did not change'));
+}
+
+/** Inserts a grant, and is certain about it. @throws what the store threw, if the grant is not there */
+export async function insert(store: Store, grant: Grant): Promise<void> {
+  await store.saveGrant(grant).catch(async (thrown: unknown) => {
+    const stored = asGrant(await store.getGrant(grant.id), grant.id);
+    if (stored?.attempt !== grant.attempt) throw thrown;
+  });
+}
+
+/** Ends a grant whose token was replayed. It is worth a second try: somebody else may hold its tokens. */
+export async function end(
+  store: Store,
+  reporter: EventReporter,
+  grant: Grant,
+  reason: string,
+): Promise<void> {
+  await store.revokeGrant(grant.id).catch(() => store.revokeGrant(grant.id));
+  reporter.emit('grant.revoked', { ...subjectOf(grant), reason });
 }

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import type { Client } from '../clients/client';
 import { OAuthError } from '../errors';
 import { grantId as newGrantId } from '../tokens/grant-token';
-import type { Audiences } from './client-credentials';
+import { insert } from './commit';
 import { newAttempt, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes } from './lifetimes';
@@ -32,7 +32,7 @@ export interface ExtensionGrantDecision {
 
 /**
  * A grant type of the host (RFC 6749 §4.5). With a user, and a client that is registered for `refresh_token`, the response
- * has a refresh token. `undefined` refuses with `invalid_grant`; so does an `OAuthError` of the host's choice.
+ * has a refresh token. `undefined`, or a `user` that is not there, refuses with `invalid_grant`; so does an `OAuthError` of the host's choice.
  */
 export type ExtensionGrant = (
   context: ExtensionGrantContext,
@@ -40,30 +40,32 @@ export type ExtensionGrant = (
 
 const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type'];
 
-export function extensionGrant(
-  name: string,
-  decide: ExtensionGrant,
-  options: GrantTypeOptions & { audiences: Audiences },
-): GrantType {
+export function extensionGrant(name: string, decide: ExtensionGrant, options: GrantTypeOptions): GrantType {
   const { store, grantTokens, issue, policies, clock, audiences } = options;
 
   async function respond({ client, parameters, req }: TokenRequest): Promise<TokenSet> {
     const given = Object.fromEntries(parameters.entries().filter(([key]) => !CREDENTIALS.includes(key)));
-    const decision = await decide({ client, parameters: given, req });
-    if (!decision)
+    const decision: unknown = await decide({ client, parameters: given, req });
+    if (!isDecision(decision)) {
       throw new OAuthError('invalid_grant', 'The grant was refused', { reason: 'refused by the host' });
+    }
+    const { user } = decision;
+    // RFC 6749 §4.4: acting for itself is for clients that have proven who they are.
+    if (!user && !client.confidential) {
+      throw new OAuthError('unauthorized_client', 'A public client needs a user');
+    }
 
     const resource = decision.resource ?? parameters.resource;
     const context: GrantContext = {
       client,
       grantType: name,
-      userId: decision.user && userIdOf(decision.user, client),
+      userId: user && userIdOf(user, client),
       scope: narrowedScope(decision.scope ?? parameters.get('scope'), client.scope),
       resources: narrowedResources(typeof resource === 'string' ? [resource] : resource, audiences.all, [
         audiences.default,
       ]),
     };
-    const authTime = decision.user && authTimeOf(decision.user);
+    const authTime = user && authTimeOf(user);
     if (context.userId === undefined || !client.grantTypes.includes('refresh_token')) {
       return { ...(await issue({ context, authTime })), context };
     }
@@ -83,9 +85,15 @@ export function extensionGrant(
     };
     const { id: grantId } = grant;
     const issued = await issue({ context, authTime, grantId, notAfter: grant.expiresAt });
-    await store.saveGrant(grant);
+    await insert(store, grant);
     return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
   }
 
   return { name, respond };
+}
+
+/** A user that was looked up and not found must refuse: `{ user: undefined }` is no decision for the client itself. */
+function isDecision(decision: unknown): decision is ExtensionGrantDecision {
+  if (typeof decision !== 'object' || decision === null) return false;
+  return !('user' in decision) || (typeof decision.user === 'object' && decision.user !== null);
 }

@@ -6,6 +6,7 @@ import type { EventReporter } from '../events';
 import type { Parameters } from '../http/parameters';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
 import type { Grant } from './grant';
+import type { Audiences } from './narrowing';
 import type { Policies } from './policy';
 import type { TokenIssuer, TokenSet } from './token-issuer';
 
@@ -33,6 +34,7 @@ export interface GrantTypeOptions {
   store: Store;
   grantTokens: GrantTokens;
   issue: TokenIssuer;
+  audiences: Audiences;
   policies: Policies;
   clock: () => number;
   reporter: EventReporter;

@@ -31,12 +31,13 @@ export interface Grant extends StoredGrant {
 /** What an adapter gave back. @throws OAuthError `server_error` if it is not what was stored */
 export function asGrant(stored: StoredGrant | undefined | null, grantId: string): Grant | undefined {
   if (stored === undefined || stored === null) return undefined;
-  const { id, generation, clientId, expiresAt, attempt, scope, resources, createdAt } =
+  const { id, generation, clientId, userId, expiresAt, attempt, scope, resources, createdAt } =
     stored as Partial<Grant>;
   const valid =
     id === grantId &&
     Number.isSafeInteger(generation) &&
     typeof clientId === 'string' &&
+    (userId === undefined || typeof userId === 'string') &&
     typeof attempt === 'string' &&
     Number.isFinite(expiresAt) &&
     Number.isFinite(createdAt) &&

@@ -1,6 +1,6 @@
 import { storeUnavailable, type OAuthError } from '../errors';
 import { required } from '../http/parameters';
-import { commit } from './commit';
+import { commit, end } from './commit';
 import { asGrant, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes } from './lifetimes';
@@ -22,13 +22,15 @@ function positionOf(presented: number, grant: Grant, leeway: number, now: number
   const { generation, rotatedAt = 0 } = grant;
   if (presented === generation) return 'current';
   if (presented > generation) return generation > 0 ? 'ahead' : 'unredeemed';
-  const justRotated = presented === generation - 1 && now - rotatedAt < leeway * 1000;
+  // Clocks differ by seconds: an age below zero is none.
+  const age = Math.max(0, now - rotatedAt);
+  const justRotated = presented === generation - 1 && age < leeway * 1000;
   return justRotated ? 'previous' : 'reused';
 }
 
 /** @see RFC 6749 §6, RFC 9700 §4.14 */
 export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
-  const { store, grantTokens, issue, policies, clock, reporter } = options;
+  const { store, grantTokens, issue, audiences, policies, clock, reporter } = options;
 
   async function respond({ client, parameters, reference, grant }: TokenRequest): Promise<TokenSet> {
     required(parameters, 'refresh_token');
@@ -40,7 +42,7 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
       grantType: 'refresh_token',
       userId: grant.userId,
       scope: grant.scope.filter((value) => client.scope.includes(value)),
-      resources: grant.resources,
+      resources: grant.resources.filter((resource) => audiences.all.includes(resource)),
     };
     const leeway = policies.refreshTokenLeeway(context);
     const wasCurrent = grant.generation === presented;
@@ -85,15 +87,11 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
       const now = clock();
       const generation = rotates(context) ? presented + 1 : presented;
       const next = { ...stored, ...lifetimes, generation, attempt: newAttempt(), rotatedAt: now };
-      if (position === 'ahead') {
-        reporter.emit('grant.ahead_of_store', {
-          ...subjectOf(stored),
-          presentedGeneration: presented,
-          generation: stored.generation,
-        });
-      }
       const outcome = await commit(store, stored, next);
-      if (outcome.won) return answer(prepared, generation);
+      if (outcome.won) {
+        if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
+        return answer(prepared, generation);
+      }
       if (!outcome.stored) throw invalidGrant('refresh token', 'revoked meanwhile');
       stored = outcome.stored;
     }
@@ -103,10 +101,8 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
   /** RFC 9700 §4.14.2. Who was merely overtaken by requests of its own client is refused, and ends nothing. */
   async function refuseReused(grant: Grant, presentedGeneration: number, overtaken: boolean): Promise<never> {
     if (overtaken) throw invalidGrant('refresh token', 'overtaken by other requests');
-    await store.revokeGrant(grant.id);
-    const subject = subjectOf(grant);
-    reporter.emit('refresh_token.reused', { ...subject, presentedGeneration, generation: grant.generation });
-    reporter.emit('grant.revoked', { ...subject, reason: 'refresh token reused' });
+    reporter.emit('refresh_token.reused', eventOf(grant, presentedGeneration));
+    await end(store, reporter, grant, 'refresh token reused');
     throw invalidGrant('refresh token', 'reused');
   }
 
@@ -147,6 +143,13 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
     reference: (parameters) => grantTokens.readRefreshToken(parameters.get('refresh_token') ?? ''),
     respond,
   };
+}
+
+function eventOf(
+  grant: Grant,
+  presentedGeneration: number,
+): ReturnType<typeof subjectOf> & { presentedGeneration: number; generation: number } {
+  return { ...subjectOf(grant), presentedGeneration, generation: grant.generation };
 }
 
 function outlives(grant: Grant, { expiresAt }: IssuedAccessToken): boolean {

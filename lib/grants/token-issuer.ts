@@ -10,9 +10,9 @@ export interface ClaimsContext<User> extends GrantContext {
   readonly user: User | undefined;
 }
 
-export type ClaimsHook<User> = (
-  context: ClaimsContext<User>,
-) => Readonly<Record<string, unknown>> | undefined | Promise<Readonly<Record<string, unknown>> | undefined>;
+export type ClaimsHook<User> = (context: ClaimsContext<User>) => ExtraClaims | Promise<ExtraClaims>;
+
+type ExtraClaims = Readonly<Record<string, unknown>> | undefined | null;
 
 export type LoadUser<User> = (
   userId: string,
@@ -74,6 +74,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
     const iat = Math.floor(now / 1000);
     const wanted = iat + policies.accessTokenLifetime(context);
     const exp = notAfter === undefined ? wanted : Math.min(wanted, Math.floor(notAfter / 1000));
+    if (exp <= iat) throw new OAuthError('invalid_grant', 'The grant is about to end', { reason: 'expired' });
     const random = randomBytes(16).toString('base64url');
     const claims: AccessTokenClaims = {
       ...extra,
@@ -103,7 +104,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
 
   async function extraClaims(context: ClaimsContext<User>): Promise<Readonly<Record<string, unknown>>> {
     const extra = claimsHook ? await hook(claimsHook, serverError, context) : undefined;
-    if (extra === undefined) return {};
+    if (extra === undefined || extra === null) return {};
     const reserved = RESERVED_CLAIMS.find((claim) => Object.hasOwn(extra, claim));
     if (reserved) throw serverError(new Error(`the claims hook must not set ${reserved}`));
     return extra;

@@ -1,7 +1,11 @@
 import type { Store } from '../adapters/store';
 import type { ClientRegistry } from '../clients/registry';
 import { asGrant, stands } from './grant';
+import { serverError } from '../errors';
 import { grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+
+/** A revoked token is remembered a while after it expired, because processes' clocks differ. Seconds. */
+export const REVOCATION_GRACE = 600;
 
 /** Where a single revoked access token stands in the store, until it expires. */
 export function revocationKey(jti: string): string {
@@ -24,7 +28,9 @@ export function tokenStatus(store: Store, registry: ClientRegistry, clock: () =>
       grantId === undefined ? undefined : store.getGrant(grantId),
     ]);
     const now = clock();
-    const isRevoked = typeof revoked === 'string';
+    const isRevoked = revoked !== undefined && revoked !== null;
+    if (isRevoked && typeof revoked !== 'string')
+      throw serverError(new TypeError('get() must give a string'));
     if (!record || isRevoked || now >= claims.exp * 1000) return false;
     if (grantId === undefined) return claims.iat >= record.client.grantsNotBefore;
     const grant = asGrant(stored, grantId);

@@ -6,7 +6,7 @@ export interface OAuthUser {
   /** Becomes `sub`, as a string. */
   id: string | number;
   /** Epoch seconds: when this user last proved who it is. Needed for `prompt=login` and `max_age`. */
-  authTime?: number | undefined;
+  authTime?: number | null | undefined;
 }
 
 /** The id as a string. @throws OAuthError `server_error` if it is neither a string nor a safe integer */
@@ -21,7 +21,8 @@ export function userIdOf(user: OAuthUser, client: Pick<Client, 'clientId'>): str
 
 /** Epoch seconds. @throws OAuthError `server_error` if it is not a number of seconds */
 export function authTimeOf({ authTime }: OAuthUser): number | undefined {
-  if (authTime === undefined) return undefined;
+  // A row of a database has null where nothing is.
+  if (authTime === undefined || authTime === null) return undefined;
   if (!Number.isFinite(authTime) || authTime > 1e11) {
     throw serverError(new TypeError('authTime of a user must be epoch seconds'));
   }

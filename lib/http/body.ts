@@ -13,12 +13,17 @@ const readText = express.text({ type: [FORM, JSON_TYPE], limit: '64kb', defaultC
  *
  * @throws OAuthError `invalid_request` for any other body
  */
-export async function bodyParameters(req: Request, res: Response): Promise<Parameters> {
+export async function bodyParameters(
+  req: Request,
+  res: Response,
+  options?: { maximumLength: number },
+): Promise<Parameters> {
   const body = wasRead(req) ? (req.body as unknown) : await read(req, res);
   if (body === undefined || body === null || body === '') return parametersOf([]);
   refuseForeignType(req);
-  if (typeof body === 'string' || Buffer.isBuffer(body)) return parametersOf(parse(req, body.toString()));
-  if (typeof body === 'object' && !Array.isArray(body)) return parametersOf(Object.entries(body));
+  if (typeof body === 'string' || Buffer.isBuffer(body))
+    return parametersOf(parse(req, body.toString()), options);
+  if (typeof body === 'object' && !Array.isArray(body)) return parametersOf(Object.entries(body), options);
   throw new OAuthError('invalid_request', 'The body is not an object');
 }
 
@@ -61,6 +66,11 @@ function parse(req: Request, text: string): Iterable<readonly [string, unknown]>
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OAuthError('invalid_request', 'The body is not a JSON object');
+  }
+  // JSON.parse lets the last of two equal names win. Where all values are strings, what stands before a colon is a name.
+  const names = [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined);
+  if (names.length > Object.keys(value).length) {
+    throw new OAuthError('invalid_request', 'A parameter is repeated');
   }
   return Object.entries(value);
 }

@@ -1,13 +1,13 @@
 import corsMiddleware from 'cors';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
-import type { OAuthError } from '../errors';
-import { asOAuthError } from '../errors';
-import type { EventReporter } from '../events';
+import { asOAuthError, serverError, type OAuthError } from '../errors';
+import type { EventReporter, EventSubject } from '../events';
 import { noStore } from './redirect';
 
 type Method = 'GET' | 'POST';
-type Handle = (req: Request, res: Response) => Promise<void>;
+/** `subject` is for the event of a refusal: a handler fills in whose request it is as it finds out. */
+type Handle = (req: Request, res: Response, subject: EventSubject) => Promise<void>;
 type ErrorResponse = (req: Request, res: Response, error: OAuthError) => void;
 
 export interface EndpointOptions {
@@ -37,18 +37,34 @@ export function endpoint(options: EndpointOptions, handle: Handle): RequestHandl
   const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
 
   async function answer(req: Request, res: Response): Promise<void> {
+    const subject: EventSubject = {};
     try {
       if (!allowed.includes(req.method)) return methodNotAllowed(res, allow);
-      await handle(req, res);
+      await handle(req, res, subject);
     } catch (thrown) {
       const error = asOAuthError(thrown);
-      reporter.refused(name, error);
-      if (res.headersSent) res.destroy();
-      else respond(req, res, error);
+      reporter.refused(name, error, subject);
+      // A hook that has answered, and failed afterwards, keeps its answer.
+      if (!res.headersSent) answerError(req, res, error);
+    }
+  }
+
+  /** What a hook put into its error, or a host into its app, may be what cannot be sent. */
+  function answerError(req: Request, res: Response, error: OAuthError): void {
+    try {
+      respond(req, res, error);
+    } catch (cause) {
+      reporter.refused(name, serverError(cause));
+      if (res.headersSent) return void res.destroy();
+      res.statusCode = 500;
+      res.setHeader('Content-Type', 'application/json');
+      res.end('{"error":"server_error"}');
     }
   }
 
   const handler = (req: Request, res: Response, next: NextFunction): void => {
+    // Middleware of the host may have opened every route, with credentials.
+    for (const header of ['Origin', 'Credentials']) res.removeHeader(`Access-Control-Allow-${header}`);
     if (!options.cors) return void answer(req, res);
     cors(req, res, (error?: unknown) => {
       if (error) next(error);

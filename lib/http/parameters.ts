@@ -9,12 +9,16 @@ const REPEATABLE = 'resource';
 /** What must not stand in a URL, where logs, histories and the Referer header would keep it. */
 const SECRET_NAMES = [
   'access_token',
+  'actor_token',
+  'assertion',
   'client_assertion',
   'client_secret',
   'code',
   'code_verifier',
+  'device_code',
   'password',
   'refresh_token',
+  'subject_token',
   'token',
 ];
 
@@ -31,19 +35,18 @@ export interface Parameters {
   entries(): [name: string, value: string][];
 }
 
-/** @throws OAuthError `invalid_request` for a name or a value that is not a plain string. */
-export function parametersOf(pairs: Iterable<readonly [string, unknown]>): Parameters {
+/** @throws OAuthError `invalid_request` for a name or a value that is not a plain string */
+export function parametersOf(
+  pairs: Iterable<readonly [string, unknown]>,
+  { maximumLength = MAXIMUM_VALUE_LENGTH } = {},
+): Parameters {
   const values = new Map<string, string>();
   const resource: string[] = [];
   const faults = new Map<string, string>();
 
-  function add(name: string, value: unknown): void {
-    // Brackets are how body parsers write arrays and objects: `scope[a]=b` is no parameter of the protocol.
-    if (typeof value !== 'string' || /[[\]]/.test(name)) {
-      throw new OAuthError('invalid_request', 'A parameter is not a plain string');
-    }
+  function add(name: string, value: string): void {
     if (value === '') return;
-    if (value.length > MAXIMUM_VALUE_LENGTH) faults.set(name, 'is too long');
+    if (value.length > maximumLength) faults.set(name, 'is too long');
     else if (/\p{Cc}/u.test(value)) faults.set(name, 'has control characters');
     else if (name === REPEATABLE) resource.push(value);
     else if (values.has(name)) faults.set(name, 'is repeated');
@@ -51,8 +54,14 @@ export function parametersOf(pairs: Iterable<readonly [string, unknown]>): Param
   }
 
   for (const [name, value] of pairs) {
-    const given = name === REPEATABLE && Array.isArray(value) ? (value as unknown[]) : [value];
-    for (const single of given) add(name, single);
+    // Brackets are how body parsers write arrays and objects: `scope[a]=b` is no parameter of the protocol.
+    if (/[[\]]/.test(name)) throw notPlain();
+    if (typeof value === 'string') add(name, value);
+    else if (!isTexts(value)) throw notPlain();
+    else if (name === REPEATABLE) value.forEach((single) => add(name, single));
+    // A host's parser gives what was repeated as an array; one of a single value was written as one.
+    else if (value.length > 1) faults.set(name, 'is repeated');
+    else throw notPlain();
   }
   for (const name of faults.keys()) values.delete(name);
 
@@ -63,6 +72,14 @@ export function parametersOf(pairs: Iterable<readonly [string, unknown]>): Param
     entries: () =>
       [...values, ...resource.map((value): [string, string] => [REPEATABLE, value])].sort(byText),
   };
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((single) => typeof single === 'string');
+}
+
+function notPlain(): OAuthError {
+  return new OAuthError('invalid_request', 'A parameter is not a plain string');
 }
 
 function byText([name, value]: [string, string], [otherName, otherValue]: [string, string]): number {
@@ -82,7 +99,9 @@ export function queryParameters(url: string): Parameters {
 /** @throws OAuthError `invalid_request` if a parameter was repeated, over-long or malformed. */
 export function refuseFaults(parameters: Parameters): void {
   for (const [name, fault] of parameters.faults) {
-    throw new OAuthError('invalid_request', `The parameter ${name} ${fault}`);
+    // The name is the sender's, and may stand on a page of ours.
+    const what = /^[a-z_]{1,40}$/.test(name) ? `The parameter ${name}` : 'A parameter';
+    throw new OAuthError('invalid_request', `${what} ${fault}`);
   }
 }
 
@@ -106,4 +125,10 @@ export function required(parameters: Parameters, name: string): string {
   const value = parameters.get(name);
   if (value === undefined) throw new OAuthError('invalid_request', `${name} is missing`);
   return value;
+}
+
+/** Those of the given names only: what is ignored need not be kept. The faults of the others stay. */
+export function only(parameters: Parameters, names: readonly string[]): Parameters {
+  const kept = parametersOf(parameters.entries().filter(([name]) => names.includes(name)));
+  return { ...kept, faults: parameters.faults };
 }

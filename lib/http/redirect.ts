@@ -19,6 +19,8 @@ export function redirect(res: Response, location: string): void {
   // res.redirect() would encode the location anew and render a body with it.
   res.setHeader('Location', location);
   res.setHeader('Referrer-Policy', 'no-referrer');
+  // It would cut a popup off from the app that opened it.
+  res.removeHeader('Cross-Origin-Opener-Policy');
   noStore(res);
   res.end();
 }

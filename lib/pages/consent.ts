@@ -30,38 +30,33 @@ export function consentPage(view: ConsentView): { title: string; body: Html } {
     link(view.tosUri, 'Terms of service'),
   ];
   const logo = view.logoUri
-    ? html`<img class="client" src="${view.logoUri}" alt="" referrerpolicy="no-referrer" />`
+    ? html`<img class="client" src="${view.logoUri}" alt="" referrerpolicy="no-referrer">`
     : undefined;
-  const body = html`${logo}
-    <h1>${clientName} wants to access your account</h1>
-    <p>You are signed in as <strong>${view.userName}</strong>.</p>
-    ${
-      scopes.length > 0
-        ? html`<h2 id="scopes">It will be able to:</h2>
-            <ul aria-labelledby="scopes">
-              ${scopes.map(scopeItem)}
-            </ul>`
-        : html`<p>It will learn who you are, and nothing else.</p>`
-    }
-    ${
-      resources.length > 0
-        ? html`<h2 id="resources">At:</h2>
-            <ul aria-labelledby="resources">
-              ${resources.map((resource) => html`<li>${resource}</li>`)}
-            </ul>`
-        : undefined
-    }
-    <form method="post" action="${view.action}">
-      <input type="hidden" name="request" value="${view.request}" />
-      <button class="primary" name="decision" value="allow">Allow</button>
-      <button name="decision" value="deny">Deny</button>
-    </form>
-    <p class="quiet">
-      You will go back to <strong>${view.destination}</strong>. Allow this only if you were using
-      ${clientName} just now.
-    </p>
-    <p class="quiet">${links.filter((item) => item !== undefined)}</p>`;
+  const body = html`${logo}<h1>${clientName} wants to access your account</h1>
+<p>You are signed in as <strong>${view.userName}</strong>.</p>
+${scopes.length > 0 ? list('scopes', 'It will be able to:', scopes.map(scopeItem)) : html`<p>It will learn who you are, and nothing else.</p>`}
+${
+  resources.length > 0
+    ? list(
+        'resources',
+        'At:',
+        resources.map((resource) => html`<li>${resource}</li>`),
+      )
+    : undefined
+}
+<form method="post" action="${view.action}">
+<input type="hidden" name="request" value="${view.request}">
+<button class="primary" name="decision" value="allow">Allow</button>
+<button name="decision" value="deny">Deny</button>
+</form>
+<p class="quiet">You will go back to <strong>${view.destination}</strong>. Allow this only if you were using ${clientName} just now.</p>
+<p class="quiet">${links.filter((item) => item !== undefined)}</p>`;
   return { title: `Allow ${clientName}?`, body };
+}
+
+function list(id: string, title: string, items: readonly Html[]): Html {
+  return html`<h2 id="${id}">${title}</h2>
+<ul aria-labelledby="${id}">${items}</ul>`;
 }
 
 function scopeItem({ value, description }: { value: string; description: string }): Html {

@@ -29,9 +29,9 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
   const policy = [
     "default-src 'none'",
     `style-src 'sha256-${hash}'`,
-    'img-src https: http: data:',
+    'img-src https: data:',
     "base-uri 'none'",
-    "frame-ancestors 'none'",
+    FRAME_ANCESTORS,
   ].join('; ');
   const brand = logoUrl
     ? html`<img class="logo" src="${logoUrl}" alt="${name}" />`
@@ -39,30 +39,39 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
 
   return (res, status, { title, body }) => {
     const document = html`<!doctype html>
-      <html lang="en">
-        <head>
-          <meta charset="utf-8" />
-          <meta name="viewport" content="width=device-width, initial-scale=1" />
-          <meta name="robots" content="noindex" />
-          <meta name="color-scheme" content="light dark" />
-          <title>${title} · ${name}</title>
-          <style>
-            ${new Html(style)}
-          </style>
-        </head>
-        <body>
-          <header>${brand}</header>
-          <main>${body}</main>
-        </body>
-      </html> `;
-    noStore(res);
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<meta name="color-scheme" content="light dark">
+<title>${title} · ${name}</title>
+<style>${new Html(style)}</style>
+</head>
+<body>
+<header>${brand}</header>
+<main>${body}</main>
+</body>
+</html>
+`;
+    protectPage(res);
     res.setHeader('Content-Security-Policy', policy);
-    res.removeHeader('Content-Security-Policy-Report-Only');
-    res.setHeader('X-Frame-Options', 'DENY');
-    res.setHeader('X-Content-Type-Options', 'nosniff');
-    res.setHeader('Referrer-Policy', 'no-referrer');
     res.status(status).type('html').send(document.text);
   };
+}
+
+const FRAME_ANCESTORS = "frame-ancestors 'none'";
+
+/** For every page that a user decides on, ours or the host's: not framed, not kept, and its URL not told to others. */
+export function protectPage(res: Response): void {
+  noStore(res);
+  res.setHeader('Content-Security-Policy', FRAME_ANCESTORS);
+  res.removeHeader('Content-Security-Policy-Report-Only');
+  res.removeHeader('Cross-Origin-Opener-Policy');
+  res.setHeader('X-Frame-Options', 'DENY');
+  res.setHeader('X-Content-Type-Options', 'nosniff');
+  // With no-referrer the form would come with `Origin: null`, which hosts' checks refuse.
+  res.setHeader('Referrer-Policy', 'same-origin');
 }
 
 function stylesheet(accent: string, accentText: string): string {

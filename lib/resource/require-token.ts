@@ -1,7 +1,8 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import Joi from 'joi';
 
-import { scopeValues } from '../clients/client';
-import { asOAuthError, OAuthError } from '../errors';
+import { isScope, scopeValues } from '../clients/client';
+import { asOAuthError, OAuthConfigurationError, OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { sendError } from '../http/endpoint';
 import { noStore } from '../http/redirect';
@@ -42,7 +43,16 @@ export interface RequireTokenOptions {
   checkRevocation?: boolean;
 }
 
-/** Protects a route with an access token of this server (RFC 6750 §2.1). */
+const scopeText = Joi.string().custom((value: string, { error }) =>
+  isScope(value) ? value : error('any.invalid'),
+);
+const schema = Joi.object({
+  scope: Joi.alternatives(scopeText, Joi.array().items(scopeText)),
+  audience: Joi.string(),
+  checkRevocation: Joi.boolean(),
+}).label('options');
+
+/** Protects a route with an access token of this server (RFC 6750 §2.1). @throws OAuthConfigurationError for wrong options */
 export type RequireToken = (options?: RequireTokenOptions) => RequestHandler;
 
 interface RequireTokenDependencies {
@@ -59,7 +69,14 @@ const TOKEN = /^bearer +([\w.~+/-]+=*) *$/i;
 export function requireTokenFactory(dependencies: RequireTokenDependencies): RequireToken {
   const { accessTokens, status, defaultAudience, clock, reporter } = dependencies;
 
-  return ({ scope = [], audience = defaultAudience, checkRevocation = false } = {}) => {
+  return (options = {}) => {
+    const { error } = schema.validate(options, { abortEarly: false, convert: false });
+    if (error)
+      throw new OAuthConfigurationError(
+        error.details.map(({ message }) => message),
+        'requireToken()',
+      );
+    const { scope = [], audience = defaultAudience, checkRevocation = false } = options;
     const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
 
     async function authorize(authorization: string): Promise<AccessTokenInfo> {

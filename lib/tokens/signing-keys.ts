@@ -18,7 +18,7 @@ export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
 
 /**
- * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON, a `KeyObject`, or one of these with its algorithm
+ * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON or as JSON in base64url, a `KeyObject`, or one of these with its algorithm
  * and key id beside it. An RSA key, and any JWK, must say its `alg`; other keys have just one.
  */
 export type SigningKeyInput =
@@ -53,7 +53,8 @@ export function signingKey(input: SigningKeyInput): SigningKey {
   const alg = algorithmOf(privateKey, givenAlg ?? jwk?.alg);
   const publicKey = createPublicKey(privateKey);
   const exported = publicKey.export({ format: 'jwk' });
-  const kid = givenKid ?? jwk?.kid ?? thumbprint(exported);
+  const kid: unknown = givenKid ?? jwk?.kid ?? thumbprint(exported);
+  if (typeof kid !== 'string') throw new Error('has a kid that is not a string');
   return { kid, alg, privateKey, publicKey, publicJwk: { ...exported, kid, alg, use: 'sig' } };
 }
 
@@ -64,9 +65,12 @@ function unwrapped(input: SigningKeyInput): {
 } {
   const wrapped = typeof input === 'object' && 'key' in input ? (input as { key: string }) : { key: input };
   const { key } = wrapped;
-  if (typeof key !== 'string' || !key.trimStart().startsWith('{')) return wrapped;
+  if (typeof key !== 'string') return wrapped;
+  // As `init` prints it: the JSON in base64url, which begins with {" and needs no quotes in an environment file.
+  const json = key.startsWith('eyJ') ? Buffer.from(key, 'base64url').toString() : key;
+  if (!json.trimStart().startsWith('{')) return wrapped;
   try {
-    return { ...wrapped, key: JSON.parse(key) as SigningJwk };
+    return { ...wrapped, key: JSON.parse(json) as SigningJwk };
   } catch {
     throw new Error('is not valid JSON');
   }
