@@ -37,7 +37,7 @@ const layerRules = LAYERS.flatMap((layer, position) =>
 );
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'coverage/**', 'bench/node_modules/**'] },
+  { ignores: ['dist/**', 'coverage/**', 'bench/**', '.readme/**'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

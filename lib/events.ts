@@ -65,6 +65,7 @@ export function eventReporter(): EventReporter {
   const emitter = new EventEmitter<OAuthEventMap>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void {
+    if (emitter.listenerCount(name) === 0) return;
     for (const listener of emitter.rawListeners(name)) {
       try {
         const result: unknown = Reflect.apply(listener, emitter, [event]);

@@ -1,4 +1,4 @@
-import { Router } from 'express';
+import { Router, type RequestHandler } from 'express';
 
 import { guardedStore } from './adapters/store';
 import { clientAuthentication } from './clients/authentication';
@@ -131,26 +131,27 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     reporter,
   });
 
-  const router = Router({ caseSensitive: true, strict: true });
-  router.all(PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions));
-  router.all(
-    PATHS.consent,
-    consentEndpoint({ authorize, sealer: consentSealer, resumption: resumed, clock, reporter, respond }),
-  );
-  router.all(
-    PATHS.token,
-    tokenEndpoint({ grantTypes, authentication, engine: tokenEngine(grantTypes), store, reporter }),
-  );
-  router.all(
-    PATHS.revoke,
-    revocationEndpoint({ authentication, store, grantTokens, accessTokens, clock, reporter }),
-  );
-  router.all(
-    PATHS.introspect,
-    introspectionEndpoint({ ...shared, issuer, authentication, status, accessTokens }),
-  );
-  router.all(PATHS.jwks, jwksEndpoint(signingKeys, reporter));
-  router.all(PATHS.metadata, metadata);
+  const endpoints = new Map<string, RequestHandler>([
+    [PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions)],
+    [
+      PATHS.consent,
+      consentEndpoint({ authorize, sealer: consentSealer, resumption: resumed, clock, reporter, respond }),
+    ],
+    [
+      PATHS.token,
+      tokenEndpoint({ grantTypes, authentication, engine: tokenEngine(grantTypes), store, reporter }),
+    ],
+    [PATHS.revoke, revocationEndpoint({ authentication, store, grantTokens, accessTokens, clock, reporter })],
+    [PATHS.introspect, introspectionEndpoint({ ...shared, issuer, authentication, status, accessTokens })],
+    [PATHS.jwks, jwksEndpoint(signingKeys, reporter)],
+    [PATHS.metadata, metadata],
+  ]);
+  // One look-up, where a route for each endpoint would match their patterns in turn for every request.
+  const router = Router().use(function oauth(req, res, next) {
+    const endpoint = endpoints.get(req.path);
+    if (endpoint) endpoint(req, res, next);
+    else next();
+  });
 
   return Object.assign(
     router,

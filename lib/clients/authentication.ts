@@ -141,6 +141,7 @@ async function anySecret(secrets: readonly string[], { secretHashes }: ClientRec
 
 /** `undefined` if it is not application/x-www-form-urlencoded. */
 function formDecoded(text: string): string | undefined {
+  if (!/[%+]/.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {

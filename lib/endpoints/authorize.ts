@@ -57,7 +57,7 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
     async (req, res, subject) => {
       const query = queryParameters(req.url);
       refuseSecrets(query);
-      const parameters = req.method === 'POST' ? await bodyParameters(req, res) : query;
+      const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
       refuseSecrets(parameters);
       subject.clientId = parameters.get('client_id');
       await authorize(req, res, await resumption.arrive(only(parameters, REQUEST_PARAMETERS)));

@@ -171,7 +171,7 @@ export function consentEndpoint(options: ConsentEndpointOptions): RequestHandler
 
   return endpoint({ name: 'consent', methods: ['POST'], reporter, respond }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req, res, { maximumLength: MAXIMUM_FORM_LENGTH });
+    const parameters = await bodyParameters(req, { maximumLength: MAXIMUM_FORM_LENGTH });
     refuseFaults(parameters);
     const text = sealer.open(required(parameters, 'request'));
     const form = text === undefined ? undefined : (JSON.parse(text) as Form);

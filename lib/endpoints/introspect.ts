@@ -35,7 +35,7 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
 
   return endpoint({ name: 'introspect', methods: ['POST'], reporter }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req, res);
+    const parameters = await bodyParameters(req);
     refuseFaults(parameters);
     const token = required(parameters, 'token');
     const { authenticate } = authentication.identify(req, parameters);

@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 
 import type { EventReporter } from '../events';
-import { endpoint } from '../http/endpoint';
+import { endpoint, writeJson } from '../http/endpoint';
 import type { SigningKey } from '../tokens/signing-keys';
 
 /** `GET /jwks`: the public half of every key (RFC 7517 §5). */
@@ -9,7 +9,7 @@ export function jwksEndpoint(keys: readonly SigningKey[], reporter: EventReporte
   const body = { keys: keys.map(({ publicJwk }) => publicJwk) };
   return endpoint({ name: 'jwks', methods: ['GET'], head: true, cors: true, reporter }, (_req, res) => {
     res.setHeader('Cache-Control', 'public, max-age=300');
-    res.json(body);
+    writeJson(res, 200, body);
     return Promise.resolve();
   });
 }

@@ -1,7 +1,7 @@
 import { Router, type RequestHandler } from 'express';
 
 import type { EventReporter } from '../events';
-import { endpoint } from '../http/endpoint';
+import { endpoint, writeJson } from '../http/endpoint';
 
 /** The paths of the endpoints below the issuer. */
 export const PATHS = {
@@ -52,7 +52,7 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
   };
   return endpoint({ name: 'metadata', methods: ['GET'], head: true, cors: true, reporter }, (_req, res) => {
     res.setHeader('Cache-Control', 'public, max-age=300');
-    res.json(body);
+    writeJson(res, 200, body);
     return Promise.resolve();
   });
 }

@@ -28,7 +28,7 @@ export function revocationEndpoint(options: RevocationEndpointOptions): RequestH
 
   return endpoint({ name: 'revoke', methods: ['POST'], cors: true, reporter }, async (req, res, subject) => {
     refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req, res);
+    const parameters = await bodyParameters(req);
     refuseFaults(parameters);
     const client = await authentication.identify(req, parameters).authenticate();
     subject.clientId = client.clientId;

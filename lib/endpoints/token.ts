@@ -26,7 +26,7 @@ export function tokenEndpoint(options: TokenEndpointOptions): RequestHandler {
 
   return endpoint({ name: 'token', methods: ['POST'], cors: true, reporter }, async (req, res, subject) => {
     refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req, res);
+    const parameters = await bodyParameters(req);
     refuseFaults(parameters);
 
     const name = required(parameters, 'grant_type');

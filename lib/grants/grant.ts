@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import type { StoredGrant } from '../adapters/contract';
 import type { Client } from '../clients/client';
@@ -59,7 +59,7 @@ export function invalidGrant(what: 'authorization code' | 'refresh token', reaso
 
 /** For `attempt`: no two writes have the same. */
 export function newAttempt(): string {
-  return randomBytes(9).toString('base64url');
+  return randomUUID();
 }
 
 /** Whose grant an event is about. */

@@ -64,7 +64,8 @@ export function endpoint(options: EndpointOptions, handle: Handle): RequestHandl
 
   const handler = (req: Request, res: Response, next: NextFunction): void => {
     // Middleware of the host may have opened every route, with credentials.
-    for (const header of ['Origin', 'Credentials']) res.removeHeader(`Access-Control-Allow-${header}`);
+    res.removeHeader('Access-Control-Allow-Origin');
+    res.removeHeader('Access-Control-Allow-Credentials');
     if (!options.cors) return void answer(req, res);
     cors(req, res, (error?: unknown) => {
       if (error) next(error);
@@ -77,7 +78,7 @@ export function endpoint(options: EndpointOptions, handle: Handle): RequestHandl
 function methodNotAllowed(res: Response, allow: string): void {
   noStore(res);
   res.setHeader('Allow', allow);
-  res.status(405).json({ error: 'invalid_request', error_description: `The method must be one of ${allow}` });
+  writeJson(res, 405, { error: 'invalid_request', error_description: `The method must be one of ${allow}` });
 }
 
 /** RFC 6749 §5.2. */
@@ -85,7 +86,7 @@ export function sendError(_req: Request, res: Response, error: OAuthError): void
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
   if (error.status === 503) res.setHeader('Retry-After', '1');
-  res.status(error.status).json(errorBody(error));
+  writeJson(res, error.status, errorBody(error));
 }
 
 export function errorBody(error: OAuthError): Record<string, unknown> {
@@ -100,5 +101,14 @@ export function errorBody(error: OAuthError): Record<string, unknown> {
 /** A JSON body that no cache keeps. */
 export function sendJson(res: Response, body: Readonly<Record<string, unknown>>): void {
   noStore(res);
-  res.status(200).json(body);
+  writeJson(res, 200, body);
+}
+
+/** Not by res.json(): an ETag of tokens is for nobody, and the app's settings for its own JSON are not for ours. */
+export function writeJson(res: Response, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  res.statusCode = status;
+  res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  res.setHeader('Content-Length', Buffer.byteLength(text));
+  res.end(res.req.method === 'HEAD' ? undefined : text);
 }

@@ -1,0 +1,57 @@
+/** One of the two servers that are compared, in a process of its own: `node server.js bare|router`. */
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+
+import express from 'express';
+import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
+import { Redis } from 'ioredis';
+import jwt from 'jsonwebtoken';
+
+const redis = new Redis(process.env.REDIS_URL);
+const app = express();
+app.disable('x-powered-by');
+
+if (process.argv[2] === 'bare') {
+  // What no token endpoint can do without: parse, sign one ES256 JWT, ask Redis once.
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  app.post('/token', express.urlencoded(), async (req, res) => {
+    await redis.get(`bare:${req.body.refresh_token}`);
+    const claims = { sub: 'alice', scope: 'profile', client_id: 'web', jti: randomUUID() };
+    const accessToken = jwt.sign(claims, privateKey, {
+      algorithm: 'ES256',
+      expiresIn: 3600,
+      issuer: 'http://localhost',
+      audience: 'http://localhost',
+      keyid: 'bare',
+    });
+    res.set('Cache-Control', 'no-store').json({
+      access_token: accessToken,
+      token_type: 'Bearer',
+      expires_in: 3600,
+      refresh_token: req.body.refresh_token,
+    });
+  });
+} else {
+  const client = {
+    clientId: 'web',
+    redirectUris: ['https://app.example.com/cb'],
+    scope: 'profile',
+    firstParty: true,
+  };
+  app.use(
+    createOAuthRouter({
+      issuer: 'http://localhost',
+      adapter: redisAdapter(redis, { prefix: 'bench:' }),
+      clients: [
+        { ...client, clientSecret: 'secret' },
+        { clientId: 'machine', clientSecret: 'secret', grantTypes: ['client_credentials'], scope: 'profile' },
+      ],
+      authenticate: () => ({ id: 'alice' }),
+      loginUrl: '/login',
+    }),
+  );
+}
+
+process.on('SIGINT', () => process.exit());
+const server = app.listen(0, '127.0.0.1', () => process.send(server.address().port));
+// The connections wait while the other server is measured.
+server.keepAliveTimeout = 0;
