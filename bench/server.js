@@ -6,7 +6,7 @@ import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
 import { Redis } from 'ioredis';
 import jwt from 'jsonwebtoken';
 
-const redis = new Redis(process.env.REDIS_URL);
+const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
 const app = express();
 app.disable('x-powered-by');
 

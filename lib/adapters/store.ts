@@ -22,7 +22,7 @@ export function guardedStore(adapter: Adapter, timeout: number, reporter: EventR
     if (!run) continue;
     store[operation] = async (...args) => {
       try {
-        return await withTimeout(() => Reflect.apply(run, adapter, args), timeout, operation);
+        return await withTimeout(Promise.resolve(Reflect.apply(run, adapter, args)), timeout, operation);
       } catch (cause) {
         reporter.emit('store.failed', { operation, cause });
         throw storeUnavailable(cause);
@@ -32,7 +32,7 @@ export function guardedStore(adapter: Adapter, timeout: number, reporter: EventR
   return store as unknown as Store;
 }
 
-async function withTimeout(run: () => unknown, seconds: number, operation: string): Promise<unknown> {
+async function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
@@ -40,7 +40,7 @@ async function withTimeout(run: () => unknown, seconds: number, operation: strin
     }, seconds * 1000);
   });
   try {
-    return await Promise.race([run(), limit]);
+    return await Promise.race([answer, limit]);
   } finally {
     clearTimeout(timer);
   }

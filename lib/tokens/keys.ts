@@ -2,9 +2,11 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createSecretKey,
   hkdfSync,
   randomBytes,
   timingSafeEqual,
+  type KeyObject,
 } from 'node:crypto';
 
 /** Length-prefixed, so that no two lists of fields give the same bytes. */
@@ -32,11 +34,12 @@ export interface Authenticator {
 }
 
 export function authenticator(keys: readonly Buffer[]): Authenticator {
-  const mac = (key: Buffer, message: Buffer): Buffer => createHmac('sha256', key).update(message).digest();
+  const prepared = keys.map((key) => createSecretKey(key));
+  const mac = (key: KeyObject, message: Buffer): Buffer => createHmac('sha256', key).update(message).digest();
   return {
-    sign: (message) => mac(first(keys), message),
+    sign: (message) => mac(first(prepared), message),
     verify: (message, given) =>
-      keys.some((key) => {
+      prepared.some((key) => {
         const expected = mac(key, message);
         return expected.length === given.length && timingSafeEqual(expected, given);
       }),
@@ -96,7 +99,7 @@ export function canonicalBytes(text: string): Buffer | undefined {
   return bytes.toString('base64url') === text ? bytes : undefined;
 }
 
-function first(keys: readonly Buffer[]): Buffer {
+function first<T>(keys: readonly T[]): T {
   const [key] = keys;
   if (!key) throw new TypeError('no key');
   return key;
