@@ -1,3 +1,6 @@
+import net from 'node:net';
+import { gzipSync } from 'node:zlib';
+
 import express from 'express';
 import request from 'supertest';
 
@@ -7,6 +10,7 @@ import {
   authorizationForm,
   CLIENTS,
   getCode,
+  listen,
   makeHost,
   pkce,
   redeem,
@@ -192,6 +196,64 @@ describe.each(VARIANTS.filter(({ store }) => store === 'memory'))('parameters at
       expect([response.status, response.body.error]).toEqual([400, 'invalid_request']);
     },
   );
+});
+
+describe('a body on the wire', () => {
+  const variant = { store: 'memory', mount: 'root' } as const;
+  const head = { Authorization: `Basic ${Buffer.from('machine:machine-secret').toString('base64')}` };
+  const type = 'application/x-www-form-urlencoded';
+
+  it.each<[string, Record<string, string>, Buffer]>([
+    ['that is not UTF-8', {}, Buffer.from([...Buffer.from(`${GRANT}&scope=`), 0xff, 0xfe])],
+    ['that is compressed', { 'Content-Encoding': 'gzip' }, gzipSync(GRANT)],
+    ['that says it is too long', {}, Buffer.alloc(70_000, 'a')],
+  ])('%s is invalid_request', async (_name, headers, body) => {
+    const host = makeHost(variant);
+    const response = await request(host.app)
+      .post('/token')
+      .set({ ...head, ...headers })
+      .type(type)
+      .send(body);
+    expect([response.status, response.body.error]).toEqual([400, 'invalid_request']);
+  });
+
+  it('that does not say how long it is, and is, is invalid_request; in small pieces it is read', async () => {
+    const { origin, close } = await listen(makeHost(variant).app);
+    const send = (pieces: number, piece: string): Promise<Response> => {
+      let sent = 0;
+      const body = new ReadableStream({
+        pull: (controller) => {
+          if (sent++ < pieces) controller.enqueue(Buffer.from(piece));
+          else controller.close();
+        },
+      });
+      const init = { method: 'POST', headers: { ...head, 'Content-Type': type }, body, duplex: 'half' };
+      return fetch(`${origin}/token`, init as RequestInit);
+    };
+    expect((await send(200, 'a'.repeat(1000))).status).toBe(400);
+    const response = await send(3, `${GRANT}&`.replace('grant_type', 'x').repeat(1));
+    expect(((await response.json()) as { error_description: string }).error_description).toContain(
+      'is repeated',
+    );
+    await close();
+  });
+
+  it('that is cut off is a refusal in the log, and the process lives', async () => {
+    const host = makeHost(variant);
+    const { origin, close } = await listen(host.app);
+    const socket = net.connect(Number(new URL(origin).port), '127.0.0.1');
+    socket.write(
+      `POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: 100\r\n\r\ngrant`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.destroy();
+    for (let tries = 0; tries < 100 && host.events.length === 0; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(host.eventNames()).toEqual(['request.refused']);
+    expect((await fetch(`${origin}/other`)).status).toBe(200);
+    await close();
+  });
 });
 
 describe('a body that the host has read already', () => {
