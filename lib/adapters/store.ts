@@ -32,16 +32,15 @@ export function guardedStore(adapter: Adapter, timeout: number, reporter: EventR
   return store as unknown as Store;
 }
 
-async function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       reject(new Error(`${operation} did not answer within ${seconds} s`));
     }, seconds * 1000);
+    const stop = (): void => {
+      clearTimeout(timer);
+    };
+    answer.then(stop, stop);
+    answer.then(resolve, reject);
   });
-  try {
-    return await Promise.race([answer, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -85,6 +85,8 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
       }
       prepared = await prepare(stored, lifetimes.expiresAt);
       const now = clock();
+      // The hooks may have taken their time.
+      if (!stands(stored, client, now)) throw invalidGrant('refresh token', 'expired');
       const generation = rotates(context) ? presented + 1 : presented;
       const next = { ...stored, ...lifetimes, generation, attempt: newAttempt(), rotatedAt: now };
       const outcome = await commit(store, stored, next);

@@ -16,9 +16,8 @@ const MAXIMUM_LENGTH = 65_536;
  * @throws OAuthError `invalid_request` for any other body
  */
 export async function bodyParameters(req: Request, options?: { maximumLength: number }): Promise<Parameters> {
-  const body = wasRead(req) ? (req.body as unknown) : await read(req);
+  const body = wasRead(req) ? hostsBody(req) : await read(req);
   if (body === undefined || body === null || body === '') return parametersOf([]);
-  refuseForeignType(req);
   if (typeof body === 'string' || Buffer.isBuffer(body)) {
     return parametersOf(parse(req, body.toString()), options);
   }
@@ -29,6 +28,11 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
 /** body-parser marks what it parsed; other parsers, and serverless hosts, leave a stream that was read. */
 function wasRead(req: Request): boolean {
   return ('_body' in req && req._body === true) || req.readableDidRead || req.readableEnded;
+}
+
+function hostsBody(req: Request): unknown {
+  if (req.body !== undefined) refuseForeignType(req);
+  return req.body as unknown;
 }
 
 /** As it came. body-parser would do more here than all the rest of a token request. */

@@ -90,10 +90,12 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const NONE = parametersOf([]);
+
 /** The query's parameters, from the URL itself: a host's query parser has no say. */
 export function queryParameters(url: string): Parameters {
   const mark = url.indexOf('?');
-  return parametersOf(new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)));
+  return mark < 0 ? NONE : parametersOf(new URLSearchParams(url.slice(mark + 1)));
 }
 
 /** @throws OAuthError `invalid_request` if a parameter was repeated, over-long or malformed. */
@@ -111,6 +113,7 @@ export function refuseFaults(parameters: Parameters): void {
  * @throws OAuthError `invalid_request` if there is a secret among them
  */
 export function refuseSecrets(parameters: Parameters): void {
+  if (parameters === NONE) return;
   const name = SECRET_NAMES.find(
     (secret) => parameters.get(secret) !== undefined || parameters.faults.has(secret),
   );
