@@ -51,7 +51,6 @@ if (process.argv[2] === 'bare') {
   );
 }
 
-process.on('SIGINT', () => process.exit());
 const server = app.listen(0, '127.0.0.1', () => process.send(server.address().port));
 // The connections wait while the other server is measured.
 server.keepAliveTimeout = 0;
