@@ -43,6 +43,7 @@ if (process.argv[2] === 'bare') {
       adapter: redisAdapter(redis, { prefix: 'bench:' }),
       clients: [
         { ...client, clientSecret: 'secret' },
+        { ...client, clientId: 'spa' },
         { clientId: 'machine', clientSecret: 'secret', grantTypes: ['client_credentials'], scope: 'profile' },
       ],
       authenticate: () => ({ id: 'alice' }),

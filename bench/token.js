@@ -31,10 +31,12 @@ async function connect(port) {
   });
   return {
     send: (body, client) => {
-      const authorization = Buffer.from(`${client}:secret`).toString('base64');
+      const authorization = client
+        ? `Authorization: Basic ${Buffer.from(`${client}:secret`).toString('base64')}\r\n`
+        : '';
       socket.write(
         `POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n` +
-          `Authorization: Basic ${authorization}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+          `${authorization}Content-Length: ${body.length}\r\n\r\n${body}`,
       );
       return new Promise((done) => (resolve = done));
     },
@@ -44,10 +46,10 @@ async function connect(port) {
 
 const refreshTokenOf = (answer) => /"refresh_token":"([^"]+)"/.exec(answer)[1];
 
-async function signIn(port) {
+async function signIn(port, client = 'web') {
   const verifier = randomBytes(32).toString('base64url');
   const challenge = createHash('sha256').update(verifier).digest('base64url');
-  const query = `client_id=web&response_type=code&code_challenge=${challenge}&code_challenge_method=S256`;
+  const query = `client_id=${client}&response_type=code&code_challenge=${challenge}&code_challenge_method=S256`;
   const response = await fetch(`http://127.0.0.1:${port}/authorize?${query}`, { redirect: 'manual' });
   const code = new URL(response.headers.get('location')).searchParams.get('code');
   return `grant_type=authorization_code&code=${code}&code_verifier=${verifier}`;
@@ -97,18 +99,21 @@ try {
   for (const connection of toRouter) {
     tokens.push(refreshTokenOf(await connection.send(await signIn(router), 'web')));
   }
+  const publicTokens = [];
+  for (const connection of toRouter) {
+    publicTokens.push(refreshTokenOf(await connection.send(`client_id=spa&${await signIn(router, 'spa')}`)));
+  }
   const codes = [];
 
-  const refresh = async (connections, held, position) => {
-    const answer = await connections[position].send(
-      `grant_type=refresh_token&refresh_token=${held[position]}`,
-      'web',
-    );
+  const refresh = async (connections, held, position, client) => {
+    const body = `grant_type=refresh_token&client_id=${client ?? 'spa'}&refresh_token=${held[position]}`;
+    const answer = await connections[position].send(body, client);
     held[position] = refreshTokenOf(answer);
   };
   const cases = {
     bare: (position) => refresh(toBare, bareTokens, position),
-    refresh: (position) => refresh(toRouter, tokens, position),
+    'refresh, public': (position) => refresh(toRouter, publicTokens, position),
+    'refresh, by secret': (position) => refresh(toRouter, tokens, position, 'web'),
     'client credentials': (position) => toRouter[position].send('grant_type=client_credentials', 'machine'),
     'code exchange': (position) => toRouter[position].send(codes.pop(), 'web'),
   };

@@ -22,7 +22,8 @@ local stored = redis.call('HMGET', KEYS[1], 'generation', 'indexedUntil')
 if stored[1] ~= ARGV[1] then return 0 end
 local indexedUntil = ARGV[6] == '0' and stored[2] or ARGV[6]
 if tonumber(ARGV[5]) > tonumber(indexedUntil) then return 'INDEX' end
-redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'record', ARGV[3], 'indexedUntil', indexedUntil)
+redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'record', ARGV[3])
+if ARGV[6] ~= '0' then redis.call('HSET', KEYS[1], 'indexedUntil', ARGV[6]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 `;
