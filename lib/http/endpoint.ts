@@ -86,7 +86,7 @@ export function sendError(_req: Request, res: Response, error: OAuthError): void
   writeJson(res, error.status, errorBody(error));
 }
 
-export function errorBody(error: OAuthError): Record<string, unknown> {
+function errorBody(error: OAuthError): Record<string, unknown> {
   return {
     ...error.members,
     error: error.code,

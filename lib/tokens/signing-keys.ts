@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, createPublicKey, KeyObject, type JsonWebKey } from 'node:crypto';
 
 /** The algorithms that sign access tokens (RFC 7518 §3.1). */
-export const SIGNING_ALGORITHMS = [
+const SIGNING_ALGORITHMS = [
   'ES256',
   'ES384',
   'ES512',
