@@ -28,6 +28,7 @@ export type { GrantContext, Policy } from './grants/policy';
 export type { ClaimsContext, ClaimsHook, LoadUser } from './grants/token-issuer';
 export type { OAuthUser } from './grants/user';
 export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operations';
+export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
 export type { AccessTokenInfo, RequireToken, RequireTokenOptions } from './resource/require-token';
 export type { AccessTokenClaims, AccessTokenFormat } from './tokens/access-token';

@@ -18,6 +18,7 @@ import type { ExtensionGrant } from './grants/extension';
 import type { GrantContext, Policies, Policy } from './grants/policy';
 import type { ClaimsHook, LoadUser } from './grants/token-issuer';
 import type { OAuthUser } from './grants/user';
+import type { ErrorPageHandler } from './pages/error';
 import type { Branding } from './pages/layout';
 import type { AccessTokenFormat } from './tokens/access-token';
 import { signingKey, type SigningKey, type SigningKeyInput } from './tokens/signing-keys';
@@ -73,6 +74,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   grants?: Readonly<Record<string, ExtensionGrant>>;
   /** A consent page of the host's own. @defaultValue the built-in page */
   consent?: ConsentHandler;
+  /** An error page of the host's own, `(req, res, error)`, with the status set. @defaultValue the built-in page */
+  errorPage?: ErrorPageHandler;
   /** Name, logo and colours of the built-in pages. @defaultValue the issuer's host as the name */
   branding?: Branding;
   /** @defaultValue 60 */
@@ -116,6 +119,7 @@ export interface ResolvedOptions {
   readonly resources: readonly string[];
   readonly grants: Readonly<Record<string, ExtensionGrant>>;
   readonly consent: ConsentHandler | undefined;
+  readonly errorPage: ErrorPageHandler | undefined;
   readonly branding: Branding;
   readonly policies: Policies;
   readonly storeTimeout: number;
@@ -166,6 +170,7 @@ const schema = Joi.object({
     Joi.function(),
   ),
   consent: Joi.function(),
+  errorPage: Joi.function(),
   branding: Joi.object({
     name: Joi.string(),
     logoUrl: Joi.string().uri({ scheme: ['https', 'data'] }),
@@ -219,6 +224,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     resources: options.resources ?? [],
     grants: options.grants ?? {},
     consent: options.consent,
+    errorPage: options.errorPage,
     branding: { name: new URL(options.issuer).host, ...options.branding },
     policies: policiesOf(options),
     storeTimeout: options.storeTimeout ?? 5,

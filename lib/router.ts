@@ -91,7 +91,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   ];
 
   const page = pageLayout(resolved.branding);
-  const respond = errorResponse(page);
+  const respond = errorResponse(page, resolved.errorPage);
   const { authenticate, loginUrl } = resolved;
   const resumed = resumption({
     authorizeUrl: endpointUrl(issuer, 'authorize'),

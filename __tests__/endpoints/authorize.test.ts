@@ -126,6 +126,36 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       },
     );
 
+    it('the error page can be the host’s own, and falls back if that fails', async () => {
+      const query = '/authorize?client_id=nobody';
+      const own = makeHost(variant, { errorPage: (_req, res, { code }) => res.send(`own ${code}`) });
+      const shown = await request(own.app).get(own.base + query);
+      expect([shown.status, shown.text, shown.headers['x-frame-options']]).toEqual([
+        400,
+        'own invalid_request',
+        'DENY',
+      ]);
+      const failing = makeHost(variant, { errorPage: () => Promise.reject(new Error('template')) });
+      const fallback = await request(failing.app).get(failing.base + query);
+      expect([fallback.status, fallback.text.includes('cannot be completed')]).toEqual([400, true]);
+    });
+
+    it('the pages have the host’s name, logo and colours', async () => {
+      const branding = {
+        name: 'Acme & Co',
+        logoUrl: 'https://acme.example/logo.png',
+        colors: { accent: '#123456' },
+      };
+      const { text } = await request(makeHost(variant, { branding }).app).get(`${host.base}/authorize`);
+      for (const part of [
+        'alt="Acme &amp; Co"',
+        'src="https://acme.example/logo.png"',
+        '--accent: #123456',
+      ]) {
+        expect(text).toContain(part);
+      }
+    });
+
     it('tells the operator whose request was refused', async () => {
       await authorize(host, authorizationForm('web', pkce(), { redirect_uri: 'https://evil.example' }));
       expect(host.events).toContainEqual({

@@ -3,14 +3,27 @@ import type { Request, Response } from 'express';
 import type { OAuthError } from '../errors';
 import { sendError } from '../http/endpoint';
 import { html, type Html } from './html';
-import type { Page } from './layout';
+import { protectPage, type Page } from './layout';
+
+/** A host's own error page, for what must not be redirected. It answers the request. */
+export type ErrorPageHandler = (req: Request, res: Response, error: OAuthError) => unknown;
 
 /** An error that must not be redirected: a page for people, JSON for programs. */
-export function errorResponse(page: Page) {
+export function errorResponse(page: Page, handler?: ErrorPageHandler) {
   return (req: Request, res: Response, error: OAuthError): void => {
     if (req.accepts(['html', 'json']) === 'json') return sendError(req, res, error);
     if (error.status === 503) res.setHeader('Retry-After', '1');
-    page(res, error.status, errorPage(error));
+    const builtIn = (): void => {
+      if (!res.headersSent) page(res, error.status, errorPage(error));
+    };
+    if (!handler) return builtIn();
+    protectPage(res);
+    res.status(error.status);
+    // One that fails must not leave the user without a page.
+    const answer = async (): Promise<void> => {
+      await handler(req, res, error);
+    };
+    answer().catch(builtIn);
   };
 }
 
