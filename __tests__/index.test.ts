@@ -5,6 +5,7 @@ it('has these public names, and no others', () => {
     'OAuthConfigurationError',
     'OAuthError',
     'createOAuthRouter',
+    'createTokenVerifier',
     'generateClientSecret',
     'hashClientSecret',
     'memoryAdapter',

@@ -80,6 +80,8 @@ function bridge({ name, respond }: GrantType): typeof AbstractGrantType {
         scope: [...tokens.context.scope],
         // The engine would compute the lifetime from a date, and lose a second.
         expires_in: tokens.expiresIn,
+        token_type: tokens.tokenType,
+        ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
         client: { id: tokens.context.client.clientId, grants: [name] },
         user: {},
       };

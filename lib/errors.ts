@@ -10,12 +10,17 @@ export interface OAuthErrorOptions {
   members?: Readonly<Record<string, unknown>>;
   /** The `WWW-Authenticate` challenge that goes with it (RFC 6750 §3, RFC 6749 §5.2). */
   challenge?: string;
+  /** The HTTP status, where the one that follows from the code will not do. */
+  status?: number;
+  /** `Retry-After`, in seconds, of a 429 or 503. */
+  retryAfter?: number;
 }
 
 const STATUS = new Map([
   ['invalid_client', 401],
   ['invalid_token', 401],
   ['insufficient_scope', 403],
+  ['too_many_requests', 429],
   ['server_error', 500],
   ['temporarily_unavailable', 503],
 ]);
@@ -25,7 +30,7 @@ const STATUS = new Map([
  * `throw new OAuthError('access_denied', 'This account is suspended')`.
  *
  * The HTTP status follows from the code: 401 for `invalid_client` and `invalid_token`, 403 for
- * `insufficient_scope`, 500 and 503 for `server_error` and `temporarily_unavailable`, else 400.
+ * `insufficient_scope`, 429 for `too_many_requests`, 500 and 503 for `server_error` and `temporarily_unavailable`, else 400.
  *
  * @see RFC 6749 §4.1.2.1 and §5.2
  */
@@ -39,15 +44,18 @@ export class OAuthError extends Error {
   readonly uri: string | undefined;
   readonly members: Readonly<Record<string, unknown>> | undefined;
   readonly challenge: string | undefined;
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
 
   constructor(code: string, description?: string, options: OAuthErrorOptions = {}) {
     super(description ?? code, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
-    this.status = STATUS.get(code) ?? 400;
+    this.status = options.status ?? STATUS.get(code) ?? 400;
     this.reason = options.reason;
     this.uri = options.uri;
     this.members = options.members;
     this.challenge = options.challenge;
+    this.retryAfter = options.retryAfter ?? (this.status === 503 ? 1 : undefined);
   }
 
   /** The value of `error_description`, in the characters that RFC 6749 §5.2 allows. */

@@ -41,6 +41,10 @@ export interface OAuthEventMap {
   'consent.given': [EventSubject & { scope: string }];
   /** A user denied a client on the consent page. */
   'consent.denied': [EventSubject];
+  /** A client was told that a session of its user has ended. */
+  'backchannel_logout.sent': [EventSubject];
+  /** A client could not be told: it may still take its user for signed in. */
+  'backchannel_logout.failed': [EventSubject & { cause: unknown }];
   /** A function of the adapter threw or did not answer within `storeTimeout`. */
   'store.failed': [{ operation: string; cause: unknown }];
   /** A bug, or a hook that threw: the client saw `server_error`. */

@@ -18,18 +18,30 @@ export {
   type RedisClient,
 } from './adapters/redis';
 
+export type { ClientCertificate, ClientCertificateOf } from './clients/certificate';
 export type { Client, ClientOptions } from './clients/client';
+export type { NoncePolicy } from './clients/proof-of-possession';
 export { generateClientSecret, hashClientSecret } from './clients/secrets';
 
 export type { ConsentContext, ConsentHandler } from './endpoints/consent';
+export type { EndSession } from './endpoints/logout';
 export type { Authenticate, LoginContext, LoginUrl } from './endpoints/sign-in';
+export type { ResourceOptions } from './grants/audiences';
 export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './grants/extension';
 export type { GrantContext, Policy } from './grants/policy';
 export type { ClaimsContext, ClaimsHook, LoadUser } from './grants/token-issuer';
 export type { OAuthUser } from './grants/user';
+export type { UserClaimsContext, UserClaimsHook } from './grants/user-claims';
+export type { RateLimit } from './http/endpoint';
 export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operations';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
 export type { AccessTokenInfo, RequireToken, RequireTokenOptions } from './resource/require-token';
-export type { AccessTokenClaims, AccessTokenFormat } from './tokens/access-token';
-export type { SigningAlgorithm, SigningJwk, SigningKeyInput } from './tokens/signing-keys';
+export {
+  createTokenVerifier,
+  type TokenVerifier,
+  type TokenVerifierOptions,
+} from './resource/token-verifier';
+export type { AccessTokenClaims, AccessTokenFormat, Confirmation } from './tokens/access-token';
+export type { SigningAlgorithm } from './tokens/algorithms';
+export type { SigningJwk, SigningKeyInput } from './tokens/signing-keys';

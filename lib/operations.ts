@@ -4,6 +4,8 @@ import type { StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
 import { asGrant, type Grant } from './grants/grant';
+import type { SignOut } from './grants/sign-out';
+import { sessionId } from './grants/user';
 import type { AccessTokens } from './tokens/access-token';
 
 /** A grant as a host may show it to its user, among the connected apps. Moments are epoch milliseconds. */
@@ -50,6 +52,14 @@ export interface Operations {
    *   ended; the others are
    */
   revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
+  /**
+   * For the host's own sign-out: tells the clients of a session by back-channel logout that it has ended, and ends its grants
+   * but those with `offline_access`. Without `sid`, which is that of `authenticate`'s user, all sessions of the user.
+   * @throws Error if the adapter has no `listGrants`
+   */
+  signOut(session: { userId: string | number; sid?: string }): Promise<void>;
+  /** Encrypts the secret of a client of `client_secret_jwt`, to be stored as `clientSecretSealed`. */
+  sealClientSecret(clientSecret: string): string;
   /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
   issueAccessToken(options: IssueAccessTokenOptions): string;
 }
@@ -59,6 +69,8 @@ interface OperationsOptions {
   defaultAudience: string;
   store: Store;
   accessTokens: AccessTokens;
+  signOut: SignOut;
+  sealClientSecret: (clientSecret: string) => string;
   clock: () => number;
   reporter: EventReporter;
 }
@@ -113,6 +125,13 @@ export function operations(options: OperationsOptions): Operations {
       }
       return results.filter((result) => result.status === 'fulfilled' && result.value).length;
     },
+
+    signOut: async ({ userId, sid }) => {
+      if (!store.listGrants) throw new Error('the adapter has no listGrants(), which this needs');
+      await options.signOut({ userId: idOf(userId), sid: sid === undefined ? undefined : sessionId(sid) });
+    },
+
+    sealClientSecret: options.sealClientSecret,
 
     issueAccessToken: ({
       subject,

@@ -1,5 +1,6 @@
 import { randomBytes, generateKeyPairSync } from 'node:crypto';
 
+import type { Request } from 'express';
 import Joi from 'joi';
 
 import {
@@ -9,19 +10,33 @@ import {
   type ClientMetadata,
 } from './adapters/contract';
 import { isMemoryAdapter, memoryAdapter } from './adapters/memory';
-import { clientChecker, GRANT_TYPE, type ClientOptions } from './clients/client';
-import { hashedClient } from './clients/registry';
+import type { ClientCertificateOf } from './clients/certificate';
+import { clientChecker, GRANT_TYPE, type Client, type ClientOptions } from './clients/client';
+import type { NoncePolicy } from './clients/proof-of-possession';
+import { storedClient } from './clients/registry';
 import type { ConsentHandler } from './endpoints/consent';
+import type { EndSession } from './endpoints/logout';
 import type { Authenticate, LoginUrl } from './endpoints/sign-in';
 import { OAuthConfigurationError } from './errors';
 import type { ExtensionGrant } from './grants/extension';
 import type { GrantContext, Policies, Policy } from './grants/policy';
+import type { ResourceOptions } from './grants/audiences';
 import type { ClaimsHook, LoadUser } from './grants/token-issuer';
 import type { OAuthUser } from './grants/user';
+import type { UserClaimsHook } from './grants/user-claims';
+import type { RateLimit } from './http/endpoint';
 import type { ErrorPageHandler } from './pages/error';
 import type { Branding } from './pages/layout';
 import type { AccessTokenFormat } from './tokens/access-token';
-import { signingKey, type SigningKey, type SigningKeyInput } from './tokens/signing-keys';
+import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS } from './tokens/algorithms';
+import { deriveKeys, sealer } from './tokens/keys';
+import {
+  signingKey,
+  signingKeyRing,
+  type SigningKey,
+  type SigningKeyInput,
+  type SigningKeys,
+} from './tokens/signing-keys';
 
 /** The options of `createOAuthRouter`. Lifetimes are seconds; each may be a function of the request's context. */
 export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUser = User> {
@@ -42,8 +57,9 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
    */
   secrets?: readonly (string | undefined)[];
   /**
-   * Private keys. The first signs access tokens, all are published: a key is changed in the same three steps.
-   * @defaultValue in development a random ES256 key; elsewhere it must be given
+   * Private keys. The first signs access tokens and the first of an algorithm what must be signed by that, all are
+   * published: a key is changed in the same three steps.
+   * @defaultValue in development a random ES256 key and an RS256 key; elsewhere it must be given
    */
   signingKeys?: readonly (SigningKeyInput | undefined)[];
   /** Clients that are known without the adapter. @defaultValue `[]` */
@@ -62,12 +78,16 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   loadUser?: LoadUser<LoadedUser>;
   /** Further claims of access tokens. It must not set those that the library sets. @defaultValue none */
   claims?: ClaimsHook<LoadedUser>;
+  /** The claims of a user for ID tokens and userinfo (OpenID Connect Core §5.1). @defaultValue `sub` only */
+  userClaims?: UserClaimsHook<LoadedUser>;
   /** The words that the consent page shows for each scope value. @defaultValue the values themselves */
   scopes?: Readonly<Record<string, string>>;
   /** The audience of access tokens when no `resource` is asked for. @defaultValue the issuer */
   defaultAudience?: string;
-  /** The values of `resource` that clients may ask for (RFC 8707). @defaultValue `[]` */
-  resources?: readonly string[];
+  /** The values of `resource`, or `audience`, that clients may ask for (RFC 8707). @defaultValue `[]` */
+  resources?: readonly (string | ResourceOptions)[];
+  /** Whether one access token may be for several resources. @defaultValue `false` */
+  multipleAudiences?: boolean;
   /** `'jwt'` (RFC 9068) or `'opaque'`: the same claims, sealed. @defaultValue `'jwt'` */
   accessTokenFormat?: Policy<AccessTokenFormat>;
   /** Grant types of the host's own, by their `grant_type` (RFC 6749 §4.5). @defaultValue `{}` */
@@ -76,12 +96,46 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   consent?: ConsentHandler;
   /** An error page of the host's own, `(req, res, error)`, with the status set. @defaultValue the built-in page */
   errorPage?: ErrorPageHandler;
+  /** Ends the host's session: turns `/logout` on (OpenID Connect RP-Initiated Logout). @defaultValue no `/logout` */
+  endSession?: EndSession;
+  /**
+   * What `sub` of pairwise clients is made of: at least 32 bytes, and never changed. @defaultValue no pairwise clients
+   */
+  pairwiseSecret?: string;
+  /**
+   * Whose DPoP proofs must have a nonce of the server's (RFC 9449 §8): those of public clients, all, or none. `'always'`
+   * goes for `requireToken` too. @defaultValue `{ nonce: 'public' }`
+   */
+  dpop?: { nonce?: NoncePolicy };
+  /** The certificate of the client of a request (RFC 8705). @defaultValue no certificates */
+  clientCertificate?: ClientCertificateOf;
+  /** How long a client assertion may be. Characters. @defaultValue 4096 */
+  clientAssertionMaximumLength?: number;
+  /**
+   * Lets clients' `jwksUri` and `backchannelLogoutUri` be on loopback, private and link-local addresses, and, in
+   * development, http. @defaultValue `false`
+   */
+  allowPrivateAddresses?: boolean;
+  /**
+   * The URL of a request to the host's API as its client called it, which a DPoP proof must be for (`htu`).
+   * @defaultValue the origin of the issuer, and the path of the request
+   */
+  resourceUrl?: (req: Request) => string;
+  /** Gives the seconds that a request must wait, or nothing: asked before anything else. @defaultValue no limit */
+  rateLimit?: RateLimit;
   /** Name, logo and colours of the built-in pages. @defaultValue the issuer's host as the name */
   branding?: Branding;
   /** @defaultValue 60 */
   authorizationCodeLifetime?: Policy<number>;
   /** @defaultValue 3600 */
   accessTokenLifetime?: Policy<number>;
+  /** @defaultValue 3600 */
+  idTokenLifetime?: Policy<number>;
+  /**
+   * Who gets refresh tokens, of the clients that are registered for them: all, or where `offline_access` was granted.
+   * @defaultValue `'always'`
+   */
+  refreshTokens?: Policy<'always' | 'offline_access'>;
   /** How long a refresh token may lie unused. @defaultValue 30 days */
   refreshTokenIdleLifetime?: Policy<number>;
   /** How long a grant may live however it is used. @defaultValue 365 days */
@@ -91,12 +145,16 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
    * response, or refresh twice at once. 0 is strict. @defaultValue 30
    */
   refreshTokenLeeway?: Policy<number>;
-  /** `'never'` keeps the refresh tokens of confidential clients; public ones are always rotated. @defaultValue `'always'` */
+  /** `'never'` keeps the refresh tokens of confidential and key-bound clients; others are rotated. @defaultValue `'always'` */
   refreshTokenRotation?: Policy<'always' | 'never'>;
   /** How long a consent page may stay open. @defaultValue 600 */
   consentLifetime?: Policy<number>;
   /** How long an authorization request may take, the login included. @defaultValue 3600 */
   parkedRequestLifetime?: Policy<number>;
+  /** How long a pushed authorization request may wait for its browser (RFC 9126 §2.2). @defaultValue 90 */
+  pushedRequestLifetime?: Policy<number>;
+  /** How long the host's sessions last: grants of clients with `backchannelLogoutUri` live as long. @defaultValue 14 days */
+  sessionLifetime?: Policy<number>;
   /** How long one call of the adapter may take. @defaultValue 5 */
   storeTimeout?: number;
   /** Epoch milliseconds. @defaultValue `Date.now` */
@@ -108,7 +166,7 @@ export interface ResolvedOptions {
   readonly issuer: string;
   readonly adapter: Adapter;
   readonly secrets: readonly string[];
-  readonly signingKeys: readonly SigningKey[];
+  readonly signingKeys: SigningKeys;
   readonly clients: readonly ClientMetadata[];
   readonly authenticate: Authenticate<OAuthUser>;
   readonly loginUrl: LoginUrl;
@@ -116,7 +174,17 @@ export interface ResolvedOptions {
   readonly claims: ClaimsHook<unknown> | undefined;
   readonly scopes: Readonly<Record<string, string>>;
   readonly defaultAudience: string;
-  readonly resources: readonly string[];
+  readonly resources: readonly ResourceOptions[];
+  readonly multipleAudiences: boolean;
+  readonly userClaims: UserClaimsHook<unknown> | undefined;
+  readonly endSession: EndSession | undefined;
+  readonly pairwiseSecret: string | undefined;
+  readonly noncePolicy: NoncePolicy;
+  readonly clientCertificate: ClientCertificateOf | undefined;
+  readonly clientAssertionMaximumLength: number;
+  readonly allowPrivateAddresses: boolean;
+  readonly resourceUrl: ((req: Request) => string) | undefined;
+  readonly rateLimit: RateLimit | undefined;
   readonly grants: Readonly<Record<string, ExtensionGrant>>;
   readonly consent: ConsentHandler | undefined;
   readonly errorPage: ErrorPageHandler | undefined;
@@ -132,11 +200,14 @@ const DAY = 86_400;
 const LIFETIMES = {
   authorizationCodeLifetime: 60,
   accessTokenLifetime: 3600,
+  idTokenLifetime: 3600,
   refreshTokenIdleLifetime: 30 * DAY,
   refreshTokenAbsoluteLifetime: 365 * DAY,
   refreshTokenLeeway: 30,
   consentLifetime: 600,
   parkedRequestLifetime: 3600,
+  pushedRequestLifetime: 90,
+  sessionLifetime: 14 * DAY,
 } as const;
 type LifetimeName = keyof typeof LIFETIMES;
 
@@ -146,6 +217,9 @@ const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credenti
 
 const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
 const lifetime = (least: number): Joi.Schema => policy(Joi.number().integer().min(least).max(LONGEST));
+const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
+const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
+const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
 const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex colour');
 
 const schema = Joi.object({
@@ -159,10 +233,31 @@ const schema = Joi.object({
   loginUrl: Joi.alternatives(Joi.string().custom(loginUrlRule), Joi.function()).required(),
   loadUser: Joi.function(),
   claims: Joi.function(),
-  scopes: Joi.object().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, Joi.string()),
+  scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
-  resources: Joi.array().items(Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' })),
-  accessTokenFormat: policy(Joi.valid('jwt', 'opaque')),
+  resources: Joi.array().items(
+    identifier,
+    Joi.object({
+      identifier: identifier.required(),
+      scopes: Joi.array().items(scopeValue),
+      clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
+      accessTokenLifetime: lifetime(1),
+      accessTokenFormat: tokenFormat,
+      signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS),
+      dpop: Joi.valid('allowed', 'required'),
+    }),
+  ),
+  multipleAudiences: Joi.boolean(),
+  userClaims: Joi.function(),
+  endSession: Joi.function(),
+  pairwiseSecret: Joi.string().min(32),
+  dpop: Joi.object({ nonce: Joi.valid('never', 'public', 'always') }),
+  clientCertificate: Joi.function(),
+  clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
+  allowPrivateAddresses: Joi.boolean(),
+  resourceUrl: Joi.function(),
+  rateLimit: Joi.function(),
+  accessTokenFormat: tokenFormat,
   grants: Joi.object().pattern(
     Joi.string()
       .pattern(GRANT_TYPE, 'grant type')
@@ -178,12 +273,16 @@ const schema = Joi.object({
   }),
   authorizationCodeLifetime: lifetime(1),
   accessTokenLifetime: lifetime(1),
+  idTokenLifetime: lifetime(1),
+  refreshTokens: policy(Joi.valid('always', 'offline_access')),
   refreshTokenIdleLifetime: lifetime(1),
   refreshTokenAbsoluteLifetime: lifetime(1),
   refreshTokenLeeway: lifetime(0),
   refreshTokenRotation: policy(Joi.valid('always', 'never')),
   consentLifetime: lifetime(1),
   parkedRequestLifetime: lifetime(1),
+  pushedRequestLifetime: lifetime(1),
+  sessionLifetime: lifetime(1),
   storeTimeout: Joi.number().positive().max(600),
   clock: Joi.function(),
 })
@@ -205,8 +304,12 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const development = loopback && process.env.NODE_ENV !== 'production';
   if (!development) faults.push(...productionFaults(options));
   const secrets = secretsOf(options, development, faults);
-  const signingKeys = signingKeysOf(options, development, faults);
-  const clients = clientsOf(options, development, faults);
+  const signingKeys = signingKeyRing(signingKeysOf(options, development, faults));
+  // Nothing can be sealed without a secret, and that is a fault already.
+  const seal = (secret: string): string =>
+    secrets.length > 0 ? clientSecretSealer(secrets, options.issuer).seal(secret) : '';
+  const clients = clientsOf(options, development, seal, faults);
+  faults.push(...featureFaults(options, clients, signingKeys));
   if (faults.length > 0) throw new OAuthConfigurationError(faults);
 
   return Object.freeze({
@@ -219,14 +322,24 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     loginUrl: options.loginUrl,
     loadUser: options.loadUser,
     claims: options.claims as ClaimsHook<unknown> | undefined,
+    userClaims: options.userClaims as UserClaimsHook<unknown> | undefined,
     scopes: options.scopes ?? {},
     defaultAudience: options.defaultAudience ?? options.issuer,
-    resources: options.resources ?? [],
+    resources: resourcesOf(options),
+    multipleAudiences: options.multipleAudiences ?? false,
+    endSession: options.endSession,
+    pairwiseSecret: options.pairwiseSecret,
+    noncePolicy: options.dpop?.nonce ?? 'public',
+    clientCertificate: options.clientCertificate,
+    clientAssertionMaximumLength: options.clientAssertionMaximumLength ?? 4096,
+    allowPrivateAddresses: options.allowPrivateAddresses ?? false,
+    resourceUrl: options.resourceUrl,
+    rateLimit: options.rateLimit,
     grants: options.grants ?? {},
     consent: options.consent,
     errorPage: options.errorPage,
     branding: { name: new URL(options.issuer).host, ...options.branding },
-    policies: policiesOf(options),
+    policies: policiesOf(options, signingKeys),
     storeTimeout: options.storeTimeout ?? 5,
     clock: wholeMilliseconds(options.clock ?? Date.now),
     development,
@@ -327,13 +440,24 @@ function secretsOf(
   return secrets as string[];
 }
 
+let generatedKeys: readonly SigningKey[] | undefined;
+
+/** Of this process: RSA keys take their time to make, and development needs no better. */
+function developmentKeys(): readonly SigningKey[] {
+  generatedKeys ??= [
+    signingKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
+    signingKey({ key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, alg: 'RS256' }),
+  ];
+  return generatedKeys;
+}
+
 function signingKeysOf(
   { signingKeys }: OAuthRouterOptions,
   development: boolean,
   faults: string[],
 ): readonly SigningKey[] {
   if (signingKeys === undefined && development) {
-    return [signingKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)];
+    return developmentKeys();
   }
   if (!Array.isArray(signingKeys) || signingKeys.length === 0) {
     faults.push('"signingKeys" is missing: npx express-oauth-router init prints one');
@@ -356,6 +480,7 @@ function signingKeysOf(
 function clientsOf(
   options: OAuthRouterOptions,
   development: boolean,
+  seal: (secret: string) => string,
   faults: string[],
 ): readonly ClientMetadata[] {
   const { clients = [], grants = {} } = options;
@@ -377,7 +502,11 @@ function clientsOf(
       faults.push(`${label}: "clientSecret" is not set`);
       return client;
     }
-    const metadata = hashedClient(client);
+    if (client.tokenEndpointAuthMethod === 'client_secret_jwt' && secrets.some((secret) => isShort(secret))) {
+      faults.push(`${label}: "clientSecret" must have at least 32 bytes for client_secret_jwt`);
+      return client;
+    }
+    const metadata = storedClient(client, seal);
     faults.push(...check(metadata, label));
     const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !known.includes(grantType));
     if (unknown.length > 0)
@@ -389,7 +518,63 @@ function clientsOf(
   return hashed;
 }
 
-function policiesOf(options: OAuthRouterOptions): Policies {
+/** RFC 7518 §3.2: an HMAC key is as long as its hash. */
+function isShort(secret: unknown): boolean {
+  return Buffer.byteLength(String(secret)) < 32;
+}
+
+/** What a client or a resource needs, and nothing else gives. */
+function featureFaults(
+  options: OAuthRouterOptions,
+  clients: readonly ClientMetadata[],
+  { algorithms, all }: SigningKeys,
+): string[] {
+  const { adapter, clientCertificate, pairwiseSecret } = options;
+  // Without keys there is a fault already.
+  const cannotSign = (alg: string | undefined): boolean =>
+    alg !== undefined && all.length > 0 && !algorithms.some((own) => own === alg);
+  const ofClients = clients.flatMap((client, position) => {
+    const label = `clients[${position}]`;
+    const { idTokenSignedResponseAlg, authorizationSignedResponseAlg, tokenEndpointAuthMethod = '' } = client;
+    const withCertificate =
+      client.tlsClientCertificateBoundAccessTokens === true || tokenEndpointAuthMethod.includes('tls');
+    const faults: [boolean, string][] = [
+      [cannotSign(idTokenSignedResponseAlg), '"idTokenSignedResponseAlg" has no signing key'],
+      [cannotSign(authorizationSignedResponseAlg), '"authorizationSignedResponseAlg" has no signing key'],
+      [
+        client.securityProfile === 'fapi2' &&
+          all.length > 0 &&
+          !algorithms.some((alg) => FAPI_ALGORITHMS.includes(alg)),
+        '"securityProfile" needs a signing key of PS256 or ES256',
+      ],
+      [withCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
+      [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],
+      [
+        client.backchannelLogoutUri !== undefined && adapter !== undefined && !adapter.listGrants,
+        '"backchannelLogoutUri" needs listGrants() of the adapter',
+      ],
+    ];
+    return faults.filter(([applies]) => applies).map(([, fault]) => `${label}: ${fault}`);
+  });
+  const ofResources = resourcesOf(options).flatMap(({ signingAlgorithm }, position) =>
+    cannotSign(signingAlgorithm) ? [`"resources[${position}].signingAlgorithm" has no signing key`] : [],
+  );
+  return [...ofClients, ...ofResources];
+}
+
+function resourcesOf({ resources = [] }: OAuthRouterOptions): readonly ResourceOptions[] {
+  if (!Array.isArray(resources)) return [];
+  return resources.map((resource: string | ResourceOptions) =>
+    typeof resource === 'string' ? { identifier: resource } : resource,
+  );
+}
+
+/** Where secrets of `client_secret_jwt` are sealed and opened. */
+export function clientSecretSealer(secrets: readonly string[], issuer: string): ReturnType<typeof sealer> {
+  return sealer(deriveKeys(secrets, 'client secret', issuer));
+}
+
+function policiesOf(options: OAuthRouterOptions, { algorithms, signer }: SigningKeys): Policies {
   const lifetimes = Object.entries(LIFETIMES).map(([name, otherwise]) => {
     const given = options[name as LifetimeName] ?? otherwise;
     const least = name === 'refreshTokenLeeway' ? 0 : 1;
@@ -402,17 +587,89 @@ function policiesOf(options: OAuthRouterOptions): Policies {
       ),
     ];
   });
+  const general = Object.fromEntries(lifetimes) as Record<LifetimeName, (context: GrantContext) => number>;
+  const format = evaluated('accessTokenFormat', options.accessTokenFormat ?? 'jwt', isFormat);
+  const refreshTokens = evaluated('refreshTokens', options.refreshTokens ?? 'always', (value) =>
+    /^(always|offline_access)$/.test(value),
+  );
+  const resources = new Map(
+    resourcesOf(options).map((resource) => [resource.identifier, resourcePolicies(resource)]),
+  );
+  const policiesOfResources = ({ resources: identifiers }: GrantContext): readonly ResourcePolicies[] =>
+    identifiers.flatMap((name) => resources.get(name) ?? []);
+
   return {
-    ...(Object.fromEntries(lifetimes) as Record<LifetimeName, (context: GrantContext) => number>),
-    accessTokenFormat: evaluated('accessTokenFormat', options.accessTokenFormat ?? 'jwt', (value) =>
-      /^(jwt|opaque)$/.test(value),
-    ),
+    ...general,
+    // FAPI 2.0 Security Profile §5.3.2.1 and §5.3.2.2
+    authorizationCodeLifetime: (context) =>
+      Math.min(general.authorizationCodeLifetime(context), context.client.fapi ? 60 : Infinity),
+    pushedRequestLifetime: (context) =>
+      Math.min(general.pushedRequestLifetime(context), context.client.fapi ? 599 : Infinity),
+    accessTokenLifetime: (context) => {
+      const own = policiesOfResources(context).flatMap(({ lifetime: of }) => of?.(context) ?? []);
+      return own.length > 0 ? Math.min(...own) : general.accessTokenLifetime(context);
+    },
+    accessTokenFormat: (context) => {
+      // A client that is to know its user by a name of its own must not read another one in the token.
+      if (context.client.subjectType === 'pairwise') return 'opaque';
+      const [own] = policiesOfResources(context).flatMap(({ format: of }) => of?.(context) ?? []);
+      return own ?? format(context);
+    },
+    accessTokenAlgorithms: (context) => {
+      const own = policiesOfResources(context).flatMap(({ algorithm }) => algorithm ?? []);
+      return own.length > 0 ? own : context.client.fapi ? FAPI_ALGORITHMS : undefined;
+    },
+    idTokenAlgorithms: idTokenAlgorithms(algorithms, signer),
+    refreshTokens: (context) =>
+      context.client.grantTypes.includes('refresh_token') &&
+      ((context.client.refreshTokens ?? refreshTokens(context)) === 'always' ||
+        context.scope.includes('offline_access')),
     refreshTokenRotation: evaluated(
       'refreshTokenRotation',
       options.refreshTokenRotation ?? 'always',
       (value) => /^(always|never)$/.test(value),
     ),
   };
+}
+
+/** OpenID Connect Registration §2: RS256 unless the client says otherwise, if there is a key for it. */
+function idTokenAlgorithms(
+  algorithms: readonly string[],
+  signer: SigningKeys['signer'],
+): (client: Client) => readonly string[] {
+  return ({ metadata, fapi }) => {
+    if (metadata.idTokenSignedResponseAlg !== undefined) return [metadata.idTokenSignedResponseAlg];
+    if (fapi) return FAPI_ALGORITHMS;
+    return [algorithms.includes('RS256') ? 'RS256' : signer().alg];
+  };
+}
+
+interface ResourcePolicies {
+  readonly lifetime: ((context: GrantContext) => number) | undefined;
+  readonly format: ((context: GrantContext) => AccessTokenFormat) | undefined;
+  readonly algorithm: string | undefined;
+}
+
+/** What a resource says for itself. */
+function resourcePolicies(resource: ResourceOptions): ResourcePolicies {
+  const { accessTokenLifetime, accessTokenFormat, signingAlgorithm, identifier: name } = resource;
+  const isLifetime = (seconds: number): boolean =>
+    Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= LONGEST;
+  return {
+    lifetime:
+      accessTokenLifetime === undefined
+        ? undefined
+        : evaluated(`accessTokenLifetime of ${name}`, accessTokenLifetime, isLifetime),
+    format:
+      accessTokenFormat === undefined
+        ? undefined
+        : evaluated(`accessTokenFormat of ${name}`, accessTokenFormat, isFormat),
+    algorithm: signingAlgorithm,
+  };
+}
+
+function isFormat(value: string): boolean {
+  return /^(jwt|opaque)$/.test(value);
 }
 
 /** A policy as a function whose answers are checked. */

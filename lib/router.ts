@@ -2,33 +2,52 @@ import { Router, type RequestHandler } from 'express';
 
 import { guardedStore } from './adapters/store';
 import { clientAuthentication } from './clients/authentication';
+import { certificateReader } from './clients/certificate';
+import { clientKeySets } from './clients/key-sets';
+import { proofOfPossession } from './clients/proof-of-possession';
 import { clientRegistry } from './clients/registry';
+import { authorizationResponse } from './endpoints/authorization-response';
 import { authorization, authorizationEndpoint } from './endpoints/authorize';
 import { consentEndpoint, consentStep } from './endpoints/consent';
 import { introspectionEndpoint } from './endpoints/introspect';
 import { jwksEndpoint } from './endpoints/jwks';
+import { logoutEndpoint } from './endpoints/logout';
 import { endpointUrl, metadataEndpoint, PATHS, wellKnownRouter } from './endpoints/metadata';
+import { pushedAuthorizationEndpoint } from './endpoints/pushed-authorization';
+import { pushedRequests } from './endpoints/pushed-request';
+import { requestObjects as requestObjectsOf } from './endpoints/request-object';
 import { resumption } from './endpoints/resumption';
 import { revocationEndpoint } from './endpoints/revoke';
 import { signIn } from './endpoints/sign-in';
 import { tokenEndpoint } from './endpoints/token';
+import { userinfoEndpoint } from './endpoints/userinfo';
 import { tokenEngine } from './engine';
 import { eventReporter, type OAuthEvents } from './events';
+import { audiences as audiencesOf } from './grants/audiences';
 import { authorizationCodeGrant } from './grants/authorization-code';
 import { clientCredentialsGrant } from './grants/client-credentials';
 import { extensionGrant } from './grants/extension';
 import { refreshTokenGrant } from './grants/refresh-token';
-import { tokenIssuer } from './grants/token-issuer';
+import { signOut as signOutOf } from './grants/sign-out';
+import { tokenIssuer, userLoader } from './grants/token-issuer';
 import { tokenStatus } from './grants/token-status';
 import type { OAuthUser } from './grants/user';
+import { userClaims as userClaimsOf } from './grants/user-claims';
+import { rateLimiter } from './http/endpoint';
+import { outbound } from './http/outbound';
 import { operations, type Operations } from './operations';
-import { resolveOptions, type OAuthRouterOptions } from './options';
+import { clientSecretSealer, resolveOptions, type OAuthRouterOptions } from './options';
 import { errorResponse } from './pages/error';
 import { pageLayout } from './pages/layout';
+import { requestUrl } from './resource/request-url';
 import { requireTokenFactory, type RequireToken } from './resource/require-token';
-import { accessTokens as accessTokensOf } from './tokens/access-token';
+import { tokenCheck } from './resource/token-check';
+import { accessTokens as accessTokensOf, type AccessTokenClaims } from './tokens/access-token';
+import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
+import { idTokens as idTokensOf } from './tokens/id-token';
 import { deriveKeys, sealer } from './tokens/keys';
+import { subject as subjectOf } from './tokens/subject';
 
 /** The router, and what goes with it. */
 export interface OAuthRouter extends Router, Operations {
@@ -67,51 +86,111 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 ): OAuthRouter {
   const resolved = resolveOptions(options);
   const { issuer, secrets, signingKeys, policies, clock, defaultAudience, development: allowHttp } = resolved;
+  const { allowPrivateAddresses, noncePolicy, clientCertificate } = resolved;
+  const url = (name: keyof typeof PATHS): string => endpointUrl(issuer, name);
+  const sealerFor = (purpose: string): ReturnType<typeof sealer> =>
+    sealer(deriveKeys(secrets, purpose, issuer));
 
   const reporter = eventReporter();
+  const limit = rateLimiter(resolved.rateLimit);
   const store = guardedStore(resolved.adapter, resolved.storeTimeout, reporter);
   const registry = clientRegistry({ clients: resolved.clients, store, allowHttp });
-  const authentication = clientAuthentication(registry, reporter);
-  const audiences = { all: [...new Set([defaultAudience, ...resolved.resources])], default: defaultAudience };
 
   const grantTokens = grantTokensOf(secrets, issuer);
   const accessTokens = accessTokensOf(signingKeys, secrets, issuer);
-  const sealerFor = (purpose: string): ReturnType<typeof sealer> =>
-    sealer(deriveKeys(secrets, purpose, issuer));
+  const idTokens = idTokensOf(signingKeys, issuer);
+  const subject = subjectOf(resolved.pairwiseSecret);
   const status = tokenStatus(store, registry, clock);
 
-  const { claims, loadUser } = resolved;
-  const issue = tokenIssuer({ issuer, accessTokens, policies, clock, claims, loadUser });
-  const shared = { store, grantTokens, issue, policies, clock, reporter, audiences };
+  const send = outbound({ allowPrivateAddresses });
+  const keySetOf = clientKeySets({ fetch: send, clock });
+  const certificateOf = certificateReader(clientCertificate);
+  const secretSealer = clientSecretSealer(secrets, issuer);
+  const authentication = clientAuthentication({
+    issuer,
+    tokenUrl: url('token'),
+    registry,
+    keySetOf,
+    sealer: secretSealer,
+    certificateOf: clientCertificate && certificateOf,
+    maximumLength: resolved.clientAssertionMaximumLength,
+    store,
+    clock,
+    reporter,
+  });
+  const possession = proofOfPossession({
+    nonces: dpopNonces(secrets, issuer, clock),
+    noncePolicy,
+    setOnce: (key, ttl) => store.setOnce(key, ttl),
+    certificateOf,
+    clock,
+  });
+
+  const audiences = audiencesOf({
+    resources: resolved.resources,
+    defaultAudience,
+    multiple: resolved.multipleAudiences,
+  });
+  const loadUser = userLoader(resolved.loadUser);
+  const userClaims = userClaimsOf(resolved.userClaims);
+  const issue = tokenIssuer({
+    issuer,
+    accessTokens,
+    idTokens,
+    subject,
+    audiences,
+    policies,
+    clock,
+    claims: resolved.claims,
+    loadUser,
+    userClaims,
+  });
+  const shared = {
+    store,
+    grantTokens,
+    idTokens,
+    issue,
+    policies,
+    clock,
+    reporter,
+    audiences,
+    subject,
+    limit,
+  };
   const grantTypes = [
     authorizationCodeGrant(shared),
     refreshTokenGrant(shared),
     clientCredentialsGrant(shared),
     ...Object.entries(resolved.grants).map(([name, decide]) => extensionGrant(name, decide, shared)),
   ];
+  const signOut = signOutOf({ ...shared, issuer, registry, signingKeys, send });
 
   const page = pageLayout(resolved.branding);
   const respond = errorResponse(page, resolved.errorPage);
-  const { authenticate, loginUrl } = resolved;
+  const { authenticate, loginUrl, endSession } = resolved;
   const resumed = resumption({
-    authorizeUrl: endpointUrl(issuer, 'authorize'),
+    authorizeUrl: url('authorize'),
     asPath: typeof loginUrl === 'string' && loginUrl.startsWith('/'),
     sealer: sealerFor('resumption'),
     store,
     clock,
   });
+  const pushed = pushedRequests({ store, clock });
+  const requestObjects = requestObjectsOf({ issuer, registry, keySetOf, clock });
   const consentSealer = sealerFor('consent');
   const authorizationOptions = {
     ...shared,
-    issuer,
     registry,
     allowHttp,
     respond,
+    pushed,
+    requestObjects,
     resumption: resumed,
-    signIn: signIn({ authenticate, loginUrl, resumption: resumed, policies, page, clock }),
+    answer: authorizationResponse({ issuer, signingKeys, policies, clock }),
+    signIn: signIn({ ...shared, authenticate, loginUrl, resumption: resumed, page }),
     consent: consentStep({
       ...shared,
-      consentUrl: endpointUrl(issuer, 'consent'),
+      consentUrl: url('consent'),
       defaultAudience,
       scopes: resolved.scopes,
       handler: resolved.consent,
@@ -121,15 +200,35 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     }),
   };
   const authorize = authorization(authorizationOptions);
+  const scopes = [
+    'openid',
+    ...Object.keys(resolved.scopes),
+    ...registry.fixed.flatMap(({ client }) => client.scope),
+    ...resolved.resources.flatMap((resource) => resource.scopes ?? []),
+  ];
   const metadata = metadataEndpoint({
     issuer,
     grantTypes: grantTypes.map(({ name }) => name),
-    scopes: [
-      ...new Set([...Object.keys(resolved.scopes), ...registry.fixed.flatMap(({ client }) => client.scope)]),
-    ],
+    scopes: [...new Set(scopes)],
     authenticationMethods: authentication.methods,
+    signingAlgorithms: signingKeys.algorithms,
+    hasUserClaims: resolved.userClaims !== undefined,
+    hasPairwise: resolved.pairwiseSecret !== undefined,
+    hasLogout: endSession !== undefined,
+    hasBackchannelLogout: resolved.adapter.listGrants !== undefined,
+    hasCertificates: clientCertificate !== undefined,
     reporter,
   });
+  const tokenChecks = {
+    read: (token: string) => accessTokens.read(token),
+    isLive: async (claims: AccessTokenClaims) => (await status(claims)) !== undefined,
+    possession,
+    requireNonce: noncePolicy === 'always',
+    clock,
+  };
+  const userinfoCheck = tokenCheck({ ...tokenChecks, urlOf: () => url('userinfo') });
+  const apiCheck = tokenCheck({ ...tokenChecks, urlOf: resolved.resourceUrl ?? requestUrl(issuer) });
+  const clientEndpoints = { ...shared, issuer, registry, authentication, possession, allowHttp };
 
   const endpoints = new Map<string, RequestHandler>([
     [PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions)],
@@ -138,14 +237,34 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       consentEndpoint({ authorize, sealer: consentSealer, resumption: resumed, clock, reporter, respond }),
     ],
     [
-      PATHS.token,
-      tokenEndpoint({ grantTypes, authentication, engine: tokenEngine(grantTypes), store, reporter }),
+      PATHS.par,
+      pushedAuthorizationEndpoint({ ...clientEndpoints, pushUrl: url('par'), requestObjects, pushed }),
     ],
-    [PATHS.revoke, revocationEndpoint({ authentication, store, grantTokens, accessTokens, clock, reporter })],
-    [PATHS.introspect, introspectionEndpoint({ ...shared, issuer, authentication, status, accessTokens })],
+    [
+      PATHS.token,
+      tokenEndpoint({
+        ...clientEndpoints,
+        tokenUrl: url('token'),
+        grantTypes,
+        engine: tokenEngine(grantTypes),
+      }),
+    ],
+    [PATHS.userinfo, userinfoEndpoint({ ...shared, check: userinfoCheck, status, loadUser, userClaims })],
+    [PATHS.revoke, revocationEndpoint({ ...clientEndpoints, accessTokens })],
+    [PATHS.introspect, introspectionEndpoint({ ...clientEndpoints, status, accessTokens })],
     [PATHS.jwks, jwksEndpoint(signingKeys, reporter)],
     [PATHS.metadata, metadata],
+    [PATHS.discovery, metadata],
   ]);
+  if (endSession) {
+    const logoutOptions = { ...shared, registry, authenticate, endSession, signOut, page, respond };
+    const logout = logoutEndpoint({
+      ...logoutOptions,
+      logoutUrl: url('logout'),
+      sealer: sealerFor('logout'),
+    });
+    endpoints.set(PATHS.logout, logout);
+  }
   // One look-up, where a route for each endpoint would match their patterns in turn for every request.
   const router = Router().use(function oauth(req, res, next) {
     const endpoint = endpoints.get(req.path);
@@ -153,12 +272,18 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     else next();
   });
 
+  const sealClientSecret = (secret: string): string => secretSealer.seal(secret);
   return Object.assign(
     router,
-    operations({ issuer, defaultAudience, store, accessTokens, clock, reporter }),
+    operations({ issuer, defaultAudience, store, accessTokens, signOut, sealClientSecret, clock, reporter }),
     {
       wellKnown: wellKnownRouter(issuer, metadata),
-      requireToken: requireTokenFactory({ accessTokens, status, defaultAudience, clock, reporter }),
+      requireToken: requireTokenFactory({
+        check: apiCheck,
+        defaultAudience,
+        canCheckRevocation: true,
+        reporter,
+      }),
       events: reporter.events,
       isResumeUrl: resumed.isResumeUrl,
     },

@@ -233,7 +233,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       ['a max_age that is no number', { max_age: '-1' }, 'invalid_request'],
       ['an unknown resource', { resource: 'https://evil.example' }, 'invalid_target'],
       ['another response_mode', { response_mode: 'fragment' }, 'invalid_request'],
-      ['a request object', { request: 'eyJhbGciOiJub25lIn0.e30.' }, 'request_not_supported'],
+      ['an unsigned request object', { request: 'eyJhbGciOiJub25lIn0.e30.' }, 'invalid_request_object'],
       ['a request_uri', { request_uri: 'https://evil.example' }, 'request_uri_not_supported'],
     ])('%s', async (_name, wrong, error) => {
       const response = await authorize(host, authorizationForm('web', pkce(), wrong));
@@ -798,7 +798,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'cache-control': 'no-store' });
       expect(body).toMatchObject({ client: 'third', user: 'alice', action: `${own.issuer}/consent` });
       expect(body.scopes).toEqual([
-        { value: 'profile', description: 'profile' },
+        { value: 'profile', description: 'See your name and profile' },
         { value: 'orders:read', description: 'See your orders' },
       ]);
       const answer = await request(own.app)

@@ -8,27 +8,52 @@ describe.each(VARIANTS.filter(({ store }) => store === 'memory'))(
   'metadata (RFC 8414) at the $mount',
   (variant) => {
     const host = makeHost(variant);
+    const methods = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'];
+    const asymmetric = ['ES', 'RS', 'PS']
+      .flatMap((kind) => ['256', '384', '512'].map((size) => kind + size))
+      .concat('EdDSA', 'Ed25519');
     const expected = {
       issuer: host.issuer,
       authorization_endpoint: `${host.issuer}/authorize`,
       token_endpoint: `${host.issuer}/token`,
       jwks_uri: `${host.issuer}/jwks`,
+      userinfo_endpoint: `${host.issuer}/userinfo`,
+      pushed_authorization_request_endpoint: `${host.issuer}/par`,
       revocation_endpoint: `${host.issuer}/revoke`,
       introspection_endpoint: `${host.issuer}/introspect`,
-      scopes_supported: ['orders:read', 'profile', 'orders:write', 'jobs:run', 'jobs:read'],
+      scopes_supported: ['openid', 'orders:read', 'profile', 'orders:write', 'jobs:run', 'jobs:read'],
       response_types_supported: ['code'],
-      response_modes_supported: ['query'],
+      response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
       grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
-      revocation_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
-      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      token_endpoint_auth_methods_supported: [...methods, 'none'],
+      token_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
+      revocation_endpoint_auth_methods_supported: [...methods, 'none'],
+      revocation_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
+      introspection_endpoint_auth_methods_supported: methods,
+      introspection_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
       authorization_response_iss_parameter_supported: true,
+      authorization_signing_alg_values_supported: ['ES256', 'RS256'],
+      id_token_signing_alg_values_supported: ['ES256', 'RS256'],
+      subject_types_supported: ['public'],
+      claim_types_supported: ['normal'],
+      claims_supported: ['sub'],
+      claims_parameter_supported: true,
+      prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+      request_parameter_supported: true,
+      request_uri_parameter_supported: false,
+      request_object_signing_alg_values_supported: asymmetric,
+      dpop_signing_alg_values_supported: asymmetric,
+      tls_client_certificate_bound_access_tokens: false,
+      backchannel_logout_supported: true,
+      backchannel_logout_session_supported: true,
     };
 
     it.each([
       ['the path-inserted form', `/.well-known/oauth-authorization-server${host.base}`],
       ['the appended form', `${host.base}/.well-known/oauth-authorization-server`],
+      ['the form of OpenID Connect Discovery', `${host.base}/.well-known/openid-configuration`],
+      ['its path-inserted form', `/.well-known/openid-configuration${host.base}`],
     ])('is at %s, and says what is there', async (_name, path) => {
       const response = await request(host.app).get(path);
       expect(response.status).toBe(200);

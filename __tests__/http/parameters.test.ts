@@ -27,7 +27,7 @@ describe.each(VARIANTS.filter(({ store }) => store === 'memory'))('parameters at
   beforeEach(() => {
     getClient = jest.fn();
     const { adapter } = makeHost(variant);
-    host = makeHost(variant, { adapter: { ...adapter, getClient } });
+    host = makeHost(variant, { multipleAudiences: true, adapter: { ...adapter, getClient } });
   });
 
   const send = (path: string, type: string, body: string | Buffer): request.Test =>

@@ -78,7 +78,7 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
     expect(info).not.toHaveProperty('userId');
   });
 
-  it.each([undefined, 'Basic d2ViOng=', 'DPoP x', 'Bearerx'])(
+  it.each([undefined, 'Basic d2ViOng=', 'Digest x', 'Bearerx'])(
     'no token (%s): 401 with a bare challenge',
     async (authorization) => {
       const response = await call('/any', authorization);

@@ -1,5 +1,12 @@
-/** How a client authenticates at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). */
-export type ClientAuthenticationMethodName = 'none' | 'client_secret_basic' | 'client_secret_post';
+/** How a client authenticates at the token endpoint (RFC 7591 §2, OpenID Connect Core §9, RFC 8705 §2). */
+export type ClientAuthenticationMethodName =
+  | 'none'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'client_secret_jwt'
+  | 'private_key_jwt'
+  | 'tls_client_auth'
+  | 'self_signed_tls_client_auth';
 
 /**
  * A client as an adapter stores it: RFC 7591's metadata in camelCase, and our own.
@@ -28,15 +35,66 @@ export interface ClientMetadata {
   responseTypes?: readonly 'code'[];
   /** All that the client may ask for, separated by spaces. No `scope` in a request means all of it. @defaultValue `''` */
   scope?: string;
-  /** @defaultValue `'none'` without a secret, else `'client_secret_basic'` */
+  /** @defaultValue `'client_secret_basic'` with a secret, `'private_key_jwt'` with keys, else `'none'` */
   tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
   /** From `generateClientSecret()` or `hashClientSecret()`; several while a secret is being changed. */
   clientSecretHash?: string | readonly string[];
+  /**
+   * For `client_secret_jwt`, which needs the secret itself: from `oauth.sealClientSecret()`, encrypted under the router's
+   * `secrets`.
+   */
+  clientSecretSealed?: string | readonly string[];
+  /** The algorithm of its client assertions (RFC 7591 §2). @defaultValue any that its keys have */
+  tokenEndpointAuthSigningAlg?: string;
+  /** Its public keys, for client assertions, request objects and self-signed certificates (RFC 7517 §5). */
+  jwks?: { readonly keys: readonly object[] };
+  /** Where its public keys are published, instead of `jwks`. */
+  jwksUri?: string;
+  /** The subject of its certificate as RFC 4514 writes it, for `tls_client_auth` (RFC 8705 §2.1.2); or one of the next. */
+  tlsClientAuthSubjectDn?: string;
+  tlsClientAuthSanDns?: string;
+  tlsClientAuthSanUri?: string;
+  tlsClientAuthSanIp?: string;
+  tlsClientAuthSanEmail?: string;
+  /** Its access tokens are bound to its certificate (RFC 8705 §3). @defaultValue `false` */
+  tlsClientCertificateBoundAccessTokens?: boolean;
+  /** It gets access tokens with a DPoP proof only (RFC 9449 §5.2). @defaultValue `false` */
+  dpopBoundAccessTokens?: boolean;
+  /** It pushes its authorization requests, and may not send them otherwise (RFC 9126 §6). @defaultValue `false` */
+  requirePushedAuthorizationRequests?: boolean;
+  /** It signs its authorization requests, and may not send them otherwise (RFC 9101 §10.5). @defaultValue `false` */
+  requireSignedRequestObject?: boolean;
+  /** The algorithm of its request objects. @defaultValue any that its keys have */
+  requestObjectSigningAlg?: string;
+  /** @defaultValue RS256 if there is a key for it, else the algorithm of the first signing key */
+  idTokenSignedResponseAlg?: string;
+  /** The algorithm of its authorization responses with `response_mode=jwt`. @defaultValue that of its ID tokens */
+  authorizationSignedResponseAlg?: string;
+  /** How it sees users (OpenID Connect Core §8). `'pairwise'` needs the option `pairwiseSecret`. @defaultValue `'public'` */
+  subjectType?: 'public' | 'pairwise';
+  /** Its host is the sector of pairwise subjects. @defaultValue the host of the redirect URIs, which must be one */
+  sectorIdentifierUri?: string;
+  /** `max_age` where a request has none. Seconds. */
+  defaultMaxAge?: number;
+  /** Where the browser may go after signing out (OpenID Connect RP-Initiated Logout §3.1). They match exactly. */
+  postLogoutRedirectUris?: readonly string[];
+  /** Where it is told that a session has ended (OpenID Connect Back-Channel Logout §2.2). */
+  backchannelLogoutUri?: string;
+  /**
+   * `'fapi2'`: the rules of the FAPI 2.0 security profile. Pushed requests, PKCE, `private_key_jwt` or a certificate, bound
+   * tokens, PS256, ES256 or EdDSA, refresh tokens that are not rotated. @defaultValue none
+   */
+  securityProfile?: 'fapi2';
+  /**
+   * `'offline_access'` gives refresh tokens only where that scope was granted (OpenID Connect Core §11).
+   * @defaultValue the router's `refreshTokens`
+   */
+  refreshTokens?: 'always' | 'offline_access';
   /** The host's own app: nobody is asked for consent. @defaultValue `false` */
   firstParty?: boolean;
   /** Only a confidential client can do without PKCE (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
-  /** `'never'` keeps one refresh token, for confidential clients. @defaultValue the router's `refreshTokenRotation` */
+  /** `'never'` keeps one refresh token, for confidential clients and those with `dpopBoundAccessTokens`. @defaultValue the router's `refreshTokenRotation` */
   refreshTokenRotation?: 'always' | 'never';
   /** Epoch seconds: whatever was granted to the client before is void. */
   grantsNotBefore?: number;

@@ -4,17 +4,20 @@ import type { ClientAuthenticationMethodName } from '../adapters/contract';
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Parameters } from '../http/parameters';
+import { clientAssertion, type ClientAssertionOptions } from './assertion';
+import { certificateFault, type CertificateReader } from './certificate';
 import type { Client, ClientRecord } from './client';
 import type { ClientRegistry } from './registry';
 import { verifyClientSecret } from './secrets';
 
 /** What a request says of who its client is, by one method. */
 export interface PresentedCredentials {
-  readonly method: ClientAuthenticationMethodName;
+  /** The method; or those that look the same until the client is known. */
+  readonly methods: readonly ClientAuthenticationMethodName[];
   /** Whom it claims to be; usually one, else in the order to try them. */
   readonly clientIds: readonly string[];
-  /** Whether the client is who it claims to be. */
-  verify(record: ClientRecord): Promise<boolean>;
+  /** Why the client is not who it claims to be, for the operator; `undefined` if it is. */
+  fault(record: ClientRecord): Promise<string | undefined>;
 }
 
 /** A way to authenticate: what it finds in a request, or `undefined` if the request does not use it. */
@@ -35,6 +38,13 @@ export interface ClientAuthentication {
   readonly methods: readonly ClientAuthenticationMethodName[];
 }
 
+export interface ClientAuthenticationOptions extends ClientAssertionOptions {
+  registry: ClientRegistry;
+  /** `undefined` if the host gives no certificates. */
+  certificateOf: CertificateReader | undefined;
+  reporter: EventReporter;
+}
+
 const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
 
 /** RFC 6749 §2.3.1: form-encoded, then Basic. `curl -u` and others send it raw: that is tried second. */
@@ -49,11 +59,11 @@ const clientSecretBasic: ClientAuthenticationMethod = (req) => {
     (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
   );
   return {
-    method: 'client_secret_basic',
+    methods: ['client_secret_basic'],
     clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
-    verify: async (record) => {
+    fault: async (record) => {
       const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
-      return anySecret([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
+      return secretFault([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
     },
   };
 };
@@ -62,36 +72,46 @@ const clientSecretPost: ClientAuthenticationMethod = (_req, parameters) => {
   const clientSecret = parameters.get('client_secret');
   if (clientSecret === undefined) return undefined;
   return {
-    method: 'client_secret_post',
+    methods: ['client_secret_post'],
     clientIds: [parameters.get('client_id') ?? ''],
-    verify: (record) => anySecret([clientSecret], record),
+    fault: (record) => secretFault([clientSecret], record),
   };
 };
 
-/** A public client says who it is, and proves nothing (RFC 6749 §2.1). */
-const none: ClientAuthenticationMethod = (_req, parameters) => {
-  const clientId = parameters.get('client_id');
-  return clientId === undefined
-    ? undefined
-    : { method: 'none', clientIds: [clientId], verify: () => Promise.resolve(true) };
-};
+export function clientAuthentication(options: ClientAuthenticationOptions): ClientAuthentication {
+  const { registry, certificateOf, keySetOf, reporter } = options;
+  const credentialMethods: readonly ClientAuthenticationMethod[] = [
+    clientSecretBasic,
+    clientSecretPost,
+    clientAssertion(options),
+  ];
 
-const CREDENTIAL_METHODS: readonly ClientAuthenticationMethod[] = [clientSecretBasic, clientSecretPost];
+  /** A public client says who it is, and proves nothing (RFC 6749 §2.1); one with a certificate has proven it before. */
+  const withoutCredentials: ClientAuthenticationMethod = (req, parameters) => {
+    const clientId = parameters.get('client_id');
+    if (clientId === undefined) return undefined;
+    const certificate = certificateOf?.(req);
+    return {
+      methods: ['none', ...(certificate ? CERTIFICATE_METHODS : [])],
+      clientIds: [clientId],
+      fault: async (record) =>
+        certificate && record.client.tokenEndpointAuthMethod !== 'none'
+          ? certificateFault(certificate, record, keySetOf)
+          : undefined,
+    };
+  };
 
-export function clientAuthentication(
-  registry: ClientRegistry,
-  reporter: EventReporter,
-): ClientAuthentication {
   function identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> } {
-    const presented = CREDENTIAL_METHODS.flatMap((method) => method(req, parameters) ?? []);
+    const presented = credentialMethods.flatMap((method) => method(req, parameters) ?? []);
     if (presented.length > 1) {
       throw new OAuthError('invalid_request', 'The client must not authenticate in more than one way');
     }
-    const credentials = presented[0] ?? none(req, parameters);
+    const credentials = presented[0] ?? withoutCredentials(req, parameters);
+    const method = credentials?.methods[0];
     // RFC 6749 §5.2: who tried by the Authorization header is told the scheme.
-    const challenge = credentials?.method === 'client_secret_basic' ? 'Basic realm="OAuth"' : undefined;
+    const challenge = method === 'client_secret_basic' ? 'Basic realm="OAuth"' : undefined;
     if (!credentials) throw refusal('no client authentication', undefined, undefined, challenge);
-    const { clientIds, method, verify } = credentials;
+    const { clientIds, methods, fault: faultOf } = credentials;
     const named = parameters.get('client_id');
     if (named !== undefined && !clientIds.includes(named)) {
       throw new OAuthError('invalid_request', 'client_id differs from the client that authenticates');
@@ -101,10 +121,12 @@ export function clientAuthentication(
       const record = await firstKnown(clientIds);
       const clientId = record?.client.clientId ?? clientIds[0];
       if (!record) throw refusal('unknown client', clientId, method, challenge);
-      if (record.client.tokenEndpointAuthMethod !== method) {
-        throw refusal(`registered for ${record.client.tokenEndpointAuthMethod}`, clientId, method, challenge);
+      const { tokenEndpointAuthMethod: registered } = record.client;
+      if (!methods.includes(registered)) {
+        throw refusal(`registered for ${registered}`, clientId, method, challenge);
       }
-      if (!(await verify(record))) throw refusal('wrong credentials', clientId, method, challenge);
+      const fault = await faultOf(record);
+      if (fault !== undefined) throw refusal(fault, clientId, registered, challenge);
       return record.client;
     }
 
@@ -127,16 +149,32 @@ export function clientAuthentication(
     });
   }
 
-  return { identify, methods: ['client_secret_basic', 'client_secret_post', 'none'] };
+  const methods: ClientAuthenticationMethodName[] = [
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_jwt',
+    'private_key_jwt',
+    ...(certificateOf ? CERTIFICATE_METHODS : []),
+    'none',
+  ];
+  return { identify, methods };
 }
 
-async function anySecret(secrets: readonly string[], { secretHashes }: ClientRecord): Promise<boolean> {
+const CERTIFICATE_METHODS: readonly ClientAuthenticationMethodName[] = [
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+];
+
+async function secretFault(
+  secrets: readonly string[],
+  { secretHashes }: ClientRecord,
+): Promise<string | undefined> {
   for (const secret of secrets) {
     for (const hash of secretHashes) {
-      if (await verifyClientSecret(secret, hash)) return true;
+      if (await verifyClientSecret(secret, hash)) return undefined;
     }
   }
-  return false;
+  return 'wrong credentials';
 }
 
 /** `undefined` if it is not application/x-www-form-urlencoded. */

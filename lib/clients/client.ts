@@ -1,12 +1,18 @@
 import Joi from 'joi';
 
 import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
+import {
+  FAPI_ALGORITHMS,
+  publicKeyOf,
+  SIGNING_ALGORITHMS,
+  VERIFICATION_ALGORITHMS,
+} from '../tokens/algorithms';
 import { redirectUriFault } from './redirect-uris';
 import { isSecretHash } from './secrets';
 
 /** A client in the options: as {@link ClientMetadata}, with the secret itself if it has one. */
 export interface ClientOptions extends ClientMetadata {
-  /** Hashed when the router is made. Several while a secret is being changed. */
+  /** Hashed when the router is made, or sealed for `client_secret_jwt`. Several while a secret is being changed. */
   clientSecret?: string | readonly string[];
 }
 
@@ -26,15 +32,39 @@ export interface Client {
   /** Epoch seconds; 0 if there is none. */
   readonly grantsNotBefore: number;
   readonly introspectionAudiences: readonly string[];
+  /** It follows the FAPI 2.0 security profile. */
+  readonly fapi: boolean;
+  readonly dpopBoundAccessTokens: boolean;
+  readonly tlsClientCertificateBoundAccessTokens: boolean;
+  readonly requirePushedAuthorizationRequests: boolean;
+  readonly requireSignedRequestObject: boolean;
+  readonly subjectType: 'public' | 'pairwise';
+  /** The sector of pairwise subjects: a host. */
+  readonly sector: string;
+  readonly refreshTokens: 'always' | 'offline_access' | undefined;
+  readonly postLogoutRedirectUris: readonly string[];
+  readonly backchannelLogoutUri: string | undefined;
   /** The client as it was given, without its secrets. */
-  readonly metadata: Readonly<Omit<ClientMetadata, 'clientSecretHash'>>;
+  readonly metadata: Readonly<Omit<ClientMetadata, 'clientSecretHash' | 'clientSecretSealed'>>;
 }
 
 /** {@link Client} with what only client authentication may see. */
 export interface ClientRecord {
   readonly client: Client;
   readonly secretHashes: readonly string[];
+  readonly sealedSecrets: readonly string[];
+  readonly jwks: ClientMetadata['jwks'];
+  readonly jwksUri: string | undefined;
 }
+
+/** The members of which one says whose certificate it is (RFC 8705 §2.1.2). */
+export const CERTIFICATE_SUBJECTS = [
+  'tlsClientAuthSubjectDn',
+  'tlsClientAuthSanDns',
+  'tlsClientAuthSanUri',
+  'tlsClientAuthSanIp',
+  'tlsClientAuthSanEmail',
+] as const;
 
 /** RFC 6749 appendix A.1 */
 export const CLIENT_ID = /^[\x20-\x7e]{1,255}$/;
@@ -48,6 +78,19 @@ const oneOrMore = (item: Joi.Schema): Joi.Schema => Joi.alternatives(item, Joi.a
 const secretHash = Joi.string().custom((value: string, { error }) =>
   isSecretHash(value) ? value : error('secret.hash'),
 );
+
+const publicJwk = Joi.custom((value: unknown, { error }) =>
+  publicKeyOf(value) ? value : error('jwk.private'),
+);
+const METHODS: readonly ClientAuthenticationMethodName[] = [
+  'none',
+  'client_secret_basic',
+  'client_secret_post',
+  'client_secret_jwt',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+];
 
 function redirectUri(allowHttp: boolean): Joi.Schema {
   return Joi.string().custom((value: string, { error }) => {
@@ -72,8 +115,29 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
       .min(1),
     responseTypes: Joi.array().items(Joi.valid('code')),
     scope: Joi.string().allow('').pattern(SCOPE, 'scope'),
-    tokenEndpointAuthMethod: Joi.valid('none', 'client_secret_basic', 'client_secret_post'),
+    tokenEndpointAuthMethod: Joi.valid(...METHODS),
     clientSecretHash: oneOrMore(secretHash),
+    clientSecretSealed: oneOrMore(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),
+    tokenEndpointAuthSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'),
+    jwks: Joi.object({ keys: Joi.array().items(publicJwk).required() }).unknown(),
+    jwksUri: Joi.string().uri({ scheme: allowHttp ? ['https', 'http'] : 'https' }),
+    ...Object.fromEntries(CERTIFICATE_SUBJECTS.map((name) => [name, Joi.string()])),
+    tlsClientCertificateBoundAccessTokens: Joi.boolean(),
+    dpopBoundAccessTokens: Joi.boolean(),
+    requirePushedAuthorizationRequests: Joi.boolean(),
+    requireSignedRequestObject: Joi.boolean(),
+    requestObjectSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS),
+    idTokenSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
+    authorizationSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
+    subjectType: Joi.valid('public', 'pairwise'),
+    sectorIdentifierUri: Joi.string().uri({ scheme: 'https' }),
+    defaultMaxAge: Joi.number().integer().min(0),
+    postLogoutRedirectUris: Joi.array().items(redirectUri(allowHttp)),
+    backchannelLogoutUri: Joi.string()
+      .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
+      .pattern(/#/, { invert: true, name: 'fragment' }),
+    securityProfile: Joi.valid('fapi2'),
+    refreshTokens: Joi.valid('always', 'offline_access'),
     // Stored in the clear it would be ignored, and the client taken for a public one.
     clientSecret: Joi.forbidden(),
     firstParty: Joi.boolean(),
@@ -86,6 +150,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     .custom(crossChecks)
     .messages({
       'redirect.fault': '{{#label}} {{#fault}}',
+      'jwk.private': '{{#label}} must be a public key, of a kind and size that can be used',
       'secret.hash': '{{#label}} must come from generateClientSecret() or hashClientSecret()',
       'client.fault': '{{#label}} {{#fault}}',
       'any.unknown': '{{#label}} must not be stored: keep clientSecretHash',
@@ -94,31 +159,89 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
 
 function crossChecks(value: ClientMetadata, { error }: Joi.CustomHelpers): ClientMetadata | Joi.ErrorReport {
   const client = resolve(value);
-  const faults: [boolean, string][] = [
+  const fault = [
+    ...credentialFaults(value, client),
+    ...registrationFaults(client),
+    ...fapiFaults(value, client),
+  ].find(([applies]) => applies)?.[1];
+  return fault ? error('client.fault', { fault }) : value;
+}
+
+type Fault = readonly [applies: boolean, fault: string];
+
+function credentialFaults(value: ClientMetadata, client: Client): readonly Fault[] {
+  const { tokenEndpointAuthMethod: method } = client;
+  const isSecret = method === 'client_secret_basic' || method === 'client_secret_post';
+  const hasHash = asList(value.clientSecretHash).length > 0;
+  const hasSealed = asList(value.clientSecretSealed).length > 0;
+  const subjects = CERTIFICATE_SUBJECTS.filter((name) => value[name] !== undefined).length;
+  const needsKeys = method === 'private_key_jwt' || method === 'self_signed_tls_client_auth';
+  return [
+    [isSecret && !hasHash, `needs a secret for ${method}`],
+    [method === 'client_secret_jwt' && !hasSealed, 'needs clientSecretSealed for client_secret_jwt'],
+    [hasHash && !isSecret, `has a secret, but tokenEndpointAuthMethod is ${method}`],
     [
-      client.grantTypes.includes('authorization_code') && client.redirectUris.length === 0,
-      'needs redirectUris',
+      hasSealed && method !== 'client_secret_jwt',
+      `has a sealed secret, but tokenEndpointAuthMethod is ${method}`,
+    ],
+    [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
+    [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],
+    [method === 'tls_client_auth' && subjects !== 1, `needs one of ${CERTIFICATE_SUBJECTS.join(', ')}`],
+  ];
+}
+
+function registrationFaults(client: Client): readonly Fault[] {
+  const { confidential, grantTypes, metadata } = client;
+  const keyBound = confidential || client.dpopBoundAccessTokens;
+  const needsKeys = client.requireSignedRequestObject && !metadata.jwks && metadata.jwksUri === undefined;
+  return [
+    [grantTypes.includes('authorization_code') && client.redirectUris.length === 0, 'needs redirectUris'],
+    [!confidential && !client.requirePkce, 'cannot do without PKCE: only a confidential client can'],
+    [
+      !keyBound && client.refreshTokenRotation === 'never',
+      'must rotate: only a confidential client, or one with dpopBoundAccessTokens, can keep its refresh token',
     ],
     [
-      client.confidential && secretHashesOf(value).length === 0,
-      `needs a secret for ${client.tokenEndpointAuthMethod}`,
-    ],
-    [
-      !client.confidential && secretHashesOf(value).length > 0,
-      'has a secret, but tokenEndpointAuthMethod is none',
-    ],
-    [!client.confidential && !client.requirePkce, 'cannot do without PKCE: only a confidential client can'],
-    [
-      !client.confidential && client.refreshTokenRotation === 'never',
-      'must rotate: only a confidential client can keep its refresh token',
-    ],
-    [
-      !client.confidential && client.grantTypes.includes('client_credentials'),
+      !confidential && grantTypes.includes('client_credentials'),
       'cannot use client_credentials without credentials',
     ],
+    [needsKeys, 'needs jwks or jwksUri to sign request objects'],
+    [
+      client.subjectType === 'pairwise' && client.sector === '',
+      'needs sectorIdentifierUri, because its redirect URIs have not one host',
+    ],
   ];
-  const fault = faults.find(([applies]) => applies)?.[1];
-  return fault ? error('client.fault', { fault }) : value;
+}
+
+const FAPI_METHODS = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'];
+
+/** FAPI 2.0 Security Profile §5.3.2 and §5.4 */
+function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
+  if (!client.fapi) return [];
+  const algorithms = [
+    value.tokenEndpointAuthSigningAlg,
+    value.requestObjectSigningAlg,
+    value.idTokenSignedResponseAlg,
+    value.authorizationSignedResponseAlg,
+  ].filter((alg) => alg !== undefined);
+  return [
+    [
+      !FAPI_METHODS.includes(client.tokenEndpointAuthMethod),
+      `must authenticate by one of ${FAPI_METHODS.join(', ')}`,
+    ],
+    [value.requirePkce === false, 'must use PKCE under fapi2'],
+    [value.requirePushedAuthorizationRequests === false, 'must push its requests under fapi2'],
+    [value.refreshTokenRotation === 'always', 'must not rotate refresh tokens under fapi2'],
+    [
+      !client.dpopBoundAccessTokens && !client.tlsClientCertificateBoundAccessTokens,
+      'must have tokens bound by DPoP or by its certificate under fapi2',
+    ],
+    [
+      algorithms.some((alg) => !FAPI_ALGORITHMS.includes(alg)),
+      `must use one of ${FAPI_ALGORITHMS.join(', ')} under fapi2`,
+    ],
+    [client.redirectUris.some((uri) => uri.startsWith('http:')), 'must have https redirect URIs under fapi2'],
+  ];
 }
 
 /** @returns a function that checks a client, and gives its faults as sentences */
@@ -130,18 +253,25 @@ export function clientChecker({ allowHttp, strict }: { allowHttp: boolean; stric
   };
 }
 
-function secretHashesOf({ clientSecretHash = [] }: ClientMetadata): readonly string[] {
-  return typeof clientSecretHash === 'string' ? [clientSecretHash] : clientSecretHash;
+function asList(value: string | readonly string[] = []): readonly string[] {
+  return typeof value === 'string' ? [value] : value;
 }
 
 /** Fills in the defaults of a client that was checked. */
 export function clientRecord(metadata: ClientMetadata): ClientRecord {
-  return { client: resolve(metadata), secretHashes: secretHashesOf(metadata) };
+  return {
+    client: resolve(metadata),
+    secretHashes: asList(metadata.clientSecretHash),
+    sealedSecrets: asList(metadata.clientSecretSealed),
+    jwks: metadata.jwks,
+    jwksUri: metadata.jwksUri,
+  };
 }
 
 function resolve(metadata: ClientMetadata): Client {
-  const { clientSecretHash, ...rest } = metadata;
-  const method = metadata.tokenEndpointAuthMethod ?? (clientSecretHash ? 'client_secret_basic' : 'none');
+  const method = metadata.tokenEndpointAuthMethod ?? defaultMethod(metadata);
+  const fapi = metadata.securityProfile === 'fapi2';
+  const certificateBound = metadata.tlsClientCertificateBoundAccessTokens ?? false;
   // Hooks get it, and what they do to it must not reach the next request.
   return Object.freeze({
     clientId: metadata.clientId,
@@ -153,11 +283,35 @@ function resolve(metadata: ClientMetadata): Client {
     confidential: method !== 'none',
     firstParty: metadata.firstParty ?? false,
     requirePkce: metadata.requirePkce ?? true,
-    refreshTokenRotation: metadata.refreshTokenRotation,
+    refreshTokenRotation: fapi ? 'never' : metadata.refreshTokenRotation,
     grantsNotBefore: metadata.grantsNotBefore ?? 0,
     introspectionAudiences: frozen(metadata.introspectionAudiences),
-    metadata: Object.freeze(rest),
+    fapi,
+    dpopBoundAccessTokens: metadata.dpopBoundAccessTokens ?? (fapi && !certificateBound),
+    tlsClientCertificateBoundAccessTokens: certificateBound,
+    requirePushedAuthorizationRequests: metadata.requirePushedAuthorizationRequests ?? fapi,
+    requireSignedRequestObject: metadata.requireSignedRequestObject ?? false,
+    subjectType: metadata.subjectType ?? 'public',
+    sector: sectorOf(metadata),
+    refreshTokens: metadata.refreshTokens,
+    postLogoutRedirectUris: frozen(metadata.postLogoutRedirectUris),
+    backchannelLogoutUri: metadata.backchannelLogoutUri,
+    metadata: Object.freeze({ ...metadata, clientSecretHash: undefined, clientSecretSealed: undefined }),
   });
+}
+
+function defaultMethod(metadata: ClientMetadata): ClientAuthenticationMethodName {
+  if (metadata.clientSecretHash) return 'client_secret_basic';
+  if (metadata.clientSecretSealed) return 'client_secret_jwt';
+  return metadata.jwks || metadata.jwksUri ? 'private_key_jwt' : 'none';
+}
+
+/** OpenID Connect Core §8.1; empty if the redirect URIs have not one host. */
+function sectorOf({ sectorIdentifierUri, redirectUris = [] }: ClientMetadata): string {
+  const uris = sectorIdentifierUri === undefined ? redirectUris : [sectorIdentifierUri];
+  const hosts = new Set(uris.map((uri) => (URL.canParse(uri) ? new URL(uri).host : '')));
+  const [only = '', ...others] = hosts;
+  return others.length === 0 ? only : '';
 }
 
 function frozen(values: readonly string[] = []): readonly string[] {

@@ -29,13 +29,14 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
     if (stored === undefined || stored === null) return undefined;
     if (typeof stored !== 'object') throw serverError(new Error('getClient() must give an object'));
     const metadata = withoutNulls(stored);
-    // A secret that got lost must not make a public client of a confidential one.
+    // A secret or key that got lost must not make a public client of a confidential one.
+    const lost = CREDENTIALS.find((name) => name in stored && !metadata[name]);
     if (
-      'clientSecretHash' in stored &&
-      !metadata.clientSecretHash &&
-      metadata.tokenEndpointAuthMethod !== 'none'
+      lost &&
+      metadata.tokenEndpointAuthMethod === undefined &&
+      !CREDENTIALS.some((name) => metadata[name])
     ) {
-      throw serverError(new Error("a client without clientSecretHash needs tokenEndpointAuthMethod: 'none'"));
+      throw serverError(new Error(`a client without ${lost} needs a tokenEndpointAuthMethod`));
     }
     const faults = check(metadata, 'client');
     if (faults.length > 0)
@@ -47,15 +48,22 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
   return { find, fixed };
 }
 
+const CREDENTIALS = ['clientSecretHash', 'clientSecretSealed', 'jwks', 'jwksUri'] as const;
+
 /** A row of a database has `null` where nothing is. */
 function withoutNulls(stored: object): ClientMetadata {
   const entries = Object.entries(stored).filter(([, value]) => value !== null);
   return Object.fromEntries(entries) as unknown as ClientMetadata;
 }
 
-/** A client of the options with its secrets hashed, as an adapter would store it. */
-export function hashedClient({ clientSecret, ...metadata }: ClientOptions): ClientMetadata {
+/** A client of the options with its secrets hashed, or sealed if its method needs them back, as an adapter would store it. */
+export function storedClient(
+  { clientSecret, ...metadata }: ClientOptions,
+  seal: (clientSecret: string) => string,
+): ClientMetadata {
   if (clientSecret === undefined) return metadata;
   const secrets = typeof clientSecret === 'string' ? [clientSecret] : clientSecret;
-  return { ...metadata, clientSecretHash: secrets.map(hashGeneratedSecret) };
+  return metadata.tokenEndpointAuthMethod === 'client_secret_jwt'
+    ? { ...metadata, clientSecretSealed: secrets.map(seal) }
+    : { ...metadata, clientSecretHash: secrets.map(hashGeneratedSecret) };
 }

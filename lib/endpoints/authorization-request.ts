@@ -2,10 +2,13 @@ import type { Client } from '../clients/client';
 import { matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
-import { narrowedResources, narrowedScope, type Audiences } from '../grants/narrowing';
+import type { Audiences } from '../grants/audiences';
 import type { GrantContext } from '../grants/policy';
-import type { OAuthUser } from '../grants/user';
+import type { Authentication, OAuthUser } from '../grants/user';
+import { claimsParameter, type ClaimsParameter } from '../grants/user-claims';
 import { refuseFaults, type Parameters } from '../http/parameters';
+import type { IdTokens } from '../tokens/id-token';
+import type { Progress } from './resumption';
 
 /** Where the answer to an authorization request may go: proven to be the client's. */
 export interface RedirectTarget {
@@ -13,15 +16,27 @@ export interface RedirectTarget {
   readonly redirectUri: string;
   readonly redirectUriGiven: boolean;
   readonly state: string | undefined;
+  readonly responseMode: ResponseMode;
 }
+
+/** How the answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3). */
+export const RESPONSE_MODES = ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'] as const;
+export type ResponseMode = (typeof RESPONSE_MODES)[number];
 
 /** What is read of a request: the rest is ignored (RFC 6749 §3.1). */
 export const REQUEST_PARAMETERS: readonly string[] = [
+  'acr_values',
+  'audience',
+  'claims',
   'client_id',
   'code_challenge',
   'code_challenge_method',
+  'display',
+  'dpop_jkt',
+  'id_token_hint',
   'login_hint',
   'max_age',
+  'nonce',
   'prompt',
   'redirect_uri',
   'request',
@@ -32,9 +47,10 @@ export const REQUEST_PARAMETERS: readonly string[] = [
   'resume',
   'scope',
   'state',
+  'ui_locales',
 ];
 
-const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const;
+export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const;
 export type Prompt = (typeof PROMPTS)[number];
 
 /** An authorization request that was checked. */
@@ -46,6 +62,15 @@ export interface AuthorizationRequest extends RedirectTarget {
   /** Seconds. */
   readonly maxAge: number | undefined;
   readonly loginHint: string | undefined;
+  readonly uiLocales: string | undefined;
+  readonly display: string | undefined;
+  readonly acrValues: readonly string[];
+  readonly nonce: string | undefined;
+  readonly claims: ClaimsParameter;
+  /** The `sub` that the user must have, by `id_token_hint` or `claims`. */
+  readonly expectedSub: string | undefined;
+  /** The DPoP key that the code is bound to (RFC 9449 §10). */
+  readonly dpopJkt: string | undefined;
 }
 
 /** A user's decision on the consent page, as its form sealed it. */
@@ -60,7 +85,7 @@ export interface Decision {
 export interface SignedInRequest extends AuthorizationRequest {
   readonly user: OAuthUser;
   readonly userId: string;
-  readonly authTime: number | undefined;
+  readonly authentication: Authentication;
 }
 
 /** What policies decide by. */
@@ -99,7 +124,19 @@ export async function redirectTarget(
       reason: 'redirect_uri',
     });
   }
-  return { client, redirectUri, redirectUriGiven: given !== undefined, state: parameters.get('state') };
+  return {
+    client,
+    redirectUri,
+    redirectUriGiven: given !== undefined,
+    state: parameters.get('state'),
+    // One that is unknown is an error, which has to be told somehow.
+    responseMode: responseModeOf(parameters) ?? 'query',
+  };
+}
+
+function responseModeOf(parameters: Parameters): ResponseMode | undefined {
+  const given = parameters.get('response_mode') ?? 'query';
+  return RESPONSE_MODES.find((mode) => mode === given);
 }
 
 /** RFC 6749 §3.1.2.3: it may be left out if there is just one. */
@@ -110,6 +147,9 @@ function onlyRedirectUri({ redirectUris }: Client): string {
   return only;
 }
 
+/** How a request came: pushed, signed, or neither. */
+export type Origin = Pick<Progress, 'pushedId' | 'signed'>;
+
 /**
  * Everything else in the request. Whatever is wrong here goes to the client.
  *
@@ -118,23 +158,65 @@ function onlyRedirectUri({ redirectUris }: Client): string {
 export function authorizationRequest(
   target: RedirectTarget,
   parameters: Parameters,
-  audiences: Audiences,
+  origin: Origin,
+  { audiences, idTokens }: { audiences: Audiences; idTokens: IdTokens },
 ): AuthorizationRequest {
   refuseFaults(parameters);
   const { client } = target;
   refuseUnsupported(parameters);
+  refuseOrigin(target, origin);
   if (!client.grantTypes.includes('authorization_code')) {
     throw new OAuthError('unauthorized_client', 'The client is not registered for authorization_code');
   }
+  const claims = claimsParameter(parameters.get('claims'));
+  const resources = audiences.requested(parameters, client);
   return {
     ...target,
     codeChallenge: codeChallenge(parameters, client),
-    scope: narrowedScope(parameters.get('scope'), client.scope),
-    resources: narrowedResources(parameters.resource, audiences.all, [audiences.default]),
+    scope: audiences.scope(parameters.get('scope'), client.scope, resources),
+    resources,
     prompt: promptOf(parameters),
-    maxAge: maxAgeOf(parameters),
+    maxAge: maxAgeOf(parameters) ?? client.metadata.defaultMaxAge,
     loginHint: parameters.get('login_hint'),
+    uiLocales: parameters.get('ui_locales'),
+    display: parameters.get('display'),
+    acrValues: parameters.get('acr_values')?.split(' ') ?? [],
+    nonce: parameters.get('nonce'),
+    claims,
+    expectedSub: expectedSub(parameters, client, idTokens) ?? claims.sub,
+    dpopJkt: dpopJktOf(parameters),
   };
+}
+
+/** What a client has to do and did not. */
+function refuseOrigin({ client, redirectUriGiven }: RedirectTarget, { pushedId, signed }: Origin): void {
+  if (client.requirePushedAuthorizationRequests && pushedId === undefined) {
+    throw new OAuthError('invalid_request', 'The client must push its authorization requests');
+  }
+  if (client.requireSignedRequestObject && !signed) {
+    throw new OAuthError('invalid_request', 'The client must sign its authorization requests');
+  }
+  // FAPI 2.0 Security Profile §5.3.2.2
+  if (client.fapi && !redirectUriGiven) throw new OAuthError('invalid_request', 'redirect_uri is missing');
+}
+
+/** OpenID Connect Core §3.1.2.1, `id_token_hint`: it may have expired. */
+function expectedSub(parameters: Parameters, { clientId }: Client, idTokens: IdTokens): string | undefined {
+  const hint = parameters.get('id_token_hint');
+  if (hint === undefined) return undefined;
+  const claims = idTokens.read(hint);
+  if (claims?.aud !== clientId) {
+    throw new OAuthError('invalid_request', 'id_token_hint is no ID token of this client');
+  }
+  return claims.sub;
+}
+
+function dpopJktOf(parameters: Parameters): string | undefined {
+  const jkt = parameters.get('dpop_jkt');
+  if (jkt !== undefined && !/^[\w-]{43}$/.test(jkt)) {
+    throw new OAuthError('invalid_request', 'dpop_jkt must be a SHA-256 thumbprint');
+  }
+  return jkt;
 }
 
 function refuseUnsupported(parameters: Parameters): void {
@@ -142,12 +224,9 @@ function refuseUnsupported(parameters: Parameters): void {
   if (responseType === undefined) throw new OAuthError('invalid_request', 'response_type is missing');
   if (responseType !== 'code')
     throw new OAuthError('unsupported_response_type', 'The response_type must be code');
-  const responseMode = parameters.get('response_mode') ?? 'query';
-  if (responseMode !== 'query') throw new OAuthError('invalid_request', 'The response_mode must be query');
-  // OpenID Connect Core §6: one who relies on them must not be answered as if they were not there.
-  if (parameters.get('request')) throw new OAuthError('request_not_supported', 'request is not supported');
-  if (parameters.get('request_uri'))
-    throw new OAuthError('request_uri_not_supported', 'request_uri is not supported');
+  if (!responseModeOf(parameters)) {
+    throw new OAuthError('invalid_request', `The response_mode must be one of ${RESPONSE_MODES.join(', ')}`);
+  }
 }
 
 /** PKCE with S256, and nothing else; a method that is left out would mean plain (RFC 7636 §4.3). */

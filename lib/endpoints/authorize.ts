@@ -2,42 +2,49 @@ import type { Request, RequestHandler, Response } from 'express';
 
 import type { Store } from '../adapters/store';
 import type { ClientRegistry } from '../clients/registry';
-import type { OAuthError } from '../errors';
-import { asOAuthError } from '../errors';
+import { asOAuthError, OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { insert } from '../grants/commit';
 import { newAttempt, subjectOf, type Grant } from '../grants/grant';
-import type { Audiences } from '../grants/narrowing';
+import type { Audiences } from '../grants/audiences';
 import type { Policies } from '../grants/policy';
-import { authTimeOf, userIdOf } from '../grants/user';
+import { authenticationOf, userIdOf } from '../grants/user';
+import { allowedClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
 import { endpoint } from '../http/endpoint';
-import { only, queryParameters, refuseSecrets } from '../http/parameters';
-import { redirect, withParameters } from '../http/redirect';
+import { only, queryParameters, refuseSecrets, type Parameters } from '../http/parameters';
 import { grantId as newGrantId, type GrantTokens } from '../tokens/grant-token';
+import type { IdTokens } from '../tokens/id-token';
 import {
   authorizationRequest,
   grantContext,
   redirectTarget,
   REQUEST_PARAMETERS,
+  type AuthorizationRequest,
   type Decision,
   type RedirectTarget,
   type SignedInRequest,
 } from './authorization-request';
+import type { AuthorizationResponse } from './authorization-response';
 import type { ConsentStep } from './consent';
+import { isPushedRequestUri, type PushedRequests } from './pushed-request';
+import type { RequestObjects } from './request-object';
 import type { Resumed, Resumption } from './resumption';
 import type { SignIn } from './sign-in';
 
 export interface AuthorizationOptions {
-  issuer: string;
   registry: ClientRegistry;
   store: Store;
   audiences: Audiences;
   policies: Policies;
   grantTokens: GrantTokens;
+  idTokens: IdTokens;
+  requestObjects: RequestObjects;
+  pushed: PushedRequests;
   resumption: Resumption;
   signIn: SignIn;
   consent: ConsentStep;
+  answer: AuthorizationResponse;
   allowHttp: boolean;
   clock: () => number;
   reporter: EventReporter;
@@ -50,7 +57,30 @@ export type Authorize = (req: Request, res: Response, resumed: Resumed, decision
 
 /** `GET` and `POST /authorize`. @see RFC 6749 §3.1 and §4.1, RFC 9207 */
 export function authorizationEndpoint(authorize: Authorize, options: AuthorizationOptions): RequestHandler {
-  const { resumption, reporter, respond } = options;
+  const { resumption, pushed, requestObjects, reporter, respond } = options;
+
+  /** As it came; continued; pushed before; or signed. */
+  async function arrive(parameters: Parameters): Promise<Resumed> {
+    const resumed = parameters.get('resume') ?? parameters.faults.get('resume');
+    if (resumed !== undefined) return resumption.arrive(parameters);
+    const requestUri = parameters.get('request_uri');
+    if (isPushedRequestUri(requestUri)) return pushed.arrive(parameters);
+    const arrived = await resumption.arrive(parameters);
+    if (requestUri !== undefined) {
+      const fault = new OAuthError(
+        'request_uri_not_supported',
+        'request_uri must come from a pushed request',
+      );
+      return { ...arrived, fault };
+    }
+    if (parameters.get('request') === undefined) return arrived;
+    try {
+      const signed = only(await requestObjects(parameters), REQUEST_PARAMETERS);
+      return { parameters: signed, progress: { ...arrived.progress, signed: true } };
+    } catch (thrown) {
+      return { ...arrived, fault: asOAuthError(thrown) };
+    }
+  }
 
   return endpoint(
     { name: 'authorize', methods: ['GET', 'POST'], reporter, respond },
@@ -60,22 +90,22 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
       const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
       refuseSecrets(parameters);
       subject.clientId = parameters.get('client_id');
-      await authorize(req, res, await resumption.arrive(only(parameters, REQUEST_PARAMETERS)));
+      await authorize(req, res, await arrive(only(parameters, REQUEST_PARAMETERS)));
     },
   );
 }
 
 export function authorization(options: AuthorizationOptions): Authorize {
   const {
-    issuer,
     registry,
     store,
-    audiences,
     policies,
     grantTokens,
+    pushed,
     resumption,
     signIn,
     consent,
+    answer,
     clock,
     reporter,
   } = options;
@@ -88,12 +118,18 @@ export function authorization(options: AuthorizationOptions): Authorize {
   ): Promise<void> {
     const target = await redirectTarget(resumed.parameters, registry, options);
     try {
+      if (resumed.fault) throw resumed.fault;
       await proceed(req, res, target, resumed, decision);
     } catch (thrown) {
       const error = asOAuthError(thrown);
       if (res.headersSent) throw error;
       reporter.refused('authorize', error, { clientId: target.client.clientId });
-      redirect(res, errorLocation(target, error));
+      // RFC 6749 §4.1.2.1
+      answer(res, target, {
+        error: error.code,
+        error_description: error.description,
+        error_uri: error.uri,
+      });
     }
   }
 
@@ -104,31 +140,41 @@ export function authorization(options: AuthorizationOptions): Authorize {
     resumed: Resumed,
     decision: Decision | undefined,
   ): Promise<void> {
-    const request = authorizationRequest(target, resumed.parameters, audiences);
+    const request = authorizationRequest(target, resumed.parameters, resumed.progress, options);
     const user = await signIn(req, res, request, resumed);
     if (!user) return;
     const signedIn: SignedInRequest = {
       ...request,
       user,
       userId: userIdOf(user, request.client),
-      authTime: authTimeOf(user),
+      authentication: authenticationOf(user),
     };
-    const scope = await consent(req, res, signedIn, resumed, decision);
-    if (!scope) return;
-    const grant = await saveCode({ ...signedIn, scope });
+    const allowed = await consent(req, res, signedIn, resumed, decision);
+    if (!allowed) return;
+    const scope = request.scope.filter((value) => allowed.includes(value));
+    const claims = { ...request.claims, ...allowedClaims(request.claims, allowed) };
+    const grant = await saveCode({ ...signedIn, scope, claims });
     // Spent after the code is stored, so that a failure before costs nothing; whoever comes second gets no code.
-    await resumption.complete(resumed.progress).catch(async (thrown: unknown) => {
+    await complete(request, resumed).catch(async (thrown: unknown) => {
       await store.revokeGrant(grant.id);
       throw thrown;
     });
     reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
-    const code = grantTokens.code(grant.id);
-    redirect(res, withParameters(target.redirectUri, { code, state: target.state, iss: issuer }));
+    answer(res, target, { code: grantTokens.code(grant.id) });
+  }
+
+  async function complete(request: AuthorizationRequest, { progress }: Resumed): Promise<void> {
+    const context = grantContext(request);
+    await resumption.complete(progress);
+    // As long as somebody could still come with it.
+    const lifetime = policies.pushedRequestLifetime(context) + policies.parkedRequestLifetime(context);
+    await pushed.complete(progress, lifetime);
   }
 
   async function saveCode(request: SignedInRequest): Promise<Grant> {
-    const { client, userId, scope, resources, codeChallenge, redirectUri, redirectUriGiven, authTime } =
-      request;
+    const { client, userId, scope, resources, codeChallenge, redirectUri, redirectUriGiven } = request;
+    const { nonce, dpopJkt, authentication, claims } = request;
+    const { idToken, userinfo } = claims;
     const now = clock();
     const grant: Grant = {
       id: newGrantId(),
@@ -138,7 +184,10 @@ export function authorization(options: AuthorizationOptions): Authorize {
       userId,
       scope,
       resources,
-      authTime,
+      ...authentication,
+      nonce,
+      claims: idToken.length + userinfo.length > 0 ? { idToken, userinfo } : undefined,
+      dpopJkt,
       codeChallenge,
       redirectUri,
       redirectUriGiven,
@@ -147,18 +196,6 @@ export function authorization(options: AuthorizationOptions): Authorize {
     };
     await insert(store, grant);
     return grant;
-  }
-
-  /** RFC 6749 §4.1.2.1, with `iss` (RFC 9207 §2). */
-  function errorLocation({ redirectUri, state }: RedirectTarget, error: OAuthError): string {
-    const { code, description, uri } = error;
-    return withParameters(redirectUri, {
-      error: code,
-      error_description: description,
-      error_uri: uri,
-      state,
-      iss: issuer,
-    });
   }
 
   return authorize;

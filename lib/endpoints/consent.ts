@@ -7,7 +7,8 @@ import { isNativeRedirectUri } from '../clients/redirect-uris';
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Policies } from '../grants/policy';
-import type { OAuthUser } from '../grants/user';
+import { userNameOf, type OAuthUser } from '../grants/user';
+import { scopeOfClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
 import { endpoint } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
@@ -27,7 +28,7 @@ export interface ConsentContext extends ConsentView {
 /** A host's own consent page. It answers the request, whose headers already keep it from being framed or kept. */
 export type ConsentHandler = (req: Request, res: Response, context: ConsentContext) => unknown;
 
-/** Gives the scope that the user allows the client; or answers the request, and gives `undefined`. */
+/** Gives the scope that the user allows the client, that of single claims included; or answers the request, and gives `undefined`. */
 export type ConsentStep = (
   req: Request,
   res: Response,
@@ -54,6 +55,16 @@ interface ConsentOptions {
 /** The seal of a request with all of its scope. Characters. */
 const MAXIMUM_FORM_LENGTH = 65_536;
 
+/** The words for the scope values of OpenID Connect Core §5.4 and §11, unless the host has others. */
+const STANDARD_SCOPES: Readonly<Record<string, string>> = {
+  openid: 'Know who you are',
+  profile: 'See your name and profile',
+  email: 'See your email address',
+  address: 'See your postal address',
+  phone: 'See your phone number',
+  offline_access: 'Keep access while you are away',
+};
+
 /** What the form of a consent page carries, sealed: nobody can change it, or make one for another user. */
 interface Form extends Carried {
   readonly userId: string;
@@ -78,7 +89,8 @@ export function consentStep(options: ConsentOptions): ConsentStep {
     reporter,
   } = options;
 
-  return async (req, res, request, resumed, decision) => {
+  return async (req, res, requested, resumed, decision) => {
+    const request = withScopeOfClaims(requested);
     // A decision of somebody else is none: who is signed in now is asked.
     if (decision?.userId === request.userId) return decided(request, decision);
     if (await isSilent(request)) return request.scope;
@@ -126,6 +138,10 @@ export function consentStep(options: ConsentOptions): ConsentStep {
     });
   }
 
+  function words(scope: string): string {
+    return [scopes, STANDARD_SCOPES].find((known) => Object.hasOwn(known, scope))?.[scope] ?? scope;
+  }
+
   async function ask(req: Request, res: Response, request: SignedInRequest, resumed: Resumed): Promise<void> {
     const { client, user, userId, scope } = request;
     const context = grantContext(request);
@@ -141,10 +157,10 @@ export function consentStep(options: ConsentOptions): ConsentStep {
       policyUri,
       tosUri,
       destination: destinationOf(request.redirectUri),
-      userName: userName(user),
+      userName: userNameOf(user),
       scopes: scope.map((value) => ({
         value,
-        description: Object.hasOwn(scopes, value) ? (scopes[value] ?? value) : value,
+        description: words(value),
       })),
       resources: request.resources.filter((resource) => resource !== defaultAudience),
       action: consentUrl,
@@ -186,6 +202,12 @@ export function consentEndpoint(options: ConsentEndpointOptions): RequestHandler
   });
 }
 
+/** Who asks for single claims asks for what they stand for, as far as the client may have it. */
+function withScopeOfClaims(request: SignedInRequest): SignedInRequest {
+  const implied = scopeOfClaims(request.claims).filter((value) => request.client.scope.includes(value));
+  return { ...request, scope: [...new Set([...request.scope, ...implied])] };
+}
+
 /** RFC 8252 §8.6: another app could pose as this client and get a code without anybody noticing. */
 function isImpersonable({ client, redirectUri }: SignedInRequest): boolean {
   return !client.confidential && isNativeRedirectUri(redirectUri);
@@ -206,10 +228,4 @@ function sameValues(some: readonly string[], others: readonly string[]): boolean
 function destinationOf(redirectUri: string): string {
   const { protocol, host } = new URL(redirectUri);
   return /^https?:$/.test(protocol) ? host : `the app for ${protocol}`;
-}
-
-/** A host's user mostly has one of these. */
-function userName(user: OAuthUser & { name?: unknown; email?: unknown }): string {
-  const name = [user.name, user.email].find((value) => typeof value === 'string');
-  return typeof name === 'string' ? name : String(user.id);
 }

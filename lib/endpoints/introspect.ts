@@ -7,11 +7,12 @@ import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { asGrant, stands } from '../grants/grant';
 import { bodyParameters } from '../http/body';
-import { endpoint, sendJson } from '../http/endpoint';
+import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import type { TokenStatus } from '../grants/token-status';
 import { audiences, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
+import type { Subject } from '../tokens/subject';
 
 interface IntrospectionEndpointOptions {
   issuer: string;
@@ -20,8 +21,10 @@ interface IntrospectionEndpointOptions {
   status: TokenStatus;
   grantTokens: GrantTokens;
   accessTokens: AccessTokens;
+  subject: Subject;
   clock: () => number;
   reporter: EventReporter;
+  limit: RateLimiter;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -31,9 +34,20 @@ const INACTIVE: Answer = { active: false };
 
 /** `POST /introspect`. @see RFC 7662 §2 */
 export function introspectionEndpoint(options: IntrospectionEndpointOptions): RequestHandler {
-  const { issuer, authentication, store, status, grantTokens, accessTokens, clock, reporter } = options;
+  const {
+    issuer,
+    authentication,
+    store,
+    status,
+    grantTokens,
+    accessTokens,
+    subject,
+    clock,
+    reporter,
+    limit,
+  } = options;
 
-  return endpoint({ name: 'introspect', methods: ['POST'], reporter }, async (req, res) => {
+  return endpoint({ name: 'introspect', methods: ['POST'], reporter, limit }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req);
     refuseFaults(parameters);
@@ -57,7 +71,12 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
     return (client) => {
       const own = claims.client_id === client.clientId;
       const forIts = audiences(claims).some((audience) => client.introspectionAudiences.includes(audience));
-      return own || forIts ? { ...claims, active: true, token_type: 'Bearer' } : INACTIVE;
+      if (!own && !forIts) return INACTIVE;
+      const tokenType = claims.cnf?.jkt === undefined ? 'Bearer' : 'DPoP';
+      // A client sees users as its ID tokens name them; a resource server as the host does.
+      const isUser = claims.sub !== claims.client_id;
+      const sub = own && !forIts && isUser ? subject(client, claims.sub) : claims.sub;
+      return { ...claims, sub, active: true, token_type: tokenType };
     };
   }
 
@@ -72,7 +91,7 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
       return {
         active: true,
         iss: issuer,
-        sub: grant.userId,
+        sub: grant.userId === undefined ? undefined : subject(client, grant.userId),
         aud: grant.resources,
         client_id: grant.clientId,
         scope: grant.scope.join(' '),

@@ -14,12 +14,18 @@ export interface Progress {
   readonly detours: number;
   /** Under which the request is parked, if it is. */
   readonly parkedId?: string | undefined;
+  /** Under which it was pushed, if it was. */
+  readonly pushedId?: string | undefined;
+  /** Whether its client has signed it. */
+  readonly signed?: boolean | undefined;
 }
 
 /** An authorization request with its progress. */
 export interface Resumed {
   readonly parameters: Parameters;
   readonly progress: Progress;
+  /** Why the request that arrived is none: to be told to the client, if it can be told. */
+  readonly fault?: OAuthError;
 }
 
 /** Carries a request over a detour: in the URL or the form, or parked in the store if it does not fit there. */
@@ -80,8 +86,8 @@ export function resumption(options: ResumptionOptions): Resumption {
     if (sealed === undefined) return { parameters, progress: { startedAt: clock(), detours: 0 } };
     const seal = unsealed(sealed);
     if (!seal) throw stale('tampered or expired');
-    const { hash, parkedId, startedAt, detours } = seal;
-    const progress = { startedAt, detours, parkedId };
+    const { hash, startedAt, detours, parkedId, pushedId, signed } = seal;
+    const progress = { startedAt, detours, parkedId, pushedId, signed };
     if (parkedId !== undefined) return restore({ progress, entries: [] });
     const request = withoutResume(parameters);
     if (hashOf(request) !== hash) throw stale('of another request');

@@ -3,11 +3,12 @@ import type { Request, Response } from 'express';
 import type { Client } from '../clients/client';
 import { OAuthError } from '../errors';
 import type { Policies } from '../grants/policy';
-import { authTimeOf, type OAuthUser } from '../grants/user';
+import { authTimeOf, userIdOf, type OAuthUser } from '../grants/user';
 import { redirect, withParameters } from '../http/redirect';
 import { notSignedInPage } from '../pages/error';
 import type { Page } from '../pages/layout';
 import { grantContext, type AuthorizationRequest, type Prompt } from './authorization-request';
+import type { Subject } from '../tokens/subject';
 import type { Progress, Resumed, Resumption } from './resumption';
 
 /** Who is signed in at the host. It must have no side effects. */
@@ -27,10 +28,14 @@ export interface LoginContext {
     /** Seconds. */
     readonly maxAge: number | undefined;
     readonly loginHint: string | undefined;
+    readonly uiLocales: string | undefined;
+    readonly display: string | undefined;
+    /** In the order of preference; `user.acr` says what became of it. */
+    readonly acrValues: readonly string[];
   };
 }
 
-/** A path or URL that gets `return_to`, `prompt` and `login_hint`; or a function that answers the request itself. */
+/** A path or URL that gets `return_to`, `prompt`, `login_hint`, `ui_locales` and `acr_values`; or a function that answers the request itself. */
 export type LoginUrl = string | ((req: Request, res: Response, context: LoginContext) => unknown);
 
 /** Gives the user who is signed in; or answers the request, and gives `undefined`. */
@@ -45,22 +50,28 @@ interface SignInOptions {
   authenticate: Authenticate<OAuthUser>;
   loginUrl: LoginUrl;
   resumption: Resumption;
+  subject: Subject;
   policies: Policies;
   page: Page;
   clock: () => number;
 }
 
 /** @see OpenID Connect Core §3.1.2.1 and §3.1.2.3 */
-export function signIn({ authenticate, loginUrl, resumption, policies, page, clock }: SignInOptions): SignIn {
+export function signIn(options: SignInOptions): SignIn {
+  const { authenticate, loginUrl, resumption, subject, policies, page, clock } = options;
+
   return async (req, res, request, resumed) => {
     const user = (await authenticate(req)) ?? undefined;
     const { progress } = resumed;
-    if (user && satisfies(user, request, progress, clock())) return user;
+    const missing = user && missingFor(user, request, progress, clock(), subject);
+    if (user && missing === undefined) return user;
 
     if (request.prompt.includes('none')) throw new OAuthError('login_required', 'The user is not signed in');
-    if (user && progress.detours > 0) {
-      throw new OAuthError('login_required', 'The user did not sign in again', {
-        reason: 'no fresh authTime',
+    if (missing !== undefined && progress.detours > 0) {
+      // OpenID Connect Core Unmet Authentication Requirements §2
+      const code = missing === 'acr' ? 'unmet_authentication_requirements' : 'login_required';
+      throw new OAuthError(code, 'The user did not sign in as requested', {
+        reason: `not satisfied: ${missing}`,
       });
     }
 
@@ -83,25 +94,44 @@ export function signIn({ authenticate, loginUrl, resumption, policies, page, clo
     resumeUrl: string,
   ): Promise<void> {
     if (typeof loginUrl === 'function') {
-      const { client, scope, resources, prompt, maxAge, loginHint } = request;
+      const { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues } = request;
       await loginUrl(req, res, {
         resumeUrl,
-        request: { client, scope, resources, prompt, maxAge, loginHint },
+        request: { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues },
       });
       return;
     }
-    const prompt = request.prompt.join(' ') || undefined;
-    redirect(res, withParameters(loginUrl, { return_to: resumeUrl, prompt, login_hint: request.loginHint }));
+    const parameters = {
+      return_to: resumeUrl,
+      prompt: request.prompt.join(' ') || undefined,
+      login_hint: request.loginHint,
+      ui_locales: request.uiLocales,
+      acr_values: request.acrValues.join(' ') || undefined,
+    };
+    redirect(res, withParameters(loginUrl, parameters));
   }
 }
 
-/** Whether who is signed in will do for this request. */
-function satisfies(user: OAuthUser, request: AuthorizationRequest, progress: Progress, now: number): boolean {
-  const { prompt, maxAge } = request;
+/** What keeps the one who is signed in from being the one that this request wants. */
+type Missing = 'selection' | 'fresh authTime' | 'acr' | 'user';
+
+function missingFor(
+  user: OAuthUser,
+  request: AuthorizationRequest,
+  progress: Progress,
+  now: number,
+  subject: Subject,
+): Missing | undefined {
+  const { client, prompt, maxAge, expectedSub } = request;
+  const { essentialAcr } = request.claims;
   const authTime = authTimeOf(user);
   const detoured = progress.detours > 0;
   const fresh = detoured && authTime !== undefined && authTime >= Math.floor(progress.startedAt / 1000);
-  if (prompt.includes('select_account') && !detoured) return false;
-  if ((prompt.includes('login') || maxAge === 0) && !fresh) return false;
-  return maxAge === undefined || fresh || (authTime !== undefined && now / 1000 - authTime <= maxAge);
+  if (prompt.includes('select_account') && !detoured) return 'selection';
+  if ((prompt.includes('login') || maxAge === 0) && !fresh) return 'fresh authTime';
+  const young = fresh || (authTime !== undefined && now / 1000 - authTime <= (maxAge ?? Infinity));
+  if (maxAge !== undefined && !young) return 'fresh authTime';
+  if (essentialAcr.length > 0 && !essentialAcr.includes(user.acr ?? '')) return 'acr';
+  const isOther = expectedSub !== undefined && subject(client, userIdOf(user, client)) !== expectedSub;
+  return isOther ? 'user' : undefined;
 }

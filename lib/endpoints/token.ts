@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 
 import type { Store } from '../adapters/store';
 import type { ClientAuthentication } from '../clients/authentication';
+import type { ProofOfPossession } from '../clients/proof-of-possession';
 import type { TokenEngine } from '../engine';
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
@@ -9,56 +10,67 @@ import { asGrant } from '../grants/grant';
 import type { GrantType } from '../grants/grant-type';
 import type { TokenSet } from '../grants/token-issuer';
 import { bodyParameters } from '../http/body';
-import { endpoint, sendJson } from '../http/endpoint';
+import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 
 interface TokenEndpointOptions {
+  tokenUrl: string;
   grantTypes: readonly GrantType[];
   authentication: ClientAuthentication;
+  possession: ProofOfPossession;
   engine: TokenEngine;
   store: Pick<Store, 'getGrant'>;
   reporter: EventReporter;
+  limit: RateLimiter;
 }
 
-/** `POST /token`. @see RFC 6749 §3.2 and §5 */
+/** `POST /token`. @see RFC 6749 §3.2 and §5, RFC 9449 §5 */
 export function tokenEndpoint(options: TokenEndpointOptions): RequestHandler {
-  const { grantTypes, authentication, engine, store, reporter } = options;
+  const { tokenUrl, grantTypes, authentication, possession, engine, store, reporter, limit } = options;
 
-  return endpoint({ name: 'token', methods: ['POST'], cors: true, reporter }, async (req, res, subject) => {
-    refuseSecrets(queryParameters(req.url));
-    const parameters = await bodyParameters(req);
-    refuseFaults(parameters);
+  return endpoint(
+    { name: 'token', methods: ['POST'], cors: true, reporter, limit },
+    async (req, res, subject) => {
+      refuseSecrets(queryParameters(req.url));
+      const parameters = await bodyParameters(req);
+      refuseFaults(parameters);
 
-    const name = required(parameters, 'grant_type');
-    const grantType = grantTypes.find((candidate) => candidate.name === name);
-    if (!grantType) throw new OAuthError('unsupported_grant_type', 'The grant type is not supported');
+      const name = required(parameters, 'grant_type');
+      const grantType = grantTypes.find((candidate) => candidate.name === name);
+      if (!grantType) throw new OAuthError('unsupported_grant_type', 'The grant type is not supported');
 
-    const reference = grantType.reference?.(parameters);
-    const [client, stored] = await together(
-      authentication.identify(req, parameters).authenticate(),
-      reference && store.getGrant(reference.grantId),
-    );
-    subject.clientId = client.clientId;
-    if (!client.grantTypes.includes(name)) {
-      throw new OAuthError('unauthorized_client', 'The client is not registered for this grant type');
-    }
+      const reference = grantType.reference?.(parameters);
+      const proof = possession.read(req, tokenUrl);
+      // One wave; an assertion's is one more.
+      const [client, , stored] = await inOrder([
+        authentication.identify(req, parameters).authenticate(),
+        possession.once(proof),
+        reference && store.getGrant(reference.grantId),
+      ]);
+      subject.clientId = client.clientId;
+      if (!client.grantTypes.includes(name)) {
+        throw new OAuthError('unauthorized_client', 'The client is not registered for this grant type');
+      }
 
-    const grant = reference && asGrant(stored, reference.grantId);
-    if (grant) Object.assign(subject, { grantId: grant.id, userId: grant.userId });
-    const { tokens, body } = await engine.dispatch(name, { client, parameters, reference, grant, req });
-    report(tokens, reporter);
-    sendJson(res, body);
-  });
+      const confirmation = possession.confirmation(req, res, client, proof);
+      const grant = reference && asGrant(stored, reference.grantId);
+      if (grant) Object.assign(subject, { grantId: grant.id, userId: grant.userId });
+      const request = { client, parameters, reference, grant, confirmation, req };
+      const { tokens, body } = await engine.dispatch(name, request);
+      report(tokens, reporter);
+      sendJson(res, body);
+    },
+  );
 }
 
-/** Both in one wave; what the first throws goes before what the second does. */
-async function together<A, B>(
-  first: Promise<A>,
-  second: Promise<B> | undefined,
-): Promise<[A, B | undefined]> {
-  // If the first fails nobody waits for the second, which may fail as well.
-  second?.catch(() => undefined);
-  return [await first, await second];
+/** All at once; of what they throw, that of the first counts. */
+async function inOrder<A, B, C>(
+  promises: readonly [Promise<A>, Promise<B>, Promise<C> | undefined],
+): Promise<[A, B, C | undefined]> {
+  // If one fails nobody waits for those after it, which may fail as well.
+  for (const promise of promises) promise?.catch(() => undefined);
+  const [first, second, third] = promises;
+  return [await first, await second, await third];
 }
 
 function report({ context, grantId, jti, refreshToken }: TokenSet, reporter: EventReporter): void {

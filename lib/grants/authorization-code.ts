@@ -1,11 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
+import type { Client } from '../clients/client';
 import { required, type Parameters } from '../http/parameters';
+import type { Confirmation } from '../tokens/access-token';
+import { boundTo } from './binding';
 import { commit, end } from './commit';
-import { invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
+import { authenticationIn, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
-import { refreshLifetimes } from './lifetimes';
-import { narrowedResources, narrowedScope } from './narrowing';
+import { refreshLifetimes, sessionLifetimes } from './lifetimes';
 import type { TokenSet } from './token-issuer';
 
 /** A code that is older was perhaps found in a log: it is refused, and ends nothing. Milliseconds. */
@@ -17,44 +19,48 @@ const DOUBLE_SUBMIT_WINDOW = 2_000;
 export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
   const { store, grantTokens, issue, audiences, policies, clock, reporter } = options;
 
-  async function respond({ client, parameters, grant }: TokenRequest): Promise<TokenSet> {
+  async function respond({ client, parameters, grant, confirmation }: TokenRequest): Promise<TokenSet> {
     required(parameters, 'code');
     if (!grant) throw invalidGrant('authorization code', 'unknown');
     if (grant.clientId !== client.clientId)
       throw invalidGrant('authorization code', 'issued to another client');
-    if (grant.generation > 0) return refuseSpent(grant, parameters);
+    if (grant.generation > 0) return refuseSpent(grant, client, parameters);
     if (!stands(grant, client, clock())) throw invalidGrant('authorization code', 'expired');
-    const mismatch = bindingFault(grant, parameters);
+    const mismatch = bindingFault(grant, parameters, confirmation);
     if (mismatch) {
       await end(store, reporter, grant, mismatch);
       throw invalidGrant('authorization code', mismatch);
     }
 
+    // What the client may not have any more is not given (its registration may have changed since).
+    const granted = grant.scope.filter((value) => client.scope.includes(value));
+    const resources = audiences.narrowed(parameters, client, grant.resources);
     const context = {
       client,
       grantType: 'authorization_code',
       userId: grant.userId,
-      // What the client may not have any more is not given (its registration may have changed since).
-      scope: narrowedScope(
-        parameters.get('scope'),
-        grant.scope.filter((value) => client.scope.includes(value)),
-      ),
-      resources: narrowedResources(
-        parameters.resource,
-        grant.resources.filter((resource) => audiences.all.includes(resource)),
-      ),
+      scope: audiences.scope(parameters.get('scope'), granted, resources),
+      resources,
     };
-    const withRefreshToken = client.grantTypes.includes('refresh_token');
+    const withRefreshToken = policies.refreshTokens({ ...context, scope: granted });
     const lifetimes = withRefreshToken ? refreshLifetimes(policies, context, clock()) : undefined;
-    const { authTime, id: grantId } = grant;
-    const issued = await issue({ context, authTime, grantId, notAfter: lifetimes?.expiresAt });
+    const { id: grantId, nonce } = grant;
+    const issued = await issue({
+      context,
+      authentication: authenticationIn(grant),
+      confirmation,
+      grantId,
+      notAfter: lifetimes?.expiresAt,
+      idToken: granted.includes('openid') ? { nonce, claims: grant.claims?.idToken ?? [] } : undefined,
+    });
     const next: Grant = {
       ...grant,
       // Without a refresh token the record lives as long as the access token, which is good only while it is there.
-      ...(lifetimes ?? { expiresAt: issued.expiresAt }),
+      ...sessionLifetimes(policies, context, grant, lifetimes ?? { expiresAt: issued.expiresAt }),
       generation: 1,
       attempt: newAttempt(),
       redeemedAt: clock(),
+      confirmation: boundTo(client, confirmation),
     };
 
     // The hooks may have taken their time.
@@ -65,13 +71,14 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       return { ...issued, context, grantId, refreshToken };
     }
     if (!outcome.stored) throw invalidGrant('authorization code', 'revoked meanwhile');
-    return refuseSpent(outcome.stored, parameters);
+    return refuseSpent(outcome.stored, client, parameters);
   }
 
   /** RFC 6749 §4.1.2: a code that is used twice ends what was issued for it. */
-  async function refuseSpent(grant: Grant, parameters: Parameters): Promise<never> {
+  async function refuseSpent(grant: Grant, client: Client, parameters: Parameters): Promise<never> {
     const now = clock();
     const doubleSubmit =
+      !client.fapi &&
       grant.codeChallenge !== undefined &&
       now - (grant.redeemedAt ?? 0) < DOUBLE_SUBMIT_WINDOW &&
       verifierMatches(grant.codeChallenge, parameters.get('code_verifier'));
@@ -89,7 +96,11 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
 }
 
 /** What of the request does not go with the code, or `undefined`. */
-function bindingFault(grant: Grant, parameters: Parameters): string | undefined {
+function bindingFault(
+  grant: Grant,
+  parameters: Parameters,
+  confirmation: Confirmation | undefined,
+): string | undefined {
   const verifier = parameters.get('code_verifier');
   const redirectUri = parameters.get('redirect_uri');
   if (grant.codeChallenge === undefined) {
@@ -100,6 +111,8 @@ function bindingFault(grant: Grant, parameters: Parameters): string | undefined 
   }
   if (redirectUri === undefined ? grant.redirectUriGiven : redirectUri !== grant.redirectUri)
     return 'redirect_uri wrong';
+  // RFC 9449 §10
+  if (grant.dpopJkt !== undefined && grant.dpopJkt !== confirmation?.jkt) return 'DPoP key wrong';
   return undefined;
 }
 

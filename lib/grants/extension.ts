@@ -3,14 +3,14 @@ import type { Request } from 'express';
 import type { Client } from '../clients/client';
 import { OAuthError } from '../errors';
 import { grantId as newGrantId } from '../tokens/grant-token';
+import { boundTo } from './binding';
 import { insert } from './commit';
 import { newAttempt, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes } from './lifetimes';
-import { narrowedResources, narrowedScope } from './narrowing';
 import type { GrantContext } from './policy';
 import type { TokenSet } from './token-issuer';
-import { authTimeOf, userIdOf, type OAuthUser } from './user';
+import { authenticationOf, userIdOf, type OAuthUser } from './user';
 
 /** What a host's own grant type decides by. The client has authenticated and is registered for the grant type. */
 export interface ExtensionGrantContext {
@@ -43,7 +43,7 @@ const CREDENTIALS = ['client_secret', 'client_assertion', 'client_assertion_type
 export function extensionGrant(name: string, decide: ExtensionGrant, options: GrantTypeOptions): GrantType {
   const { store, grantTokens, issue, policies, clock, audiences } = options;
 
-  async function respond({ client, parameters, req }: TokenRequest): Promise<TokenSet> {
+  async function respond({ client, parameters, confirmation, req }: TokenRequest): Promise<TokenSet> {
     const given = Object.fromEntries(parameters.entries().filter(([key]) => !CREDENTIALS.includes(key)));
     const decision: unknown = await decide({ client, parameters: given, req });
     if (!isDecision(decision)) {
@@ -55,19 +55,23 @@ export function extensionGrant(name: string, decide: ExtensionGrant, options: Gr
       throw new OAuthError('unauthorized_client', 'A public client needs a user');
     }
 
-    const resource = decision.resource ?? parameters.resource;
+    const { resource } = decision;
+    const resources =
+      resource === undefined
+        ? audiences.requested(parameters, client)
+        : audiences.checked([resource].flat(), client);
     const context: GrantContext = {
       client,
       grantType: name,
       userId: user && userIdOf(user, client),
-      scope: narrowedScope(decision.scope ?? parameters.get('scope'), client.scope),
-      resources: narrowedResources(typeof resource === 'string' ? [resource] : resource, audiences.all, [
-        audiences.default,
-      ]),
+      scope: audiences.scope(decision.scope ?? parameters.get('scope'), client.scope, resources),
+      resources,
     };
-    const authTime = user && authTimeOf(user);
-    if (context.userId === undefined || !client.grantTypes.includes('refresh_token')) {
-      return { ...(await issue({ context, authTime })), context };
+    const authentication = user && authenticationOf(user);
+    const idToken = context.scope.includes('openid') ? { claims: [] } : undefined;
+    const request = { context, authentication, confirmation, idToken };
+    if (context.userId === undefined || !policies.refreshTokens(context)) {
+      return { ...(await issue(request)), context };
     }
 
     const now = clock();
@@ -79,12 +83,13 @@ export function extensionGrant(name: string, decide: ExtensionGrant, options: Gr
       userId: context.userId,
       scope: context.scope,
       resources: context.resources,
-      authTime,
+      ...authentication,
+      confirmation: boundTo(client, confirmation),
       createdAt: now,
       ...refreshLifetimes(policies, context, now),
     };
     const { id: grantId } = grant;
-    const issued = await issue({ context, authTime, grantId, notAfter: grant.expiresAt });
+    const issued = await issue({ ...request, grantId, notAfter: grant.expiresAt });
     await insert(store, grant);
     return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
   }

@@ -4,9 +4,10 @@ import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
 import type { EventReporter } from '../events';
 import type { Parameters } from '../http/parameters';
+import type { Confirmation } from '../tokens/access-token';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
+import type { Audiences } from './audiences';
 import type { Grant } from './grant';
-import type { Audiences } from './narrowing';
 import type { Policies } from './policy';
 import type { TokenIssuer, TokenSet } from './token-issuer';
 
@@ -18,6 +19,8 @@ export interface TokenRequest {
   readonly reference: GrantReference | undefined;
   /** Its grant, as it was read along with the client. */
   readonly grant: Grant | undefined;
+  /** What the client has proven to have: tokens are bound to it. */
+  readonly confirmation: Confirmation | undefined;
   readonly req: Request;
 }
 

@@ -3,20 +3,28 @@ import { randomUUID } from 'node:crypto';
 import type { StoredGrant } from '../adapters/contract';
 import type { Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
+import type { Confirmation } from '../tokens/access-token';
+import type { Authentication } from './user';
+import type { RequestedClaims } from './user-claims';
 
 /**
  * One authorization of a client: a counter. Generation 0 is an unspent authorization code, 1 the first refresh token,
  * and so on. What clients hold is derived from it, and nothing of it can be replayed. Moments are epoch milliseconds.
  */
-export interface Grant extends StoredGrant {
+export interface Grant extends StoredGrant, Authentication {
   /** Random for each write, so that a writer whose answer was lost finds out whether it won. */
   readonly attempt: string;
   readonly scope: readonly string[];
   /** The audiences (RFC 8707). */
   readonly resources: readonly string[];
   readonly createdAt: number;
-  /** Epoch seconds: when the user signed in (OpenID Connect Core §2). */
-  readonly authTime?: number | undefined;
+  readonly nonce?: string | undefined;
+  /** Single claims that were asked for, and allowed. */
+  readonly claims?: RequestedClaims | undefined;
+  /** The key that must redeem the code (RFC 9449 §10). */
+  readonly dpopJkt?: string | undefined;
+  /** What the refresh token is bound to. */
+  readonly confirmation?: Confirmation | undefined;
   /** `code_challenge`, S256 (RFC 7636 §4.3). */
   readonly codeChallenge?: string | undefined;
   /** Where the code was sent. */
@@ -55,6 +63,11 @@ export function stands(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, no
 /** One description for every cause, so that nothing can be probed; the reason goes to the operator. */
 export function invalidGrant(what: 'authorization code' | 'refresh token', reason: string): OAuthError {
   return new OAuthError('invalid_grant', `The ${what} is unknown or invalid`, { reason });
+}
+
+/** How the user of a grant signed in. */
+export function authenticationIn({ authTime, acr, amr, sid }: Grant): Authentication {
+  return { authTime, acr, amr, sid };
 }
 
 /** For `attempt`: no two writes have the same. */

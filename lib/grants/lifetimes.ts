@@ -6,6 +6,21 @@ export interface RefreshLifetimes {
   readonly absoluteExpiresAt: number;
 }
 
+/**
+ * A grant of a client that is told when a session ends lives as long as the session, or nobody would know whom to tell
+ * (OpenID Connect Back-Channel Logout §2.2).
+ */
+export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
+  policies: Policies,
+  context: GrantContext,
+  { sid, createdAt }: { sid?: string | undefined; createdAt: number },
+  lifetimes: Lifetimes,
+): Lifetimes {
+  if (sid === undefined || context.client.backchannelLogoutUri === undefined) return lifetimes;
+  const sessionEnd = createdAt + policies.sessionLifetime(context) * 1000;
+  return { ...lifetimes, expiresAt: Math.max(lifetimes.expiresAt, sessionEnd) };
+}
+
 /** The idle lifetime from now, within the absolute one; and `expiresAt` never moves back. */
 export function refreshLifetimes(
   policies: Policies,

@@ -14,15 +14,24 @@ export interface GrantContext {
 /** A value, or a function that gives it for a request. */
 export type Policy<T> = T | ((context: GrantContext) => T);
 
-/** The policies with their defaults filled in. Lifetimes are seconds. */
+/** The policies with their defaults filled in, and what resources and clients say for themselves. Lifetimes are seconds. */
 export interface Policies {
   authorizationCodeLifetime(context: GrantContext): number;
   accessTokenLifetime(context: GrantContext): number;
   accessTokenFormat(context: GrantContext): 'jwt' | 'opaque';
+  /** One of them signs; `undefined` if any will do. */
+  accessTokenAlgorithms(context: GrantContext): readonly string[] | undefined;
+  idTokenLifetime(context: GrantContext): number;
+  /** One of them signs ID tokens, authorization responses and logout tokens. */
+  idTokenAlgorithms(client: Client): readonly string[];
   refreshTokenIdleLifetime(context: GrantContext): number;
   refreshTokenAbsoluteLifetime(context: GrantContext): number;
   refreshTokenLeeway(context: GrantContext): number;
   refreshTokenRotation(context: GrantContext): 'always' | 'never';
+  /** Whether there is a refresh token. */
+  refreshTokens(context: GrantContext): boolean;
   consentLifetime(context: GrantContext): number;
   parkedRequestLifetime(context: GrantContext): number;
+  pushedRequestLifetime(context: GrantContext): number;
+  sessionLifetime(context: GrantContext): number;
 }

@@ -1,12 +1,13 @@
 import { storeUnavailable, type OAuthError } from '../errors';
 import { required } from '../http/parameters';
 import { commit, end } from './commit';
-import { asGrant, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
+import { invalidProof } from '../tokens/dpop';
+import { isBoundTo } from './binding';
+import { asGrant, authenticationIn, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes } from './lifetimes';
-import { narrowedResources, narrowedScope } from './narrowing';
 import type { GrantContext } from './policy';
-import type { IssuedAccessToken, TokenSet } from './token-issuer';
+import type { IssuedTokens, TokenSet } from './token-issuer';
 
 /** How often a request looks again after others overtook it. */
 const MAXIMUM_ROUNDS = 4;
@@ -32,34 +33,45 @@ function positionOf(presented: number, grant: Grant, leeway: number, now: number
 export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
   const { store, grantTokens, issue, audiences, policies, clock, reporter } = options;
 
-  async function respond({ client, parameters, reference, grant }: TokenRequest): Promise<TokenSet> {
+  async function respond(request: TokenRequest): Promise<TokenSet> {
+    const { client, parameters, reference, grant, confirmation } = request;
     required(parameters, 'refresh_token');
     if (!reference || !grant) throw invalidGrant('refresh token', 'unknown');
     if (grant.clientId !== client.clientId) throw invalidGrant('refresh token', 'issued to another client');
+    if (!isBoundTo(grant.confirmation, confirmation)) {
+      if (grant.confirmation?.jkt !== undefined && confirmation?.jkt === undefined)
+        throw invalidProof('missing');
+      throw invalidGrant('refresh token', 'bound to another key');
+    }
     const presented = reference.generation;
     const context: GrantContext = {
       client,
       grantType: 'refresh_token',
       userId: grant.userId,
       scope: grant.scope.filter((value) => client.scope.includes(value)),
-      resources: grant.resources.filter((resource) => audiences.all.includes(resource)),
+      resources: grant.resources,
     };
     const leeway = policies.refreshTokenLeeway(context);
     const wasCurrent = grant.generation === presented;
 
     // Whatever position the request is in, it is checked and signed for before it may write.
     const prepare = async (record: Grant, notAfter: number): Promise<TokenSet> => {
+      const resources = audiences.narrowed(parameters, client, grant.resources);
       const narrowed: GrantContext = {
         ...context,
-        scope: narrowedScope(parameters.get('scope'), context.scope),
-        resources: narrowedResources(parameters.resource, context.resources),
+        scope: audiences.scope(parameters.get('scope'), context.scope, resources),
+        resources,
       };
-      const { id: grantId, authTime } = record;
-      return {
-        ...(await issue({ context: narrowed, authTime, grantId, notAfter })),
+      const issued = await issue({
         context: narrowed,
-        grantId,
-      };
+        authentication: authenticationIn(record),
+        confirmation,
+        grantId: record.id,
+        notAfter,
+        // OpenID Connect Core §12.2: without a nonce, and whatever scope the access token is narrowed to.
+        idToken: context.scope.includes('openid') ? { claims: record.claims?.idToken ?? [] } : undefined,
+      });
+      return { ...issued, context: narrowed, grantId: record.id };
     };
     const answer = (tokens: TokenSet, generation: number): TokenSet => ({
       ...tokens,
@@ -136,7 +148,7 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
 
   function rotates(context: GrantContext): boolean {
     const { client } = context;
-    if (!client.confidential) return true;
+    if (!client.confidential && !client.dpopBoundAccessTokens) return true;
     return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
   }
 
@@ -154,7 +166,7 @@ function eventOf(
   return { ...subjectOf(grant), presentedGeneration, generation: grant.generation };
 }
 
-function outlives(grant: Grant, { expiresAt }: IssuedAccessToken): boolean {
+function outlives(grant: Grant, { expiresAt }: IssuedTokens): boolean {
   return grant.expiresAt >= expiresAt;
 }
 

@@ -1,8 +1,19 @@
 import { randomUUID } from 'node:crypto';
 
 import { OAuthError, serverError, storeUnavailable } from '../errors';
-import { RESERVED_CLAIMS, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
+import {
+  RESERVED_CLAIMS,
+  type AccessTokenClaims,
+  type AccessTokens,
+  type Confirmation,
+} from '../tokens/access-token';
+import { invalidProof } from '../tokens/dpop';
+import type { IdTokens } from '../tokens/id-token';
+import type { Subject } from '../tokens/subject';
+import type { Audiences } from './audiences';
 import type { GrantContext, Policies } from './policy';
+import type { Authentication } from './user';
+import type { UserClaims } from './user-claims';
 
 /** The claims of a token that a hook may add to. */
 export interface ClaimsContext<User> extends GrantContext {
@@ -19,55 +30,68 @@ export type LoadUser<User> = (
   context: GrantContext,
 ) => User | undefined | null | Promise<User | undefined | null>;
 
-/** An access token and what the response says of it. */
-export interface IssuedAccessToken {
+/** An access token with what the response says of it, and an ID token. */
+export interface IssuedTokens {
   readonly accessToken: string;
+  /** `'DPoP'` for a token that is bound to a key (RFC 9449 §5). */
+  readonly tokenType: 'Bearer' | 'DPoP';
   readonly jti: string;
   /** Seconds from now. */
   readonly expiresIn: number;
   /** Epoch milliseconds. */
   readonly expiresAt: number;
+  readonly idToken?: string | undefined;
 }
 
-export interface AccessTokenRequest {
+export interface IssueRequest {
   readonly context: GrantContext;
-  readonly authTime?: number | undefined;
+  /** How the user signed in. */
+  readonly authentication?: Authentication | undefined;
+  /** What the access token is bound to. */
+  readonly confirmation?: Confirmation | undefined;
   /** The grant that the token dies with. */
   readonly grantId?: string | undefined;
   /** Epoch milliseconds: the token must not outlive it. */
   readonly notAfter?: number | undefined;
+  /** What an ID token is to have besides; none is made without it. */
+  readonly idToken?: { readonly nonce?: string | undefined; readonly claims: readonly string[] } | undefined;
 }
 
 /** What a grant answers the token endpoint with. */
-export interface TokenSet extends IssuedAccessToken {
+export interface TokenSet extends IssuedTokens {
   readonly context: GrantContext;
   readonly grantId?: string | undefined;
   readonly refreshToken?: string | undefined;
 }
 
-export type TokenIssuer = (request: AccessTokenRequest) => Promise<IssuedAccessToken>;
+export type TokenIssuer = (request: IssueRequest) => Promise<IssuedTokens>;
 
 interface TokenIssuerOptions<User> {
   issuer: string;
   accessTokens: AccessTokens;
+  idTokens: IdTokens;
+  subject: Subject;
+  audiences: Audiences;
   policies: Policies;
   clock: () => number;
   claims: ClaimsHook<User> | undefined;
-  loadUser: LoadUser<User> | undefined;
+  loadUser: UserLoader<User>;
+  userClaims: UserClaims<User>;
 }
 
-/** Makes access tokens: loads the user, asks the hook for claims, signs. Nothing of it writes to the store. */
+/** Makes tokens: loads the user, asks the hooks for claims, signs. Nothing of it writes to the store. */
 export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssuer {
-  const { issuer, accessTokens, policies, clock, claims: claimsHook, loadUser } = options;
+  const { issuer, accessTokens, idTokens, subject, audiences, policies, clock, loadUser, userClaims } =
+    options;
 
-  async function issue({
-    context,
-    authTime,
-    grantId,
-    notAfter,
-  }: AccessTokenRequest): Promise<IssuedAccessToken> {
+  async function issue(request: IssueRequest): Promise<IssuedTokens> {
+    const { context, confirmation, authentication = {}, grantId, notAfter } = request;
     const { client, userId, scope, resources } = context;
-    const user = userId === undefined ? undefined : await userOf(userId, context);
+    audiences.refuseMultiple(resources);
+    if (audiences.requireDpop(resources) && confirmation?.jkt === undefined) {
+      throw invalidProof('missing, but the resource requires it');
+    }
+    const user = userId === undefined ? undefined : await loadUser(userId, context);
     const extra = await extraClaims({ ...context, user });
 
     const now = clock();
@@ -77,6 +101,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
     if (exp <= iat) throw new OAuthError('invalid_grant', 'The grant is about to end', { reason: 'expired' });
     // 122 random bits, from a pool: a call of randomBytes for each token would cost more than all checks together.
     const random = randomUUID();
+    const { authTime, acr, amr } = authentication;
     const claims: AccessTokenClaims = {
       ...extra,
       iss: issuer,
@@ -88,23 +113,51 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       jti: grantId === undefined ? random : `${grantId}.${random}`,
       client_id: client.clientId,
       scope: scope.join(' '),
-      ...(authTime === undefined ? {} : { auth_time: authTime }),
+      ...(authTime !== undefined && { auth_time: authTime }),
+      ...(acr !== undefined && { acr }),
+      ...(amr !== undefined && { amr }),
+      ...(confirmation && { cnf: confirmation }),
     };
-    const accessToken = accessTokens.issue(claims, policies.accessTokenFormat(context));
-    return { accessToken, jti: claims.jti, expiresIn: exp - iat, expiresAt: exp * 1000 };
+    const format = policies.accessTokenFormat(context);
+    const accessToken = accessTokens.issue(claims, format, policies.accessTokenAlgorithms(context));
+    return {
+      accessToken,
+      tokenType: confirmation?.jkt === undefined ? 'Bearer' : 'DPoP',
+      jti: claims.jti,
+      expiresIn: exp - iat,
+      expiresAt: exp * 1000,
+      idToken: await idTokenFor(request, user, accessToken, iat),
+    };
   }
 
-  async function userOf(userId: string, context: GrantContext): Promise<User | undefined> {
-    if (!loadUser) return undefined;
-    const user = await hook(loadUser, storeUnavailable, userId, context);
-    if (user === undefined || user === null) {
-      throw new OAuthError('invalid_grant', 'The user is not available', { reason: 'loadUser found nobody' });
-    }
-    return user;
+  /** @see OpenID Connect Core §2 and §3.1.3.6 */
+  async function idTokenFor(
+    { context, idToken, authentication: { authTime, acr, amr, sid } = {} }: IssueRequest,
+    user: User | undefined,
+    accessToken: string,
+    iat: number,
+  ): Promise<string | undefined> {
+    const { client, userId, scope } = context;
+    if (!idToken || userId === undefined) return undefined;
+    const { nonce, claims: requested } = idToken;
+    const given = await userClaims({ user, userId, client, scope, target: 'id_token', requested });
+    const claims = {
+      ...given,
+      sub: subject(client, userId),
+      aud: client.clientId,
+      exp: iat + policies.idTokenLifetime(context),
+      iat,
+      ...(authTime !== undefined && { auth_time: authTime }),
+      ...(nonce !== undefined && { nonce }),
+      ...(acr !== undefined && { acr }),
+      ...(amr !== undefined && { amr }),
+      ...(sid !== undefined && { sid }),
+    };
+    return idTokens.issue(claims, { algorithms: policies.idTokenAlgorithms(client), accessToken });
   }
 
   async function extraClaims(context: ClaimsContext<User>): Promise<Readonly<Record<string, unknown>>> {
-    const extra = claimsHook ? await hook(claimsHook, serverError, context) : undefined;
+    const extra = options.claims ? await hook(options.claims, serverError, context) : undefined;
     if (extra === undefined || extra === null) return {};
     const reserved = RESERVED_CLAIMS.find((claim) => Object.hasOwn(extra, claim));
     if (reserved) throw serverError(new Error(`the claims hook must not set ${reserved}`));
@@ -112,6 +165,21 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
   }
 
   return issue;
+}
+
+/** Gives the user of a grant; `undefined` only if the host loads none. */
+export type UserLoader<User> = (userId: string, context: GrantContext) => Promise<User | undefined>;
+
+/** @throws OAuthError `invalid_grant` if the user is not there, `temporarily_unavailable` if the host cannot say */
+export function userLoader<User>(loadUser: LoadUser<User> | undefined): UserLoader<User> {
+  return async (userId, context) => {
+    if (!loadUser) return undefined;
+    const user = await hook(loadUser, storeUnavailable, userId, context);
+    if (user === undefined || user === null) {
+      throw new OAuthError('invalid_grant', 'The user is not available', { reason: 'loadUser found nobody' });
+    }
+    return user;
+  };
 }
 
 /** A hook's own `OAuthError` goes to the client; whatever else it throws is the operator's. */

@@ -1,6 +1,7 @@
 import type { Store } from '../adapters/store';
+import type { Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
-import { asGrant, stands } from './grant';
+import { asGrant, stands, type Grant } from './grant';
 import { serverError } from '../errors';
 import { grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
 
@@ -12,8 +13,14 @@ export function revocationKey(jti: string): string {
   return `revoked:${jti}`;
 }
 
-/** Whether a token of ours is still good, as far as the store knows. One wave of reads. */
-export type TokenStatus = (claims: AccessTokenClaims) => Promise<boolean>;
+/** A token of ours that is still good, as far as the store knows. One wave of reads. */
+export type TokenStatus = (claims: AccessTokenClaims) => Promise<LiveToken | undefined>;
+
+export interface LiveToken {
+  readonly client: Client;
+  /** The grant that it hangs on, if it has one. */
+  readonly grant: Grant | undefined;
+}
 
 /**
  * A token of a grant is good while its grant is there; one without a grant unless its client's were made void. Either kind
@@ -31,9 +38,12 @@ export function tokenStatus(store: Store, registry: ClientRegistry, clock: () =>
     const isRevoked = revoked !== undefined && revoked !== null;
     if (isRevoked && typeof revoked !== 'string')
       throw serverError(new TypeError('get() must give a string'));
-    if (!record || isRevoked || now >= claims.exp * 1000) return false;
-    if (grantId === undefined) return claims.iat >= record.client.grantsNotBefore;
+    if (!record || isRevoked || now >= claims.exp * 1000) return undefined;
+    const { client } = record;
+    if (grantId === undefined) {
+      return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
+    }
     const grant = asGrant(stored, grantId);
-    return grant?.clientId === claims.client_id && stands(grant, record.client, now);
+    return grant?.clientId === claims.client_id && stands(grant, client, now) ? { client, grant } : undefined;
   };
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import type { Client } from '../clients/client';
 import { serverError } from '../errors';
 
@@ -7,6 +9,22 @@ export interface OAuthUser {
   id: string | number;
   /** Epoch seconds: when this user last proved who it is. Needed for `prompt=login` and `max_age`. */
   authTime?: number | null | undefined;
+  /** How strongly (OpenID Connect Core §2, `acr`). */
+  acr?: string | null | undefined;
+  /** By which methods (RFC 8176), for example `['pwd', 'otp']`. */
+  amr?: readonly string[] | null | undefined;
+  /** The id of the host's session, for logout. Clients see a hash of it. */
+  sid?: string | null | undefined;
+}
+
+/** How a user signed in: what of it goes into tokens. */
+export interface Authentication {
+  /** Epoch seconds. */
+  readonly authTime?: number | undefined;
+  readonly acr?: string | undefined;
+  readonly amr?: readonly string[] | undefined;
+  /** As clients see it. */
+  readonly sid?: string | undefined;
 }
 
 /** The id as a string. @throws OAuthError `server_error` if it is neither a string nor a safe integer */
@@ -19,6 +37,29 @@ export function userIdOf(user: OAuthUser, client: Pick<Client, 'clientId'>): str
   return String(id);
 }
 
+/** @throws OAuthError `server_error` if a member is not what it must be */
+export function authenticationOf(user: OAuthUser): Authentication {
+  const { acr, amr, sid } = user;
+  const valid =
+    isTextOrMissing(acr) &&
+    isTextOrMissing(sid) &&
+    (amr ?? []).every((method: unknown) => typeof method === 'string');
+  if (!valid)
+    throw serverError(new TypeError('acr and sid of a user must be strings, and amr a list of them'));
+  return {
+    authTime: authTimeOf(user),
+    acr: acr ?? undefined,
+    amr: amr ?? undefined,
+    sid: sid === undefined || sid === null ? undefined : sessionId(sid),
+  };
+}
+
+/** For pages: a host's user mostly has one of these. */
+export function userNameOf(user: OAuthUser & { name?: unknown; email?: unknown }): string {
+  const name = [user.name, user.email].find((value) => typeof value === 'string');
+  return typeof name === 'string' ? name : String(user.id);
+}
+
 /** Epoch seconds. @throws OAuthError `server_error` if it is not a number of seconds */
 export function authTimeOf({ authTime }: OAuthUser): number | undefined {
   // A row of a database has null where nothing is.
@@ -27,4 +68,13 @@ export function authTimeOf({ authTime }: OAuthUser): number | undefined {
     throw serverError(new TypeError('authTime of a user must be epoch seconds'));
   }
   return Math.floor(authTime);
+}
+
+/** As clients see it: many a host's own id is all that its cookie holds. */
+export function sessionId(sid: string): string {
+  return createHash('sha256').update(`session\n${sid}`).digest('base64url');
+}
+
+function isTextOrMissing(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === 'string' && value !== '');
 }

@@ -1,7 +1,7 @@
 import corsMiddleware from 'cors';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
-import { asOAuthError, serverError, type OAuthError } from '../errors';
+import { asOAuthError, OAuthError, serverError } from '../errors';
 import type { EventReporter, EventSubject } from '../events';
 import { noStore } from './redirect';
 
@@ -21,6 +21,25 @@ export interface EndpointOptions {
   reporter: EventReporter;
   /** How an error is answered; as JSON unless said. */
   respond?: ErrorResponse;
+  /** Whether the request comes too soon. */
+  limit?: RateLimiter;
+}
+
+/** The host's limiter: gives the seconds to wait, or nothing for a request that may pass. */
+export type RateLimit = (
+  req: Request,
+  context: { readonly endpoint: string },
+) => number | undefined | null | Promise<number | undefined | null>;
+
+/** @throws OAuthError `too_many_requests` */
+export type RateLimiter = (req: Request, endpoint: string) => Promise<void>;
+
+export function rateLimiter(rateLimit: RateLimit | undefined): RateLimiter {
+  return async (req, name) => {
+    const retryAfter = await rateLimit?.(req, { endpoint: name });
+    if (typeof retryAfter !== 'number') return;
+    throw new OAuthError('too_many_requests', 'Too many requests', { retryAfter });
+  };
 }
 
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
@@ -28,7 +47,7 @@ const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST']
 
 /** An endpoint's frame: methods, CORS, and one place where whatever is thrown becomes a response and an event. */
 export function endpoint(options: EndpointOptions, handle: Handle): RequestHandler {
-  const { name, reporter, respond = sendError } = options;
+  const { name, reporter, limit, respond = sendError } = options;
   const allowed: string[] = [...options.methods, ...(options.head ? ['HEAD'] : [])];
   const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
 
@@ -36,6 +55,7 @@ export function endpoint(options: EndpointOptions, handle: Handle): RequestHandl
     const subject: EventSubject = {};
     try {
       if (!allowed.includes(req.method)) return methodNotAllowed(res, allow);
+      await limit?.(req, name);
       await handle(req, res, subject);
     } catch (thrown) {
       const error = asOAuthError(thrown);
@@ -82,7 +102,7 @@ function methodNotAllowed(res: Response, allow: string): void {
 export function sendError(_req: Request, res: Response, error: OAuthError): void {
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
-  if (error.status === 503) res.setHeader('Retry-After', '1');
+  if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
   writeJson(res, error.status, errorBody(error));
 }
 

@@ -12,7 +12,7 @@ export type ErrorPageHandler = (req: Request, res: Response, error: OAuthError) 
 export function errorResponse(page: Page, handler?: ErrorPageHandler) {
   return (req: Request, res: Response, error: OAuthError): void => {
     if (req.accepts(['html', 'json']) === 'json') return sendError(req, res, error);
-    if (error.status === 503) res.setHeader('Retry-After', '1');
+    if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
     const builtIn = (): void => {
       if (!res.headersSent) page(res, error.status, errorPage(error));
     };

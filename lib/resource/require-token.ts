@@ -2,11 +2,12 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import Joi from 'joi';
 
 import { isScope, scopeValues } from '../clients/client';
-import { asOAuthError, OAuthConfigurationError, OAuthError } from '../errors';
+import { asOAuthError, OAuthConfigurationError } from '../errors';
 import type { EventReporter } from '../events';
 import { sendError } from '../http/endpoint';
 import { noStore } from '../http/redirect';
-import { audiences, grantIdOf, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
+import { audiences, grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+import { presentedToken, type TokenCheck } from './token-check';
 
 /** What `requireToken` found in an access token: `req.oauth`. */
 export interface AccessTokenInfo {
@@ -52,53 +53,41 @@ const schema = Joi.object({
   checkRevocation: Joi.boolean(),
 }).label('options');
 
-/** Protects a route with an access token of this server (RFC 6750 §2.1). @throws OAuthConfigurationError for wrong options */
+/** Protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3). @throws OAuthConfigurationError for wrong options */
 export type RequireToken = (options?: RequireTokenOptions) => RequestHandler;
 
-interface RequireTokenDependencies {
-  accessTokens: AccessTokens;
-  /** Whether the store still knows the token as good. */
-  status: (claims: AccessTokenClaims) => Promise<boolean>;
+export function requireTokenFactory(options: {
+  check: TokenCheck;
   defaultAudience: string;
-  clock: () => number;
+  /** Without it `checkRevocation` cannot be asked for. */
+  canCheckRevocation: boolean;
   reporter: EventReporter;
-}
+}): RequireToken {
+  const { check, defaultAudience, canCheckRevocation, reporter } = options;
 
-const TOKEN = /^bearer +([\w.~+/-]+=*) *$/i;
-
-export function requireTokenFactory(dependencies: RequireTokenDependencies): RequireToken {
-  const { accessTokens, status, defaultAudience, clock, reporter } = dependencies;
-
-  return (options = {}) => {
-    const { error } = schema.validate(options, { abortEarly: false, convert: false });
+  return (given = {}) => {
+    const { error } = schema.validate(given, { abortEarly: false, convert: false });
     if (error)
       throw new OAuthConfigurationError(
         error.details.map(({ message }) => message),
         'requireToken()',
       );
-    const { scope = [], audience = defaultAudience, checkRevocation = false } = options;
-    const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
-
-    async function authorize(authorization: string): Promise<AccessTokenInfo> {
-      const claims = accessTokens.read(TOKEN.exec(authorization)?.[1] ?? '');
-      if (!claims) throw invalidToken('malformed or not ours');
-      if (clock() >= claims.exp * 1000) throw invalidToken('expired');
-      if (!audiences(claims).includes(audience)) throw invalidToken('for another audience');
-      if (checkRevocation && !(await status(claims))) throw invalidToken('revoked');
-      const granted = scopeValues(claims.scope);
-      if (!needed.every((value) => granted.includes(value))) throw insufficientScope(needed);
-      return accessTokenInfo(claims, granted);
+    const { scope = [], audience = defaultAudience, checkRevocation = false } = given;
+    if (checkRevocation && !canCheckRevocation) {
+      throw new OAuthConfigurationError(['"checkRevocation" needs "introspection"'], 'requireToken()');
     }
+    const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
+    const demand = { scope: needed, audience, checkRevocation };
 
     async function answer(req: Request, res: Response, next: NextFunction): Promise<void> {
-      const { authorization } = req.headers;
-      if (!authorization || !/^bearer\b/i.test(authorization)) return challenge(res);
+      const presented = presentedToken(req);
+      if (!presented) return challenge(res);
       try {
-        req.oauth = await authorize(authorization);
+        req.oauth = accessTokenInfo(await check(req, res, presented, demand));
       } catch (thrown) {
-        const error = asOAuthError(thrown);
-        reporter.refused('resource', error);
-        return sendError(req, res, error);
+        const refusal = asOAuthError(thrown);
+        reporter.refused('resource', refusal);
+        return sendError(req, res, refusal);
       }
       next();
     }
@@ -111,44 +100,19 @@ export function requireTokenFactory(dependencies: RequireTokenDependencies): Req
 }
 
 /** RFC 6750 §3.1: no error code where no token was sent. */
-function challenge(res: Response): void {
+export function challenge(res: Response): void {
   noStore(res);
   res.setHeader('WWW-Authenticate', 'Bearer');
   res.status(401).end();
 }
 
-function invalidToken(reason: string): OAuthError {
-  const description = 'The access token is malformed, expired, revoked or for another audience';
-  return bearerError('invalid_token', description, { reason });
-}
-
-function insufficientScope(needed: readonly string[]): OAuthError {
-  return bearerError('insufficient_scope', 'The access token has not the scope', { scope: needed.join(' ') });
-}
-
-function bearerError(
-  code: string,
-  description: string,
-  { reason, scope }: { reason?: string; scope?: string },
-): OAuthError {
-  const attributes = [
-    `error="${code}"`,
-    `error_description="${description}"`,
-    ...(scope ? [`scope="${scope}"`] : []),
-  ];
-  return new OAuthError(code, description, {
-    challenge: `Bearer ${attributes.join(', ')}`,
-    ...(reason && { reason }),
-  });
-}
-
-function accessTokenInfo(claims: AccessTokenClaims, scope: readonly string[]): AccessTokenInfo {
+function accessTokenInfo(claims: AccessTokenClaims): AccessTokenInfo {
   return {
     subject: claims.sub,
     // A user never has the id of the client that acts for it.
     userId: claims.sub === claims.client_id ? undefined : claims.sub,
     clientId: claims.client_id,
-    scope,
+    scope: scopeValues(claims.scope),
     audience: audiences(claims),
     expiresAt: claims.exp * 1000,
     grantId: grantIdOf(claims),

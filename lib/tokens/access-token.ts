@@ -1,8 +1,8 @@
-import { decode, sign, verify, type JwtPayload } from 'jsonwebtoken';
 import { LRUCache } from 'lru-cache';
 
+import { signJwt } from './jwt';
 import { deriveKeys, sealer } from './keys';
-import type { SigningKey } from './signing-keys';
+import type { SigningKeys } from './signing-keys';
 
 export type AccessTokenFormat = 'jwt' | 'opaque';
 
@@ -17,7 +17,17 @@ export interface AccessTokenClaims {
   readonly client_id: string;
   readonly scope: string;
   readonly auth_time?: number;
+  /** The key that the token is bound to. */
+  readonly cnf?: Confirmation;
   readonly [claim: string]: unknown;
+}
+
+/** What the bearer of a token must prove to have: a DPoP key (RFC 9449 §6.1), a certificate (RFC 8705 §3.1), or both. */
+export interface Confirmation {
+  /** The RFC 7638 thumbprint of the DPoP key. */
+  readonly jkt?: string;
+  /** The SHA-256 thumbprint of the certificate. */
+  readonly 'x5t#S256'?: string;
 }
 
 /** Set by the library alone: a `claims` hook that gives one of them is refused. */
@@ -39,33 +49,31 @@ export const RESERVED_CLAIMS: readonly string[] = [
 
 /** Signs, seals and reads access tokens. No I/O. */
 export interface AccessTokens {
-  issue(claims: AccessTokenClaims, format: AccessTokenFormat): string;
+  /** Signed by one of the algorithms, if there are any to choose from. */
+  issue(claims: AccessTokenClaims, format: AccessTokenFormat, algorithms?: readonly string[]): string;
   /** The claims if it is ours, whether it has expired or not. */
   read(token: string): AccessTokenClaims | undefined;
 }
 
 /** Characters. Node takes 16 KiB of headers in all, and the cache must stay small. */
-const MAXIMUM_LENGTH = 8192;
+export const MAXIMUM_LENGTH = 8192;
 const CACHED_TOKENS = 10_000;
-const TYPE = 'at+jwt';
+/** RFC 9068 §2.1 */
+export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
-export function accessTokens(
-  keys: readonly SigningKey[],
-  secrets: readonly string[],
-  issuer: string,
-): AccessTokens {
-  const [signer] = keys;
-  if (!signer) throw new TypeError('no signing key');
+export function accessTokens(keys: SigningKeys, secrets: readonly string[], issuer: string): AccessTokens {
   const opaque = sealer(deriveKeys(secrets, 'opaque access token', issuer));
-  const verified = new LRUCache<string, AccessTokenClaims>({ max: CACHED_TOKENS });
-  const { privateKey, alg, kid } = signer;
-  const header = { typ: TYPE, alg, kid };
+  const cache = accessTokenCache();
 
-  function issue(claims: AccessTokenClaims, format: AccessTokenFormat): string {
+  function issue(
+    claims: AccessTokenClaims,
+    format: AccessTokenFormat,
+    algorithms?: readonly string[],
+  ): string {
     const token =
       format === 'opaque'
         ? opaque.seal(JSON.stringify(claims))
-        : sign(claims, privateKey, { algorithm: alg, header });
+        : signJwt(claims, keys.signer(algorithms), ACCESS_TOKEN_TYPE);
     if (token.length > MAXIMUM_LENGTH)
       throw new RangeError('the access token is too long: give it fewer claims');
     return token;
@@ -73,10 +81,10 @@ export function accessTokens(
 
   function read(token: string): AccessTokenClaims | undefined {
     if (token.length > MAXIMUM_LENGTH) return undefined;
-    const known = verified.get(token);
+    const known = cache.get(token);
     if (known) return known;
     const claims = token.includes('.') ? readJwt(token) : readOpaque(token);
-    if (claims) verified.set(token, deepFreeze(claims));
+    if (claims) cache.set(token, claims);
     return claims;
   }
 
@@ -85,46 +93,38 @@ export function accessTokens(
     return text === undefined ? undefined : (JSON.parse(text) as AccessTokenClaims);
   }
 
-  // RFC 9068 §4: the key is chosen among ours by `kid`, and its own algorithm is the only one (RFC 8725 §3.1).
   function readJwt(token: string): AccessTokenClaims | undefined {
-    const parts = decodeHeader(token);
-    const key = keys.find(({ kid }) => kid === parts?.kid);
-    if (!key || parts?.alg !== key.alg || !isAccessTokenType(parts.typ)) return undefined;
-    try {
-      const claims = verify(token, key.publicKey, { algorithms: [key.alg], issuer, ignoreExpiration: true });
-      return isAccessToken(claims) ? claims : undefined;
-    } catch {
-      return undefined;
-    }
+    const claims = keys.read(token, ACCESS_TOKEN_TYPE);
+    return claims && isAccessToken(claims) && claims.iss === issuer ? claims : undefined;
   }
 
   return { issue, read };
 }
 
-/** The cache hands out the same object each time. */
+/** What was verified once: bounded, and frozen, because it hands out the same object each time. */
+export function accessTokenCache(): Pick<Map<string, AccessTokenClaims>, 'get'> & {
+  set(token: string, claims: AccessTokenClaims): void;
+} {
+  const verified = new LRUCache<string, AccessTokenClaims>({ max: CACHED_TOKENS });
+  return {
+    get: (token) => verified.get(token),
+    set: (token, claims) => void verified.set(token, deepFreeze(claims)),
+  };
+}
+
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze);
   return value;
 }
 
-function decodeHeader(token: string): { alg?: unknown; kid?: unknown; typ?: unknown } | undefined {
-  try {
-    return decode(token, { complete: true })?.header;
-  } catch {
-    return undefined;
-  }
-}
-
-/** RFC 9068 §4; media type names are compared without case and may have `application/` left out (RFC 7515 §4.1.9). */
-function isAccessTokenType(typ: unknown): boolean {
-  return typeof typ === 'string' && /^(application\/)?at\+jwt$/i.test(typ);
-}
-
-function isAccessToken(claims: JwtPayload | string): claims is JwtPayload & AccessTokenClaims {
-  if (typeof claims === 'string') return false;
+/** RFC 9068 §2.2 */
+export function isAccessToken(
+  claims: Readonly<Record<string, unknown>> | AccessTokenClaims,
+): claims is AccessTokenClaims {
   const { sub, aud, exp, iat, jti, client_id: clientId, scope } = claims;
   const strings = [sub, jti, clientId, scope].every((claim) => typeof claim === 'string');
-  return strings && aud !== undefined && Number.isFinite(exp) && Number.isFinite(iat);
+  const audience = [aud].flat().every((claim) => typeof claim === 'string');
+  return strings && audience && Number.isFinite(exp) && Number.isFinite(iat);
 }
 
 /** `aud` as a list (RFC 7519 §4.1.3). */

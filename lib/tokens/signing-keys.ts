@@ -1,18 +1,7 @@
-import { createHash, createPrivateKey, createPublicKey, KeyObject, type JsonWebKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, KeyObject, type JsonWebKey } from 'node:crypto';
 
-/** The algorithms that sign access tokens (RFC 7518 §3.1). */
-const SIGNING_ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'ES512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-] as const;
-export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+import { algorithmsOf, SIGNING_ALGORITHMS, thumbprint, type SigningAlgorithm } from './algorithms';
+import { decodeJwt, hasSignature, isType } from './jwt';
 
 /** A private JSON Web Key with its `alg` (RFC 7517 §4). */
 export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
@@ -36,12 +25,6 @@ export interface SigningKey {
   readonly publicJwk: Readonly<Record<string, unknown>>;
 }
 
-const CURVES: Readonly<Record<string, SigningAlgorithm>> = {
-  prime256v1: 'ES256',
-  secp384r1: 'ES384',
-  secp521r1: 'ES512',
-};
-
 /** @throws Error with a sentence on what is wrong with the key, and nothing of the key */
 export function signingKey(input: SigningKeyInput): SigningKey {
   const { key, alg: givenAlg, kid: givenKid } = unwrapped(input);
@@ -53,7 +36,7 @@ export function signingKey(input: SigningKeyInput): SigningKey {
   const alg = algorithmOf(privateKey, givenAlg ?? jwk?.alg);
   const publicKey = createPublicKey(privateKey);
   const exported = publicKey.export({ format: 'jwk' });
-  const kid: unknown = givenKid ?? jwk?.kid ?? thumbprint(exported);
+  const kid: unknown = givenKid ?? jwk?.kid ?? thumbprint(publicKey);
   if (typeof kid !== 'string') throw new Error('has a kid that is not a string');
   return { kid, alg, privateKey, publicKey, publicJwk: { ...exported, kid, alg, use: 'sig' } };
 }
@@ -88,27 +71,45 @@ function privateKeyOf(key: string | KeyObject | SigningJwk): KeyObject {
 }
 
 function algorithmOf(key: KeyObject, given: string | undefined): SigningAlgorithm {
-  const details = key.asymmetricKeyDetails ?? {};
-  const alg = given ?? (key.asymmetricKeyType === 'ec' ? CURVES[details.namedCurve ?? ''] : undefined);
-  if (key.asymmetricKeyType === 'rsa' && !alg)
-    throw new Error("is an RSA key without alg: give { key, alg: 'RS256' }");
+  const isRsa = key.asymmetricKeyType === 'rsa';
+  if (isRsa && !given) throw new Error("is an RSA key without alg: give { key, alg: 'RS256' }");
+  const possible = algorithmsOf(key);
+  const alg = given ?? possible[0];
   const known = SIGNING_ALGORITHMS.find((algorithm) => algorithm === alg);
-  if (!known)
-    throw new Error(`has the algorithm ${alg ?? 'of an unknown curve'}, which cannot sign access tokens`);
-
-  if (key.asymmetricKeyType === 'rsa') {
-    if (known.startsWith('ES')) throw new Error(`is an RSA key, which cannot sign ${known}`);
-    // RFC 7518 §3.3
-    if ((details.modulusLength ?? 0) < 2048) throw new Error('is an RSA key of less than 2048 bits');
-  } else if (CURVES[details.namedCurve ?? ''] !== known) {
-    throw new Error(`cannot sign ${known}`);
-  }
+  if (!known) throw new Error(`has the algorithm ${alg ?? 'of an unknown curve'}, which cannot sign tokens`);
+  if (isRsa && possible.length === 0) throw new Error('is an RSA key of less than 2048 bits');
+  if (!possible.includes(known))
+    throw new Error(`is ${isRsa ? 'an RSA' : 'a'} key, which cannot sign ${known}`);
   return known;
 }
 
-/** RFC 7638 §3.2: the required members in lexicographic order. */
-function thumbprint({ crv, e, kty, n, x, y }: JsonWebKey): string {
-  return createHash('sha256')
-    .update(JSON.stringify(kty === 'EC' ? { crv, kty, x, y } : { e, kty, n }))
-    .digest('base64url');
+/** The keys of this server. The first of an algorithm signs, all verify. */
+export interface SigningKeys {
+  readonly all: readonly SigningKey[];
+  /** The first key, or the first that signs by one of the algorithms. @throws Error if there is none */
+  signer(algorithms?: readonly string[]): SigningKey;
+  /** The algorithms that can be signed by. */
+  readonly algorithms: readonly SigningAlgorithm[];
+  /**
+   * The claims of a JWT of this `typ` that was signed here, whatever its times are. The key is chosen among ours by `kid`,
+   * and its own algorithm is the only one (RFC 8725 §3.1).
+   */
+  read(token: string, typ: string): Readonly<Record<string, unknown>> | undefined;
+}
+
+export function signingKeyRing(all: readonly SigningKey[]): SigningKeys {
+  function signer(algorithms?: readonly string[]): SigningKey {
+    const key = all.find(({ alg }) => !algorithms || algorithms.includes(alg));
+    if (!key) throw new Error(`no signing key for ${algorithms?.join(', ') ?? 'anything'}`);
+    return key;
+  }
+
+  function read(token: string, typ: string): Readonly<Record<string, unknown>> | undefined {
+    const jwt = decodeJwt(token);
+    const key = all.find(({ kid }) => kid === jwt?.header.kid);
+    if (!key || jwt?.header.alg !== key.alg || !isType(jwt.header.typ, typ)) return undefined;
+    return hasSignature(token, key.publicKey, key.alg) ? jwt.claims : undefined;
+  }
+
+  return { all, signer, read, algorithms: [...new Set(all.map(({ alg }) => alg))] };
 }

@@ -1,0 +1,123 @@
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+
+import type { Store } from '../adapters/store';
+import { OAuthError } from '../errors';
+import type { Parameters } from '../http/parameters';
+import { FAPI_ALGORITHMS, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { decodeJwt, hasSignature, type DecodedJwt } from '../tokens/jwt';
+import type { Sealer } from '../tokens/keys';
+import type { PresentedCredentials } from './authentication';
+import type { ClientRecord } from './client';
+import type { KeySet } from './key-sets';
+
+export interface ClientAssertionOptions {
+  issuer: string;
+  tokenUrl: string;
+  keySetOf: (record: ClientRecord) => KeySet;
+  /** Opens sealed client secrets. */
+  sealer: Sealer;
+  store: Pick<Store, 'setOnce'>;
+  clock: () => number;
+  /** Characters. */
+  maximumLength: number;
+}
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
+/** How far ahead `exp` may be, and how much clocks may differ. Seconds. */
+const MAXIMUM_LIFETIME = 300;
+const SKEW = 10;
+const MAXIMUM_JTI_LENGTH = 256;
+
+/**
+ * `private_key_jwt` and `client_secret_jwt`.
+ *
+ * @see RFC 7521 §4.2, RFC 7523 §3, OpenID Connect Core §9
+ */
+export function clientAssertion(options: ClientAssertionOptions) {
+  const { issuer, tokenUrl, keySetOf, sealer, store, clock, maximumLength } = options;
+  const issuers = [issuer, issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`];
+
+  return (_req: unknown, parameters: Parameters): PresentedCredentials | undefined => {
+    const assertion = parameters.get('client_assertion');
+    if (assertion === undefined) return undefined;
+    if (parameters.get('client_assertion_type') !== ASSERTION_TYPE) {
+      throw new OAuthError('invalid_request', `client_assertion_type must be ${ASSERTION_TYPE}`);
+    }
+    const jwt = assertion.length > maximumLength ? undefined : decodeJwt(assertion);
+    const { sub } = jwt?.claims ?? {};
+    const bySecret = SECRET_ALGORITHMS.includes(String(jwt?.header.alg));
+    return {
+      methods: [bySecret ? 'client_secret_jwt' : 'private_key_jwt'],
+      clientIds: [typeof sub === 'string' ? sub : (parameters.get('client_id') ?? '')],
+      fault: async (record) => {
+        if (!jwt) return 'malformed or over-long assertion';
+        return (
+          claimsFault(jwt, record) ??
+          (await signatureFault(assertion, jwt, record)) ??
+          (await reuse(jwt, record))
+        );
+      },
+    };
+  };
+
+  function claimsFault({ header, claims }: DecodedJwt, { client }: ClientRecord): string | undefined {
+    const { iss, sub, aud, exp, nbf, iat, jti } = claims;
+    const now = clock() / 1000;
+    const { tokenEndpointAuthSigningAlg: alg } = client.metadata;
+    if (alg !== undefined && header.alg !== alg) return `signed by another algorithm than ${alg}`;
+    if (client.fapi && !FAPI_ALGORITHMS.includes(String(header.alg)))
+      return 'algorithm not of the FAPI profile';
+    if (iss !== client.clientId || sub !== client.clientId) return 'iss or sub is not the client';
+    // draft-ietf-oauth-rfc7523bis: one string, so that no other server can use it here.
+    const accepted = client.fapi ? [issuer] : [...issuers, tokenUrl];
+    if (typeof aud !== 'string' || !accepted.includes(aud)) return 'for another audience';
+    if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired';
+    if (exp > now + MAXIMUM_LIFETIME + SKEW) return `good for more than ${MAXIMUM_LIFETIME} s`;
+    if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not good yet';
+    if (iat !== undefined && !(typeof iat === 'number' && iat <= now + SKEW)) return 'issued in the future';
+    if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH) return 'without jti';
+    return undefined;
+  }
+
+  async function signatureFault(
+    assertion: string,
+    { header }: DecodedJwt,
+    record: ClientRecord,
+  ): Promise<string | undefined> {
+    const { alg } = header;
+    const known = [...VERIFICATION_ALGORITHMS, ...SECRET_ALGORITHMS].find((algorithm) => algorithm === alg);
+    if (!known) return 'unknown algorithm';
+    const keys = SECRET_ALGORITHMS.includes(known) ? secretKeys(record) : await publicKeys(header, record);
+    if (typeof keys === 'string') return keys;
+    if (keys.length === 0) return 'no such key';
+    return keys.some((key) => hasSignature(assertion, key, known)) ? undefined : 'wrong signature';
+  }
+
+  function secretKeys({ sealedSecrets }: ClientRecord): KeyObject[] {
+    return sealedSecrets.flatMap((sealed) => {
+      const secret = sealer.open(sealed);
+      return secret === undefined ? [] : [createSecretKey(Buffer.from(secret))];
+    });
+  }
+
+  /** A client whose keys cannot be fetched is told no more than any other; the operator is. */
+  async function publicKeys(
+    header: DecodedJwt['header'],
+    record: ClientRecord,
+  ): Promise<readonly KeyObject[] | string> {
+    try {
+      return await keySetOf(record).find(header);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  /** RFC 7523 §3: once, until it has expired for every process. */
+  async function reuse({ claims }: DecodedJwt, { client }: ClientRecord): Promise<string | undefined> {
+    const hash = createHash('sha256').update(JSON.stringify([client.clientId, claims.jti]));
+    const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;
+    const first = await store.setOnce(`assertion:${hash.digest('base64url')}`, lifetime);
+    return first ? undefined : 'used before';
+  }
+}

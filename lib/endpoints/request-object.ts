@@ -1,0 +1,98 @@
+import type { ClientRecord } from '../clients/client';
+import type { KeySet } from '../clients/key-sets';
+import type { ClientRegistry } from '../clients/registry';
+import { OAuthError } from '../errors';
+import { parametersOf, type Parameters } from '../http/parameters';
+import { FAPI_ALGORITHMS, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
+import { REQUEST_PARAMETERS } from './authorization-request';
+
+export interface RequestObjectOptions {
+  issuer: string;
+  registry: ClientRegistry;
+  keySetOf: (record: ClientRecord) => KeySet;
+  clock: () => number;
+}
+
+/** The parameters in a signed request object: those outside of it do not count. @throws OAuthError `invalid_request_object` */
+export type RequestObjects = (outer: Parameters) => Promise<Parameters>;
+
+/** Seconds. */
+const SKEW = 10;
+const HOUR = 3600;
+/** What a JWT says of itself, and what must not be nested (RFC 9101 §4). */
+const NOT_PARAMETERS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'request', 'request_uri', 'resume'];
+
+/** `request` by value. @see RFC 9101 §4, §6 and §10, OpenID Connect Core §6.1 */
+export function requestObjects({ issuer, registry, keySetOf, clock }: RequestObjectOptions): RequestObjects {
+  return async (outer) => {
+    const object = outer.get('request');
+    const clientId = outer.get('client_id');
+    if (object === undefined) throw invalid(`it ${outer.faults.get('request') ?? 'is missing'}`);
+    if (clientId === undefined) throw new OAuthError('invalid_request', 'client_id is missing');
+    const record = await registry.find(clientId);
+    if (!record)
+      throw new OAuthError('invalid_request', 'The client is unknown', { reason: 'unknown client' });
+    const jwt = decodeJwt(object);
+    if (!jwt) throw invalid('it is malformed');
+    const fault = headerFault(jwt, record) ?? claimsFault(jwt, record, issuer, clock() / 1000);
+    if (fault !== undefined) throw invalid(fault);
+    await verify(object, jwt, record);
+    return parametersOf(Object.entries(jwt.claims).flatMap(parameter));
+  };
+
+  async function verify(object: string, { header }: DecodedJwt, record: ClientRecord): Promise<void> {
+    const keys = await keySetOf(record)
+      .find(header)
+      .catch((cause: unknown) => {
+        throw new OAuthError('invalid_request_object', 'The keys of the client cannot be fetched', { cause });
+      });
+    if (!keys.some((key) => hasSignature(object, key, String(header.alg)))) {
+      throw invalid('no key of the client has signed it');
+    }
+  }
+}
+
+function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string | undefined {
+  const { alg, typ } = header;
+  const known = VERIFICATION_ALGORITHMS.find((algorithm) => algorithm === alg);
+  if (!known) return 'it is not signed, or by an algorithm that is not supported';
+  const { requestObjectSigningAlg: registered } = client.metadata;
+  if (registered !== undefined && registered !== known) return `its algorithm must be ${registered}`;
+  if (client.fapi && !FAPI_ALGORITHMS.includes(known)) return 'its algorithm is not of the FAPI profile';
+  // RFC 9101 §10.8: a JWT for another purpose says so.
+  const forThis = typ === undefined || isType(typ, 'oauth-authz-req+jwt') || isType(typ, 'jwt');
+  return forThis ? undefined : 'its typ is another one';
+}
+
+function claimsFault(
+  { claims }: DecodedJwt,
+  { client: { clientId, fapi } }: ClientRecord,
+  issuer: string,
+  now: number,
+): string | undefined {
+  const { iss, sub, aud, exp, nbf, client_id: inner } = claims;
+  if (iss !== clientId || inner !== clientId) return 'its iss and client_id must be the client';
+  // RFC 9101 §10.8: only a client assertion has it.
+  if (sub === clientId) return 'it must have no sub';
+  if (![aud].flat().includes(issuer)) return 'its aud must be the issuer';
+  if (exp === undefined ? fapi : !(typeof exp === 'number' && exp > now - SKEW)) return 'it has expired';
+  if (nbf === undefined ? fapi : !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'it is not good yet';
+  if (!fapi) return undefined;
+  // FAPI 2.0 Message Signing §5.3.1
+  if (Number(nbf) < now - HOUR - SKEW) return 'its nbf is more than an hour ago';
+  return Number(exp) > Number(nbf) + HOUR ? 'its exp is more than an hour after its nbf' : undefined;
+}
+
+/** JSON has types where a query has text: numbers for `max_age`, an object for `claims`, a list for `resource`. */
+function parameter([name, value]: [string, unknown]): [string, unknown][] {
+  if (NOT_PARAMETERS.includes(name)) return [];
+  if (name === 'resource' || typeof value === 'string') return [[name, value]];
+  if (typeof value === 'number' || typeof value === 'boolean') return [[name, String(value)]];
+  if (name === 'claims' && typeof value === 'object') return [[name, JSON.stringify(value)]];
+  return REQUEST_PARAMETERS.includes(name) ? [[name, value]] : [];
+}
+
+function invalid(what: string): OAuthError {
+  return new OAuthError('invalid_request_object', `The request object is refused: ${what}`, { reason: what });
+}

@@ -1,0 +1,82 @@
+import type { Request, RequestHandler } from 'express';
+
+import { OAuthError } from '../errors';
+import type { EventReporter } from '../events';
+import type { UserLoader } from '../grants/token-issuer';
+import type { TokenStatus } from '../grants/token-status';
+import type { UserClaims } from '../grants/user-claims';
+import { bodyParameters } from '../http/body';
+import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
+import { queryParameters, refuseFaults, refuseSecrets } from '../http/parameters';
+import { challenge } from '../resource/require-token';
+import { invalidToken, presentedToken, type PresentedToken, type TokenCheck } from '../resource/token-check';
+import type { Subject } from '../tokens/subject';
+
+interface UserinfoOptions<User> {
+  check: TokenCheck;
+  status: TokenStatus;
+  subject: Subject;
+  loadUser: UserLoader<User>;
+  userClaims: UserClaims<User>;
+  reporter: EventReporter;
+  limit: RateLimiter;
+}
+
+/**
+ * `GET` and `POST /userinfo`. Any access token of this server with `openid` will do, for whatever audience it is: a client
+ * gets one token, and this is about its user.
+ *
+ * @see OpenID Connect Core §5.3
+ */
+export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
+  const { check, status, subject, loadUser, userClaims, reporter, limit } = options;
+
+  return endpoint(
+    { name: 'userinfo', methods: ['GET', 'POST'], cors: true, reporter, limit },
+    async (req, res, event) => {
+      refuseSecrets(queryParameters(req.url));
+      const presented = await tokenOf(req);
+      if (!presented) return challenge(res);
+      const claims = await check(req, res, presented, {
+        scope: ['openid'],
+        audience: undefined,
+        checkRevocation: false,
+      });
+      const live = await status(claims);
+      const { sub: userId, scope: granted, client_id: clientId } = claims;
+      Object.assign(event, { clientId, userId });
+      if (!live || userId === clientId) throw refused(presented, live ? 'of no user' : 'revoked');
+
+      const { client, grant } = live;
+      const scope = granted.split(' ');
+      const context = { client, grantType: 'userinfo', userId, scope, resources: grant?.resources ?? [] };
+      const user = await loadUser(userId, context).catch((thrown: unknown) => {
+        throw isInvalidGrant(thrown) ? refused(presented, 'loadUser found nobody') : thrown;
+      });
+      const requested = grant?.claims?.userinfo ?? [];
+      const given = await userClaims({ user, userId, client, scope, target: 'userinfo', requested });
+      sendJson(res, { ...given, sub: subject(client, userId) });
+    },
+  );
+}
+
+/** RFC 6750 §2.1 and §2.2: in the header, or in a form; not in both. */
+async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
+  const inHeader = presentedToken(req);
+  if (req.method !== 'POST') return inHeader;
+  const parameters = await bodyParameters(req);
+  refuseFaults(parameters);
+  const token = parameters.get('access_token');
+  if (token === undefined) return inHeader;
+  if (inHeader) throw new OAuthError('invalid_request', 'The access token must be sent in one way');
+  return { scheme: 'Bearer', token };
+}
+
+function refused({ scheme }: PresentedToken, reason: string): OAuthError {
+  const { code, description } = invalidToken(reason);
+  return new OAuthError(code, description, { reason, challenge: `${scheme} error="${code}"` });
+}
+
+function isInvalidGrant(thrown: unknown): boolean {
+  return thrown instanceof OAuthError && thrown.code === 'invalid_grant';
+}

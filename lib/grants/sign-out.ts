@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+
+import type { Store } from '../adapters/store';
+import type { Client } from '../clients/client';
+import type { ClientRegistry } from '../clients/registry';
+import type { EventReporter } from '../events';
+import type { Outbound } from '../http/outbound';
+import { signJwt } from '../tokens/jwt';
+import type { SigningKeys } from '../tokens/signing-keys';
+import type { Subject } from '../tokens/subject';
+import { asGrant, subjectOf, type Grant } from './grant';
+import type { Policies } from './policy';
+
+/** A session that has ended; all sessions of the user without `sid`, which is as clients see it. */
+export interface EndedSession {
+  readonly userId: string;
+  readonly sid: string | undefined;
+}
+
+/**
+ * Tells the clients of a session that it has ended, and ends its grants but those with `offline_access`
+ * (OpenID Connect Back-Channel Logout §2.5 and §2.7). A client that cannot be told is an event.
+ */
+export type SignOut = (session: EndedSession) => Promise<void>;
+
+interface SignOutOptions {
+  issuer: string;
+  store: Store;
+  registry: ClientRegistry;
+  signingKeys: SigningKeys;
+  subject: Subject;
+  policies: Pick<Policies, 'idTokenAlgorithms'>;
+  send: Outbound;
+  clock: () => number;
+  reporter: EventReporter;
+}
+
+/** Seconds: OpenID Connect Back-Channel Logout §2.4 advises two minutes at most. */
+const LOGOUT_TOKEN_LIFETIME = 120;
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+export function signOut(options: SignOutOptions): SignOut {
+  const { issuer, store, registry, signingKeys, subject, policies, send, clock, reporter } = options;
+
+  return async ({ userId, sid }) => {
+    const stored = (await store.listGrants?.(userId)) ?? [];
+    const grants = stored
+      .map((grant) => asGrant(grant, grant.id))
+      .filter((grant) => grant !== undefined)
+      .filter((grant) => grant.userId === userId && grant.scope.includes('openid'))
+      .filter((grant) => sid === undefined || grant.sid === sid);
+    const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];
+    await Promise.all([...clientIds.map((clientId) => tell(clientId, userId, sid)), ...grants.map(end)]);
+  };
+
+  async function end(grant: Grant): Promise<void> {
+    if (grant.scope.includes('offline_access')) return;
+    if (await store.revokeGrant(grant.id)) {
+      reporter.emit('grant.revoked', { ...subjectOf(grant), reason: 'the user signed out' });
+    }
+  }
+
+  async function tell(clientId: string, userId: string, sid: string | undefined): Promise<void> {
+    try {
+      const record = await registry.find(clientId);
+      const url = record?.client.backchannelLogoutUri;
+      if (!record || url === undefined) return;
+      const body = new URLSearchParams({ logout_token: logoutToken(record.client, userId, sid) }).toString();
+      await send({
+        method: 'POST',
+        url,
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body,
+      });
+      reporter.emit('backchannel_logout.sent', { clientId, userId });
+    } catch (cause) {
+      reporter.emit('backchannel_logout.failed', { clientId, userId, cause });
+    }
+  }
+
+  /** OpenID Connect Back-Channel Logout §2.4 */
+  function logoutToken(client: Client, userId: string, sid: string | undefined): string {
+    const iat = Math.floor(clock() / 1000);
+    const claims = {
+      iss: issuer,
+      sub: subject(client, userId),
+      aud: client.clientId,
+      iat,
+      exp: iat + LOGOUT_TOKEN_LIFETIME,
+      jti: randomUUID(),
+      events: { [LOGOUT_EVENT]: {} },
+      ...(sid !== undefined && { sid }),
+    };
+    return signJwt(claims, signingKeys.signer(policies.idTokenAlgorithms(client)), 'logout+jwt');
+  }
+}

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+
+import { signJwt } from './jwt';
+import type { SigningKeys } from './signing-keys';
+
+/** The claims of an ID token besides those that every one has (OpenID Connect Core §2). Times are epoch seconds. */
+export interface IdTokenClaims {
+  readonly sub: string;
+  /** The client id. */
+  readonly aud: string;
+  readonly exp: number;
+  readonly iat: number;
+  readonly auth_time?: number | undefined;
+  readonly nonce?: string | undefined;
+  readonly acr?: string | undefined;
+  readonly amr?: readonly string[] | undefined;
+  readonly sid?: string | undefined;
+  readonly [claim: string]: unknown;
+}
+
+/** Signs and reads ID tokens. No I/O. */
+export interface IdTokens {
+  issue(claims: IdTokenClaims, options: { algorithms: readonly string[]; accessToken: string }): string;
+  /** What an `id_token_hint` says, if it is an ID token of ours, expired or not. */
+  read(token: string): IdTokenClaims | undefined;
+}
+
+const TYPE = 'JWT';
+const MAXIMUM_LENGTH = 8192;
+
+export function idTokens(keys: SigningKeys, issuer: string): IdTokens {
+  function issue(
+    claims: IdTokenClaims,
+    { algorithms, accessToken }: { algorithms: readonly string[]; accessToken: string },
+  ): string {
+    const signer = keys.signer(algorithms);
+    const hash = leftHalfHash(accessToken, signer.alg);
+    return signJwt({ ...claims, iss: issuer, azp: claims.aud, at_hash: hash }, signer, TYPE);
+  }
+
+  function read(token: string): IdTokenClaims | undefined {
+    if (token.length > MAXIMUM_LENGTH) return undefined;
+    const claims = keys.read(token, TYPE.toLowerCase());
+    const valid = claims?.iss === issuer && typeof claims.sub === 'string' && typeof claims.aud === 'string';
+    return valid ? (claims as IdTokenClaims) : undefined;
+  }
+
+  return { issue, read };
+}
+
+/** OpenID Connect Core §3.1.3.6: by the hash of the signature's own algorithm. */
+function leftHalfHash(text: string, alg: string): string {
+  const digest = createHash(`sha${alg.slice(2)}`)
+    .update(text)
+    .digest();
+  return digest.subarray(0, digest.length / 2).toString('base64url');
+}
