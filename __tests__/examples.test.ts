@@ -6,41 +6,8 @@ import Redis from 'ioredis';
 import { createApp as existingApp } from '../examples/existing-app';
 import { createApp as quickstart } from '../examples/quickstart';
 import { createRedisApp } from '../examples/redis';
+import { browser } from './support/browser';
 import { listen } from './support/host';
-
-/** A browser without script: cookies, redirects, forms. */
-function browser(origin: string): {
-  visit(url: string, form?: Record<string, string>): Promise<{ url: string; status: number; text: string }>;
-} {
-  const cookies = new Map<string, string>();
-  async function visit(
-    url: string,
-    form?: Record<string, string>,
-  ): Promise<{ url: string; status: number; text: string }> {
-    let target = new URL(url, origin);
-    let body = form && new URLSearchParams(form);
-    for (let redirects = 0; redirects < 15; redirects++) {
-      const response = await fetch(target, {
-        method: body ? 'POST' : 'GET',
-        ...(body && { body }),
-        headers: { Cookie: [...cookies].map((pair) => pair.join('=')).join('; '), Accept: 'text/html' },
-        redirect: 'manual',
-      });
-      for (const cookie of response.headers.getSetCookie()) {
-        const [name = '', ...value] = cookie.split(';')[0]!.split('=');
-        cookies.set(name, value.join('='));
-      }
-      const location = response.headers.get('location');
-      if (location === null || !/^(https?:|\/)/.test(location)) {
-        return { url: location ?? target.href, status: response.status, text: await response.text() };
-      }
-      target = new URL(location, target);
-      if (response.status !== 307) body = undefined;
-    }
-    throw new Error('a redirect loop');
-  }
-  return { visit };
-}
 
 const field = (html: string, name: string): string =>
   new RegExp(`name="${name}" value="([^"]+)"`).exec(html)?.[1] ?? '';
