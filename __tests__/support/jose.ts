@@ -66,7 +66,7 @@ export function dpopProof(
   const ath = accessToken && createHash('sha256').update(accessToken).digest('base64url');
   const { kid: _, ...jwk } = key.publicJwk;
   const claims = { jti: randomUUID(), htm: method, htu: url, iat: Math.floor(now / 1000), ath, nonce };
-  return new jose.SignJWT({ ...claims, ...more } as jose.JWTPayload)
+  return new jose.SignJWT({ ...claims, ...more })
     .setProtectedHeader({ alg: key.alg, typ: 'dpop+jwt', jwk, ...header })
     .sign(key.privateKey);
 }
