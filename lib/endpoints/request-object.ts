@@ -90,7 +90,8 @@ function parameter([name, value]: [string, unknown]): [string, unknown][] {
   if (name === 'resource' || typeof value === 'string') return [[name, value]];
   if (typeof value === 'number' || typeof value === 'boolean') return [[name, String(value)]];
   if (name === 'claims' && typeof value === 'object') return [[name, JSON.stringify(value)]];
-  return REQUEST_PARAMETERS.includes(name) ? [[name, value]] : [];
+  if (REQUEST_PARAMETERS.includes(name)) throw invalid(`its ${name} is not text`);
+  return [];
 }
 
 function invalid(what: string): OAuthError {

@@ -101,7 +101,9 @@ export function resumption(options: ResumptionOptions): Resumption {
     const { parameters, progress } = resumed;
     // As it stands in `return_to`: encoded in a URL that is encoded again.
     const inUrl = encodeURIComponent(new URLSearchParams(parameters.entries()).toString());
-    if (progress.parkedId !== undefined || (!always && inUrl.length <= MAXIMUM_LENGTH)) return resumed;
+    // What was pushed was to stay out of the browser's URLs (RFC 9126 §1).
+    const mustBe = always || progress.pushedId !== undefined || inUrl.length > MAXIMUM_LENGTH;
+    if (progress.parkedId !== undefined || !mustBe) return resumed;
     const entries = JSON.stringify(parameters.entries());
     if (entries.length > MAXIMUM_PARKED) throw new OAuthError('invalid_request', 'The request is too long');
     const parkedId = randomBytes(16).toString('base64url');
