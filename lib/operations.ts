@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
-import { asGrant, type Grant } from './grants/grant';
+import { asGrant, refreshExpiryOf, type Grant } from './grants/grant';
 import type { SignOut } from './grants/sign-out';
 import { sessionId } from './grants/user';
 import type { AccessTokens } from './tokens/access-token';
@@ -54,11 +54,14 @@ export interface Operations {
   revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
   /**
    * For the host's own sign-out: tells the clients of a session by back-channel logout that it has ended, and ends its grants
-   * but those with `offline_access`. Without `sid`, which is that of `authenticate`'s user, all sessions of the user.
+   * with `openid` but those with `offline_access`. Without `sid`, which is that of `authenticate`'s user, all sessions of the user.
    * @throws Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
-  /** Encrypts the secret of a client of `client_secret_jwt`, to be stored as `clientSecretSealed`. */
+  /**
+   * Encrypts the secret of a client of `client_secret_jwt`, to be stored as `clientSecretSealed`.
+   * @throws RangeError if it has less than 32 bytes
+   */
   sealClientSecret(clientSecret: string): string;
   /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
   issueAccessToken(options: IssueAccessTokenOptions): string;
@@ -157,7 +160,16 @@ function idOf(userId: unknown): string {
 }
 
 function grantInfo(grant: Grant): GrantInfo {
-  const { id: grantId, userId = '', clientId, scope, resources, createdAt, expiresAt } = grant;
+  const { id: grantId, userId = '', clientId, scope, resources, createdAt } = grant;
   const lastUsedAt = grant.rotatedAt ?? grant.redeemedAt;
-  return { grantId, userId, clientId, scope, resources, createdAt, lastUsedAt, expiresAt };
+  return {
+    grantId,
+    userId,
+    clientId,
+    scope,
+    resources,
+    createdAt,
+    lastUsedAt,
+    expiresAt: refreshExpiryOf(grant),
+  };
 }

@@ -616,8 +616,10 @@ function policiesOf(options: OAuthRouterOptions, { algorithms, signer }: Signing
       return own ?? format(context);
     },
     accessTokenAlgorithms: (context) => {
+      // FAPI 2.0 Security Profile §5.4.1 goes before what a resource wants.
+      if (context.client.fapi) return FAPI_ALGORITHMS;
       const own = policiesOfResources(context).flatMap(({ algorithm }) => algorithm ?? []);
-      return own.length > 0 ? own : context.client.fapi ? FAPI_ALGORITHMS : undefined;
+      return own.length > 0 ? own : undefined;
     },
     idTokenAlgorithms: idTokenAlgorithms(algorithms, signer),
     refreshTokens: (context) =>

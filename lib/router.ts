@@ -47,7 +47,7 @@ import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
 import { idTokens as idTokensOf } from './tokens/id-token';
 import { deriveKeys, sealer } from './tokens/keys';
-import { subject as subjectOf } from './tokens/subject';
+import { subjects as subjectsOf } from './tokens/subject';
 
 /** The router, and what goes with it. */
 export interface OAuthRouter extends Router, Operations {
@@ -99,7 +99,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const grantTokens = grantTokensOf(secrets, issuer);
   const accessTokens = accessTokensOf(signingKeys, secrets, issuer);
   const idTokens = idTokensOf(signingKeys, issuer);
-  const subject = subjectOf(resolved.pairwiseSecret);
+  const subjects = subjectsOf(resolved.pairwiseSecret);
   const status = tokenStatus(store, registry, clock);
 
   const send = outbound({ allowPrivateAddresses });
@@ -108,7 +108,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const secretSealer = clientSecretSealer(secrets, issuer);
   const authentication = clientAuthentication({
     issuer,
-    tokenUrl: url('token'),
+    endpointUrls: [url('token'), url('par')],
     registry,
     keySetOf,
     sealer: secretSealer,
@@ -137,7 +137,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     issuer,
     accessTokens,
     idTokens,
-    subject,
+    subjects,
     audiences,
     policies,
     clock,
@@ -154,7 +154,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     clock,
     reporter,
     audiences,
-    subject,
+    subjects,
     limit,
   };
   const grantTypes = [
@@ -234,7 +234,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     [PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions)],
     [
       PATHS.consent,
-      consentEndpoint({ authorize, sealer: consentSealer, resumption: resumed, clock, reporter, respond }),
+      consentEndpoint({ ...shared, authorize, sealer: consentSealer, resumption: resumed, respond }),
     ],
     [
       PATHS.par,
@@ -272,7 +272,12 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     else next();
   });
 
-  const sealClientSecret = (secret: string): string => secretSealer.seal(secret);
+  const sealClientSecret = (secret: string): string => {
+    // RFC 7518 §3.2
+    if (Buffer.byteLength(secret) < 32)
+      throw new RangeError('a secret of client_secret_jwt has at least 32 bytes');
+    return secretSealer.seal(secret);
+  };
   return Object.assign(
     router,
     operations({ issuer, defaultAudience, store, accessTokens, signOut, sealClientSecret, clock, reporter }),

@@ -274,6 +274,7 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
       clientAssertionMaximumLength: 8000,
       clients: [{ clientId: 'signer', jwks: { keys: [key.publicJwk] }, grantTypes: ['client_credentials'] }],
     });
+    own.now = host.now;
     const response = await request(own.app).post(`${own.base}/token`).type('form').send({
       grant_type: 'client_credentials',
       client_assertion: long,

@@ -81,10 +81,10 @@ describe.each(VARIANTS)('DPoP (RFC 9449) on $store at the $mount', (variant) => 
   const call = async (
     token: string,
     proof: string | undefined,
-    { scheme = 'DPoP', path = '/api', method = 'get' as 'get' | 'post' } = {},
+    { scheme = 'DPoP', path = '/api' } = {},
   ): Promise<request.Response> => {
-    const test = request(host.app)[method](path).set('Authorization', `${scheme} ${token}`);
-    return proof === undefined ? test : test.set('DPoP', proof);
+    const test = request(host.app).get(path).set('Authorization', `${scheme} ${token}`);
+    return proof === undefined ? await test : await test.set('DPoP', proof);
   };
 
   describe('at the token endpoint', () => {

@@ -464,7 +464,7 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
     const fields = (html: string): Claims =>
       Object.fromEntries(
         [...html.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]),
-      );
+      ) as Claims;
 
     it('form_post is a form that sends itself, where nothing can be slipped in', async () => {
       const state = '"><script>alert(1)</script>';

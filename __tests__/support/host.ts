@@ -206,6 +206,8 @@ const EVENTS: EventName[] = [
   'client_authentication.failed',
   'consent.given',
   'consent.denied',
+  'backchannel_logout.sent',
+  'backchannel_logout.failed',
   'store.failed',
   'server.failed',
 ];

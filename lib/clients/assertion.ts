@@ -3,8 +3,8 @@ import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import type { Store } from '../adapters/store';
 import { OAuthError } from '../errors';
 import type { Parameters } from '../http/parameters';
-import { FAPI_ALGORITHMS, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
-import { decodeJwt, hasSignature, type DecodedJwt } from '../tokens/jwt';
+import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
 import type { Sealer } from '../tokens/keys';
 import type { PresentedCredentials } from './authentication';
 import type { ClientRecord } from './client';
@@ -12,7 +12,8 @@ import type { KeySet } from './key-sets';
 
 export interface ClientAssertionOptions {
   issuer: string;
-  tokenUrl: string;
+  /** Of the endpoints whose URL may be the audience: the token endpoint (RFC 7523 §3), that of pushed requests (RFC 9126 §2). */
+  endpointUrls: readonly string[];
   keySetOf: (record: ClientRecord) => KeySet;
   /** Opens sealed client secrets. */
   sealer: Sealer;
@@ -23,6 +24,8 @@ export interface ClientAssertionOptions {
 }
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** An assertion says nothing of its type, or the right thing (RFC 8725 §3.11). */
+const TYPES = ['jwt', 'client-authentication+jwt'];
 const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
 /** How far ahead `exp` may be, and how much clocks may differ. Seconds. */
 const MAXIMUM_LIFETIME = 300;
@@ -35,7 +38,7 @@ const MAXIMUM_JTI_LENGTH = 256;
  * @see RFC 7521 §4.2, RFC 7523 §3, OpenID Connect Core §9
  */
 export function clientAssertion(options: ClientAssertionOptions) {
-  const { issuer, tokenUrl, keySetOf, sealer, store, clock, maximumLength } = options;
+  const { issuer, endpointUrls, keySetOf, sealer, store, clock, maximumLength } = options;
   const issuers = [issuer, issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`];
 
   return (_req: unknown, parameters: Parameters): PresentedCredentials | undefined => {
@@ -46,7 +49,7 @@ export function clientAssertion(options: ClientAssertionOptions) {
     }
     const jwt = assertion.length > maximumLength ? undefined : decodeJwt(assertion);
     const { sub } = jwt?.claims ?? {};
-    const bySecret = SECRET_ALGORITHMS.includes(String(jwt?.header.alg));
+    const bySecret = SECRET_ALGORITHMS.includes(jwt?.header.alg ?? '');
     return {
       methods: [bySecret ? 'client_secret_jwt' : 'private_key_jwt'],
       clientIds: [typeof sub === 'string' ? sub : (parameters.get('client_id') ?? '')],
@@ -65,12 +68,13 @@ export function clientAssertion(options: ClientAssertionOptions) {
     const { iss, sub, aud, exp, nbf, iat, jti } = claims;
     const now = clock() / 1000;
     const { tokenEndpointAuthSigningAlg: alg } = client.metadata;
-    if (alg !== undefined && header.alg !== alg) return `signed by another algorithm than ${alg}`;
-    if (client.fapi && !FAPI_ALGORITHMS.includes(String(header.alg)))
-      return 'algorithm not of the FAPI profile';
+    if (alg !== undefined && !isSameAlgorithm(header.alg, alg))
+      return `signed by another algorithm than ${alg}`;
+    if (!TYPES.some((type) => isType(header.typ ?? 'jwt', type))) return 'a JWT for another purpose';
+    if (client.fapi && !FAPI_ALGORITHMS.includes(header.alg)) return 'algorithm not of the FAPI profile';
     if (iss !== client.clientId || sub !== client.clientId) return 'iss or sub is not the client';
     // draft-ietf-oauth-rfc7523bis: one string, so that no other server can use it here.
-    const accepted = client.fapi ? [issuer] : [...issuers, tokenUrl];
+    const accepted = client.fapi ? [issuer] : [...issuers, ...endpointUrls];
     if (typeof aud !== 'string' || !accepted.includes(aud)) return 'for another audience';
     if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired';
     if (exp > now + MAXIMUM_LIFETIME + SKEW) return `good for more than ${MAXIMUM_LIFETIME} s`;

@@ -1,22 +1,24 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 
 import type { Request } from 'express';
 
 import { serverError } from '../errors';
+import { algorithmsOf, thumbprint } from '../tokens/algorithms';
 import type { Client, ClientRecord } from './client';
 import type { KeySet } from './key-sets';
-import { thumbprint } from '../tokens/algorithms';
 
 /** The client's certificate of a request, as the host's TLS, or the proxy in front of it, knows it. */
 export interface ClientCertificate {
-  readonly certificate: X509Certificate | string | Buffer;
+  /** As PEM, DER, or Node's own; nothing if the request came without one. */
+  readonly certificate: X509Certificate | string | Buffer | undefined | null;
   /** Whether its chain leads to an authority that the host trusts, and it has not expired: `tls_client_auth` needs it. */
   readonly verified: boolean;
 }
 
 /**
  * Gives the certificate of a request, if there is one: from the socket, or from a header that only the host's own proxy
- * can set. With Node's TLS: `(req) => { certificate: req.socket.getPeerX509Certificate(), verified: req.socket.authorized }`.
+ * can set. With Node's TLS: `({ socket }) => ({ certificate: socket.getPeerX509Certificate(), verified: socket.authorized })`.
  */
 export type ClientCertificateOf = (req: Request) => ClientCertificate | undefined | null;
 
@@ -32,10 +34,11 @@ export type CertificateReader = (req: Request) => PresentedCertificate | undefin
 
 export function certificateReader(of: ClientCertificateOf | undefined): CertificateReader {
   return (req) => {
-    const given = of?.(req);
-    if (!given) return undefined;
+    const { certificate: input, verified = false } = of?.(req) ?? {};
+    if (input === undefined || input === null) return undefined;
+    // What a proxy says is text, and every text is true.
+    if (typeof verified !== 'boolean') throw serverError(new TypeError('verified must be true or false'));
     try {
-      const { certificate: input, verified } = given;
       const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
       const digest = createHash('sha256').update(certificate.raw).digest('base64url');
       return { certificate, verified, thumbprint: digest };
@@ -53,22 +56,27 @@ export async function certificateFault(
 ): Promise<string | undefined> {
   const { client } = record;
   if (client.tokenEndpointAuthMethod === 'self_signed_tls_client_auth') {
-    return (await isOneOfItsKeys(presented, keySetOf(record))) ? undefined : 'certificate of an unknown key';
+    return keyFault(presented, keySetOf(record));
   }
   // Nobody but its authority vouches for the names in a certificate.
   if (!presented.verified) return 'certificate not verified';
   return isNamedBy(presented.certificate, client) ? undefined : 'certificate of another subject';
 }
 
-async function isOneOfItsKeys({ certificate }: PresentedCertificate, keys: KeySet): Promise<boolean> {
-  const own = thumbprint(certificate.publicKey);
-  const registered = await keys.all();
-  return registered.some((key) => thumbprint(key) === own);
+async function keyFault({ certificate }: PresentedCertificate, keys: KeySet): Promise<string | undefined> {
+  const { publicKey } = certificate;
+  if (algorithmsOf(publicKey).length === 0) return 'certificate of a key that cannot be used';
+  try {
+    const registered = (await keys.all()).map(thumbprint);
+    return registered.includes(thumbprint(publicKey)) ? undefined : 'certificate of an unknown key';
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function isNamedBy(certificate: X509Certificate, { metadata }: Client): boolean {
   if (metadata.tlsClientAuthSubjectDn !== undefined) {
-    return sameName(certificate.subject, metadata.tlsClientAuthSubjectDn);
+    return isSameName(certificate.subject, metadata.tlsClientAuthSubjectDn);
   }
   const names = [
     ['DNS', metadata.tlsClientAuthSanDns],
@@ -77,12 +85,37 @@ function isNamedBy(certificate: X509Certificate, { metadata }: Client): boolean 
     ['email', metadata.tlsClientAuthSanEmail],
   ].filter(([, name]) => name !== undefined);
   // Node writes a name with a comma in quotes, so that no name can look like two.
-  const present = certificate.subjectAltName?.split(', ') ?? [];
-  return names.some(([kind, name]) => present.includes(`${kind ?? ''}:${name ?? ''}`));
+  const present = certificate.subjectAltName?.split(', ').map(comparableName) ?? [];
+  return names.some(([kind, name]) => present.includes(comparableName(`${kind ?? ''}:${name ?? ''}`)));
+}
+
+/** RFC 8705 §2.1.2: addresses are compared by what they stand for. */
+function comparableName(name: string): string {
+  const address = /^IP Address:(.*)$/.exec(name)?.[1] ?? '';
+  return isIP(address) === 6 ? `IP Address:${new URL(`http://[${address}]`).hostname}` : name;
 }
 
 /** RFC 4514 §2.1 writes the last part first; Node gives one part a line, escaped in the same way, the first one first. */
-function sameName(subject: string, registered: string): boolean {
-  const parts = registered.split(/(?<!\\),\s*/).reverse();
-  return subject === parts.join('\n');
+function isSameName(subject: string, registered: string): boolean {
+  const parts = registered.match(/(?:\\.|[^,\\])+/g) ?? [];
+  return comparableParts(subject.split('\n')) === comparableParts(parts.reverse());
+}
+
+/** The order within a part that has several values means nothing, nor does the case of a type (RFC 4514 §2.2 and §2.3). */
+function comparableParts(parts: readonly string[]): string {
+  return JSON.stringify(
+    parts.map((part) => (part.match(/(?:\\.|[^+\\])+/g) ?? []).map(comparableAttribute).sort()),
+  );
+}
+
+function comparableAttribute(attribute: string): string[] {
+  const [type = '', ...value] = attribute.trim().split('=');
+  return [type.trim().toUpperCase(), unescaped(value.join('='))];
+}
+
+/** RFC 4514 §2.4 */
+function unescaped(value: string): string {
+  return value
+    .replace(/(?:\\[0-9a-f]{2})+/gi, (octets) => Buffer.from(octets.replaceAll('\\', ''), 'hex').toString())
+    .replace(/\\(.)/g, '$1');
 }

@@ -187,6 +187,10 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
     [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
     [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],
     [method === 'tls_client_auth' && subjects !== 1, `needs one of ${CERTIFICATE_SUBJECTS.join(', ')}`],
+    [
+      method !== 'tls_client_auth' && subjects > 0,
+      `has the subject of a certificate, but tokenEndpointAuthMethod is ${method}`,
+    ],
   ];
 }
 
@@ -303,13 +307,14 @@ function resolve(metadata: ClientMetadata): Client {
 function defaultMethod(metadata: ClientMetadata): ClientAuthenticationMethodName {
   if (metadata.clientSecretHash) return 'client_secret_basic';
   if (metadata.clientSecretSealed) return 'client_secret_jwt';
+  if (CERTIFICATE_SUBJECTS.some((name) => metadata[name] !== undefined)) return 'tls_client_auth';
   return metadata.jwks || metadata.jwksUri ? 'private_key_jwt' : 'none';
 }
 
 /** OpenID Connect Core §8.1; empty if the redirect URIs have not one host. */
 function sectorOf({ sectorIdentifierUri, redirectUris = [] }: ClientMetadata): string {
   const uris = sectorIdentifierUri === undefined ? redirectUris : [sectorIdentifierUri];
-  const hosts = new Set(uris.map((uri) => (URL.canParse(uri) ? new URL(uri).host : '')));
+  const hosts = new Set(uris.map((uri) => (URL.canParse(uri) ? new URL(uri).hostname : '')));
   const [only = '', ...others] = hosts;
   return others.length === 0 ? only : '';
 }

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 import type { Outbound } from '../http/outbound';
-import { algorithmsOf, publicKeyOf } from '../tokens/algorithms';
+import { algorithmsOf, isSameAlgorithm, publicKeyOf } from '../tokens/algorithms';
 import type { ClientRecord } from './client';
 
 /** The header of a JWT, which chooses the key. */
@@ -101,9 +101,16 @@ function keysOf(jwks: unknown): readonly unknown[] {
 const imported = new WeakMap<object, KeyObject | 'unusable'>();
 
 function importedKey(jwk: object): KeyObject | undefined {
-  const known = imported.get(jwk) ?? publicKeyOf(jwk) ?? 'unusable';
+  const known = imported.get(jwk) ?? verificationKey(jwk) ?? 'unusable';
   imported.set(jwk, known);
   return known === 'unusable' ? undefined : known;
+}
+
+/** RFC 7517 §4.2 and §4.3: not one that is for something else. */
+function verificationKey(jwk: object): KeyObject | undefined {
+  const { use = 'sig', key_ops: operations = ['verify'] } = jwk as Record<string, unknown>;
+  if (use !== 'sig' || !Array.isArray(operations) || !operations.includes('verify')) return undefined;
+  return publicKeyOf(jwk);
 }
 
 function usable(keys: readonly unknown[]): readonly KeyObject[] {
@@ -115,13 +122,11 @@ function matching(keys: readonly unknown[], { alg, kid }: KeyChoice): readonly K
   if (typeof alg !== 'string') return [];
   const fitting = keys.flatMap((jwk) => {
     if (typeof jwk !== 'object' || jwk === null) return [];
-    const { kid: ownKid = kid, use = 'sig', alg: ownAlg = alg } = jwk as Record<string, unknown>;
-    if (use !== 'sig' || (kid !== undefined && ownKid !== kid)) return [];
+    const { kid: ownKid = kid, alg: ownAlg = alg } = jwk as Record<string, unknown>;
+    if (typeof ownAlg !== 'string' || !isSameAlgorithm(ownAlg, alg)) return [];
+    if (kid !== undefined && ownKid !== kid) return [];
     const key = importedKey(jwk);
-    const algorithms = key ? algorithmsOf(key) : [];
-    // Two names of one algorithm are both in the list, and so are the different ones of an RSA key.
-    const own = ownAlg === alg || key?.asymmetricKeyType === 'ed25519';
-    return key && own && algorithms.includes(alg) ? [key] : [];
+    return key && algorithmsOf(key).includes(alg) ? [key] : [];
   });
   if (kid === undefined) return fitting.length === 1 ? fitting : [];
   return fitting.slice(0, MAXIMUM_CANDIDATES);

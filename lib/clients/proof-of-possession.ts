@@ -16,8 +16,8 @@ export interface ProofOfPossession {
   read(req: Request, url: string, accessToken?: string): DpopProof | undefined;
   /** Uses a proof up, in every process at once. @throws OAuthError `invalid_dpop_proof` if it was used before */
   once(proof: DpopProof | undefined): Promise<void>;
-  /** Asks for a proof with a nonce, if it must have one. @throws OAuthError `use_dpop_nonce` */
-  demandNonce(res: Response, proof: DpopProof, required: boolean): void;
+  /** Whether a proof is fresh, with a nonce if it must have one. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
+  demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void;
   /** Whether a proof will do for this client. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
   accept(res: Response, client: Client, proof: DpopProof): void;
   /** What the tokens of a client are to be bound to. @throws OAuthError if it must prove something and does not */
@@ -31,7 +31,8 @@ export interface ProofOfPossession {
 }
 
 interface ProofOfPossessionOptions {
-  nonces: DpopNonces;
+  /** `undefined` where none are asked for. */
+  nonces: DpopNonces | undefined;
   noncePolicy: NoncePolicy;
   setOnce: (key: string, ttl: number) => Promise<boolean>;
   certificateOf: CertificateReader;
@@ -50,20 +51,24 @@ export function proofOfPossession(options: ProofOfPossessionOptions): ProofOfPos
   }
 
   async function once(proof: DpopProof | undefined): Promise<void> {
-    if (proof && !(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
+    // One that is too old will be refused anyway, and need not be remembered.
+    if (!proof?.isTimely) return;
+    if (!(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
   }
 
-  function demandNonce(res: Response, proof: DpopProof, required: boolean): void {
-    if (!required) return;
-    // With every answer, so that the client always has one that is good.
-    res.setHeader('DPoP-Nonce', nonces.current());
-    if (!proof.hasNonce) {
-      throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
+  function demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void {
+    if (requireNonce && nonces) {
+      // With every answer, so that the client always has one that is good.
+      res.setHeader('DPoP-Nonce', nonces.current());
+      if (!proof.hasNonce) {
+        throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
+      }
     }
+    if (!proof.isTimely) throw invalidProof('too old or too new');
   }
 
   function accept(res: Response, client: Client, proof: DpopProof): void {
-    demandNonce(res, proof, noncePolicy === 'always' || (noncePolicy === 'public' && !client.confidential));
+    demandFresh(res, proof, noncePolicy === 'always' || (noncePolicy === 'public' && !client.confidential));
     if (client.fapi && !FAPI_ALGORITHMS.includes(proof.alg)) throw invalidProof('algorithm not allowed');
   }
 
@@ -85,5 +90,5 @@ export function proofOfPossession(options: ProofOfPossessionOptions): ProofOfPos
     return { ...(proof && { jkt: proof.jkt }), ...(thumbprint !== undefined && { 'x5t#S256': thumbprint }) };
   }
 
-  return { read, once, demandNonce, accept, confirmation, certificateOf };
+  return { read, once, demandFresh, accept, confirmation, certificateOf };
 }

@@ -6,7 +6,7 @@ const FORBIDDEN_SCHEMES = new Set(
   ).split(' '),
 );
 /** A query of a redirect URI that has one of these would be mistaken for the answer's. */
-const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri'];
+const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'response'];
 
 const LOOPBACK = /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d{1,5})?(?=[/?]|$)/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;

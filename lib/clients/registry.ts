@@ -1,7 +1,14 @@
 import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { serverError } from '../errors';
-import { CLIENT_ID, clientChecker, clientRecord, type ClientOptions, type ClientRecord } from './client';
+import {
+  CERTIFICATE_SUBJECTS,
+  CLIENT_ID,
+  clientChecker,
+  clientRecord,
+  type ClientOptions,
+  type ClientRecord,
+} from './client';
 import { hashGeneratedSecret } from './secrets';
 
 /** Finds clients: those of the options without I/O, then the adapter's. */
@@ -48,7 +55,13 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
   return { find, fixed };
 }
 
-const CREDENTIALS = ['clientSecretHash', 'clientSecretSealed', 'jwks', 'jwksUri'] as const;
+const CREDENTIALS = [
+  'clientSecretHash',
+  'clientSecretSealed',
+  'jwks',
+  'jwksUri',
+  ...CERTIFICATE_SUBJECTS,
+] as const;
 
 /** A row of a database has `null` where nothing is. */
 function withoutNulls(stored: object): ClientMetadata {

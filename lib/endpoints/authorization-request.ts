@@ -67,8 +67,8 @@ export interface AuthorizationRequest extends RedirectTarget {
   readonly acrValues: readonly string[];
   readonly nonce: string | undefined;
   readonly claims: ClaimsParameter;
-  /** The `sub` that the user must have, by `id_token_hint` or `claims`. */
-  readonly expectedSub: string | undefined;
+  /** The `sub` that the user must have, by `id_token_hint` and `claims`: one of each list. */
+  readonly expectedSubs: readonly (readonly string[])[];
   /** The DPoP key that the code is bound to (RFC 9449 §10). */
   readonly dpopJkt: string | undefined;
 }
@@ -183,7 +183,7 @@ export function authorizationRequest(
     acrValues: parameters.get('acr_values')?.split(' ') ?? [],
     nonce: parameters.get('nonce'),
     claims,
-    expectedSub: expectedSub(parameters, client, idTokens) ?? claims.sub,
+    expectedSubs: [...hintedSub(parameters, client, idTokens), ...claims.subs],
     dpopJkt: dpopJktOf(parameters),
   };
 }
@@ -201,14 +201,14 @@ function refuseOrigin({ client, redirectUriGiven }: RedirectTarget, { pushedId, 
 }
 
 /** OpenID Connect Core §3.1.2.1, `id_token_hint`: it may have expired. */
-function expectedSub(parameters: Parameters, { clientId }: Client, idTokens: IdTokens): string | undefined {
+function hintedSub(parameters: Parameters, { clientId }: Client, idTokens: IdTokens): string[][] {
   const hint = parameters.get('id_token_hint');
-  if (hint === undefined) return undefined;
+  if (hint === undefined) return [];
   const claims = idTokens.read(hint);
   if (claims?.aud !== clientId) {
     throw new OAuthError('invalid_request', 'id_token_hint is no ID token of this client');
   }
-  return claims.sub;
+  return [[claims.sub]];
 }
 
 function dpopJktOf(parameters: Parameters): string | undefined {

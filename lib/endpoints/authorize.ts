@@ -11,7 +11,7 @@ import type { Policies } from '../grants/policy';
 import { authenticationOf, userIdOf } from '../grants/user';
 import { allowedClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
-import { endpoint } from '../http/endpoint';
+import { endpoint, type RateLimiter } from '../http/endpoint';
 import { only, queryParameters, refuseSecrets, type Parameters } from '../http/parameters';
 import { grantId as newGrantId, type GrantTokens } from '../tokens/grant-token';
 import type { IdTokens } from '../tokens/id-token';
@@ -48,6 +48,7 @@ export interface AuthorizationOptions {
   allowHttp: boolean;
   clock: () => number;
   reporter: EventReporter;
+  limit: RateLimiter;
   /** How an error is shown that must not be redirected. */
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
@@ -57,7 +58,7 @@ export type Authorize = (req: Request, res: Response, resumed: Resumed, decision
 
 /** `GET` and `POST /authorize`. @see RFC 6749 §3.1 and §4.1, RFC 9207 */
 export function authorizationEndpoint(authorize: Authorize, options: AuthorizationOptions): RequestHandler {
-  const { resumption, pushed, requestObjects, reporter, respond } = options;
+  const { resumption, pushed, requestObjects, reporter, limit, respond } = options;
 
   /** As it came; continued; pushed before; or signed. */
   async function arrive(parameters: Parameters): Promise<Resumed> {
@@ -83,7 +84,7 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
   }
 
   return endpoint(
-    { name: 'authorize', methods: ['GET', 'POST'], reporter, respond },
+    { name: 'authorize', methods: ['GET', 'POST'], reporter, limit, respond },
     async (req, res, subject) => {
       const query = queryParameters(req.url);
       refuseSecrets(query);
@@ -167,7 +168,9 @@ export function authorization(options: AuthorizationOptions): Authorize {
     const context = grantContext(request);
     await resumption.complete(progress);
     // As long as somebody could still come with it.
-    const lifetime = policies.pushedRequestLifetime(context) + policies.parkedRequestLifetime(context);
+    const { pushedRequestLifetime, parkedRequestLifetime, consentLifetime } = policies;
+    const lifetimes = [pushedRequestLifetime, parkedRequestLifetime, consentLifetime];
+    const lifetime = lifetimes.reduce((sum, of) => sum + of(context), 0);
     await pushed.complete(progress, lifetime);
   }
 

@@ -10,7 +10,7 @@ import type { Policies } from '../grants/policy';
 import { userNameOf, type OAuthUser } from '../grants/user';
 import { scopeOfClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
-import { endpoint } from '../http/endpoint';
+import { endpoint, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import { consentPage, type ConsentView } from '../pages/consent';
 import { protectPage, type Page } from '../pages/layout';
@@ -178,14 +178,15 @@ interface ConsentEndpointOptions {
   resumption: Resumption;
   clock: () => number;
   reporter: EventReporter;
+  limit: RateLimiter;
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
 
 /** `POST /consent`: where the form of the consent page goes. The whole request is checked again. */
 export function consentEndpoint(options: ConsentEndpointOptions): RequestHandler {
-  const { authorize, sealer, resumption, clock, reporter, respond } = options;
+  const { authorize, sealer, resumption, clock, reporter, limit, respond } = options;
 
-  return endpoint({ name: 'consent', methods: ['POST'], reporter, respond }, async (req, res) => {
+  return endpoint({ name: 'consent', methods: ['POST'], reporter, limit, respond }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req, { maximumLength: MAXIMUM_FORM_LENGTH });
     refuseFaults(parameters);

@@ -5,14 +5,14 @@ import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
-import { asGrant, stands } from '../grants/grant';
+import { asGrant, refreshExpiryOf, stands } from '../grants/grant';
 import { bodyParameters } from '../http/body';
 import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import type { TokenStatus } from '../grants/token-status';
 import { audiences, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 
 interface IntrospectionEndpointOptions {
   issuer: string;
@@ -21,7 +21,7 @@ interface IntrospectionEndpointOptions {
   status: TokenStatus;
   grantTokens: GrantTokens;
   accessTokens: AccessTokens;
-  subject: Subject;
+  subjects: Subjects;
   clock: () => number;
   reporter: EventReporter;
   limit: RateLimiter;
@@ -41,7 +41,7 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
     status,
     grantTokens,
     accessTokens,
-    subject,
+    subjects,
     clock,
     reporter,
     limit,
@@ -75,7 +75,7 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
       const tokenType = claims.cnf?.jkt === undefined ? 'Bearer' : 'DPoP';
       // A client sees users as its ID tokens name them; a resource server as the host does.
       const isUser = claims.sub !== claims.client_id;
-      const sub = own && !forIts && isUser ? subject(client, claims.sub) : claims.sub;
+      const sub = own && !forIts && isUser ? subjects.sub(client, claims.sub) : claims.sub;
       return { ...claims, sub, active: true, token_type: tokenType };
     };
   }
@@ -87,15 +87,17 @@ export function introspectionEndpoint(options: IntrospectionEndpointOptions): Re
     const grant = asGrant(await store.getGrant(grantId), grantId);
     if (grant?.generation !== generation) return () => INACTIVE;
     return (client) => {
-      if (grant.clientId !== client.clientId || !stands(grant, client, clock())) return INACTIVE;
+      const now = clock();
+      const isGood = stands(grant, client, now) && now < refreshExpiryOf(grant);
+      if (grant.clientId !== client.clientId || !isGood) return INACTIVE;
       return {
         active: true,
         iss: issuer,
-        sub: grant.userId === undefined ? undefined : subject(client, grant.userId),
+        sub: grant.userId === undefined ? undefined : subjects.sub(client, grant.userId),
         aud: grant.resources,
         client_id: grant.clientId,
         scope: grant.scope.join(' '),
-        exp: Math.floor(grant.expiresAt / 1000),
+        exp: Math.floor(refreshExpiryOf(grant) / 1000),
         iat: Math.floor((grant.rotatedAt ?? grant.redeemedAt ?? grant.createdAt) / 1000),
       };
     };

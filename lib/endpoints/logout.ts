@@ -7,14 +7,14 @@ import type { EventReporter } from '../events';
 import type { SignOut } from '../grants/sign-out';
 import { authenticationOf, userNameOf, type OAuthUser } from '../grants/user';
 import { bodyParameters } from '../http/body';
-import { endpoint } from '../http/endpoint';
+import { endpoint, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required, type Parameters } from '../http/parameters';
 import { redirect, withParameters } from '../http/redirect';
 import type { Page } from '../pages/layout';
 import { confirmLogoutPage, signedOutPage, stillSignedInPage } from '../pages/logout';
 import type { IdTokenClaims, IdTokens } from '../tokens/id-token';
 import type { Sealer } from '../tokens/keys';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 import type { Authenticate } from './sign-in';
 
 /** Ends the session of the host that a request belongs to. It may set cookies, and must not answer. */
@@ -27,11 +27,12 @@ interface LogoutOptions {
   signOut: SignOut;
   registry: ClientRegistry;
   idTokens: IdTokens;
-  subject: Subject;
+  subjects: Subjects;
   sealer: Sealer;
   page: Page;
   clock: () => number;
   reporter: EventReporter;
+  limit: RateLimiter;
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
 
@@ -56,11 +57,23 @@ const CONFIRMATION_LIFETIME = 600_000;
 
 /** `GET` and `POST /logout`. @see OpenID Connect RP-Initiated Logout §2 and §3 */
 export function logoutEndpoint(options: LogoutOptions): RequestHandler {
-  const { logoutUrl, authenticate, endSession, registry, idTokens, subject, sealer, page, clock, reporter } =
-    options;
+  const {
+    logoutUrl,
+    authenticate,
+    endSession,
+    registry,
+    idTokens,
+    subjects,
+    sealer,
+    page,
+    clock,
+    reporter,
+    limit,
+    respond,
+  } = options;
 
   return endpoint(
-    { name: 'logout', methods: ['GET', 'POST'], reporter, respond: options.respond },
+    { name: 'logout', methods: ['GET', 'POST'], reporter, limit, respond },
     async (req, res, event) => {
       const query = queryParameters(req.url);
       refuseSecrets(query);
@@ -105,8 +118,9 @@ export function logoutEndpoint(options: LogoutOptions): RequestHandler {
 
   /** Whether the client has shown that it acts for who is signed in, in this very session if it knows which. */
   function isOfSession({ client, hint }: LogoutRequest, user: OAuthUser): boolean {
-    if (!client || hint?.sub !== subject(client, String(user.id))) return false;
-    return hint.sid === undefined || hint.sid === authenticationOf(user).sid;
+    if (!client || hint?.sub !== subjects.sub(client, String(user.id))) return false;
+    const { sid } = authenticationOf(user);
+    return hint.sid === undefined || (sid !== undefined && hint.sid === subjects.sid(client, sid));
   }
 
   function ask(res: Response, { client, location }: LogoutRequest, user: OAuthUser): void {
@@ -149,9 +163,9 @@ export function logoutEndpoint(options: LogoutOptions): RequestHandler {
     location: string | undefined,
   ): Promise<void> {
     const { sid } = authenticationOf(user);
-    await endSession(req, res);
-    // Without its id nobody can say which grants are of this session.
+    // First, so that a failure leaves a session to try again with. Without its id nobody can say which grants are its.
     if (sid !== undefined) await options.signOut({ userId: String(user.id), sid });
+    await endSession(req, res);
     finish(res, location);
   }
 

@@ -45,6 +45,11 @@ interface PushedAuthorizationOptions {
   limit: RateLimiter;
 }
 
+/** What continues or carries another request is none of this one's. */
+const PUSHED_PARAMETERS = REQUEST_PARAMETERS.filter(
+  (name) => !['request', 'request_uri', 'resume'].includes(name),
+);
+
 /** `POST /par`: an authorization request is checked and kept before the browser is involved. @see RFC 9126 §2 */
 export function pushedAuthorizationEndpoint(options: PushedAuthorizationOptions): RequestHandler {
   const { pushUrl, authentication, possession, registry, requestObjects, pushed, policies, reporter, limit } =
@@ -66,7 +71,7 @@ export function pushedAuthorizationEndpoint(options: PushedAuthorizationOptions)
 
       const signed = body.get('request') !== undefined;
       const named = withParameter(body, 'client_id', client.clientId);
-      const given = only(signed ? await requestObjects(named) : named, REQUEST_PARAMETERS);
+      const given = only(signed ? await requestObjects(named) : named, PUSHED_PARAMETERS);
       const parameters = proof ? boundToKey(given, proof, res, client) : given;
       const target = await redirectTarget(parameters, registry, options);
       // In this moment it is being pushed.

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Store } from '../adapters/store';
 import { OAuthError } from '../errors';
 import { parametersOf, type Parameters } from '../http/parameters';
-import type { Progress, Resumed } from './resumption';
+import { refuseLong, type Progress, type Resumed } from './resumption';
 
 /** Authorization requests that clients have pushed (RFC 9126). */
 export interface PushedRequests {
@@ -40,6 +40,7 @@ export function pushedRequests({ store, clock }: { store: Store; clock: () => nu
     { parameters, signed }: { parameters: Parameters; signed: boolean },
     lifetime: number,
   ): Promise<string> {
+    refuseLong(parameters);
     const id = randomBytes(32).toString('base64url');
     const expiresAt = clock() + lifetime * 1000;
     const pushed: Pushed = { clientId, entries: parameters.entries(), signed, expiresAt };

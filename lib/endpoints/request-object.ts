@@ -3,7 +3,7 @@ import type { KeySet } from '../clients/key-sets';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
 import { parametersOf, type Parameters } from '../http/parameters';
-import { FAPI_ALGORITHMS, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
 import { REQUEST_PARAMETERS } from './authorization-request';
 
@@ -20,8 +20,8 @@ export type RequestObjects = (outer: Parameters) => Promise<Parameters>;
 /** Seconds. */
 const SKEW = 10;
 const HOUR = 3600;
-/** What a JWT says of itself, and what must not be nested (RFC 9101 §4). */
-const NOT_PARAMETERS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'request', 'request_uri', 'resume'];
+/** What a JWT says of itself, and what is ours. */
+const NOT_PARAMETERS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'resume'];
 
 /** `request` by value. @see RFC 9101 §4, §6 and §10, OpenID Connect Core §6.1 */
 export function requestObjects({ issuer, registry, keySetOf, clock }: RequestObjectOptions): RequestObjects {
@@ -47,7 +47,7 @@ export function requestObjects({ issuer, registry, keySetOf, clock }: RequestObj
       .catch((cause: unknown) => {
         throw new OAuthError('invalid_request_object', 'The keys of the client cannot be fetched', { cause });
       });
-    if (!keys.some((key) => hasSignature(object, key, String(header.alg)))) {
+    if (!keys.some((key) => hasSignature(object, key, header.alg))) {
       throw invalid('no key of the client has signed it');
     }
   }
@@ -58,7 +58,8 @@ function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string |
   const known = VERIFICATION_ALGORITHMS.find((algorithm) => algorithm === alg);
   if (!known) return 'it is not signed, or by an algorithm that is not supported';
   const { requestObjectSigningAlg: registered } = client.metadata;
-  if (registered !== undefined && registered !== known) return `its algorithm must be ${registered}`;
+  if (registered !== undefined && !isSameAlgorithm(registered, known))
+    return `its algorithm must be ${registered}`;
   if (client.fapi && !FAPI_ALGORITHMS.includes(known)) return 'its algorithm is not of the FAPI profile';
   // RFC 9101 §10.8: a JWT for another purpose says so.
   const forThis = typ === undefined || isType(typ, 'oauth-authz-req+jwt') || isType(typ, 'jwt');
@@ -73,6 +74,7 @@ function claimsFault(
 ): string | undefined {
   const { iss, sub, aud, exp, nbf, client_id: inner } = claims;
   if (iss !== clientId || inner !== clientId) return 'its iss and client_id must be the client';
+  if ('request' in claims || 'request_uri' in claims) return 'it must not contain request or request_uri';
   // RFC 9101 §10.8: only a client assertion has it.
   if (sub === clientId) return 'it must have no sub';
   if (![aud].flat().includes(issuer)) return 'its aud must be the issuer';

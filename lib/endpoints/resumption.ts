@@ -66,8 +66,8 @@ interface ResumptionOptions {
 const RESUME = 'resume';
 /** Longer URLs do not get through everywhere. */
 const MAXIMUM_LENGTH = 2048;
-/** Anybody can have a request parked. Characters. */
-const MAXIMUM_PARKED = 16_384;
+/** Anybody can have a request kept. Characters. */
+const MAXIMUM_KEPT = 16_384;
 
 interface Seal extends Progress {
   /** SHA-256 of the parameters, unless they are parked. */
@@ -104,8 +104,8 @@ export function resumption(options: ResumptionOptions): Resumption {
     // What was pushed was to stay out of the browser's URLs (RFC 9126 §1).
     const mustBe = always || progress.pushedId !== undefined || inUrl.length > MAXIMUM_LENGTH;
     if (progress.parkedId !== undefined || !mustBe) return resumed;
+    refuseLong(parameters);
     const entries = JSON.stringify(parameters.entries());
-    if (entries.length > MAXIMUM_PARKED) throw new OAuthError('invalid_request', 'The request is too long');
     const parkedId = randomBytes(16).toString('base64url');
     await store.put(parkedKey(parkedId), entries, lifetime);
     return { parameters, progress: { ...progress, parkedId } };
@@ -158,6 +158,13 @@ export function resumption(options: ResumptionOptions): Resumption {
   }
 
   return { arrive, park, url, restore, carried, isResumeUrl, complete };
+}
+
+/** @throws OAuthError `invalid_request` for a request that is too long to be kept */
+export function refuseLong(parameters: Parameters): void {
+  if (JSON.stringify(parameters.entries()).length > MAXIMUM_KEPT) {
+    throw new OAuthError('invalid_request', 'The request is too long');
+  }
 }
 
 function parkedKey(id: string): string {

@@ -8,7 +8,7 @@ import { redirect, withParameters } from '../http/redirect';
 import { notSignedInPage } from '../pages/error';
 import type { Page } from '../pages/layout';
 import { grantContext, type AuthorizationRequest, type Prompt } from './authorization-request';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 import type { Progress, Resumed, Resumption } from './resumption';
 
 /** Who is signed in at the host. It must have no side effects. */
@@ -24,13 +24,14 @@ export interface LoginContext {
     readonly client: Client;
     readonly scope: readonly string[];
     readonly resources: readonly string[];
+    /** `login` is among them also where an older sign-in, a weaker one or another user will not do. */
     readonly prompt: readonly Prompt[];
     /** Seconds. */
     readonly maxAge: number | undefined;
     readonly loginHint: string | undefined;
     readonly uiLocales: string | undefined;
     readonly display: string | undefined;
-    /** In the order of preference; `user.acr` says what became of it. */
+    /** In the order of preference, those that are needed first; `user.acr` says what became of it. */
     readonly acrValues: readonly string[];
   };
 }
@@ -50,7 +51,7 @@ interface SignInOptions {
   authenticate: Authenticate<OAuthUser>;
   loginUrl: LoginUrl;
   resumption: Resumption;
-  subject: Subject;
+  subjects: Subjects;
   policies: Policies;
   page: Page;
   clock: () => number;
@@ -58,12 +59,12 @@ interface SignInOptions {
 
 /** @see OpenID Connect Core §3.1.2.1 and §3.1.2.3 */
 export function signIn(options: SignInOptions): SignIn {
-  const { authenticate, loginUrl, resumption, subject, policies, page, clock } = options;
+  const { authenticate, loginUrl, resumption, subjects, policies, page, clock } = options;
 
   return async (req, res, request, resumed) => {
     const user = (await authenticate(req)) ?? undefined;
     const { progress } = resumed;
-    const missing = user && missingFor(user, request, progress, clock(), subject);
+    const missing = user && missingFor(user, request, progress, clock(), subjects);
     if (user && missing === undefined) return user;
 
     if (request.prompt.includes('none')) throw new OAuthError('login_required', 'The user is not signed in');
@@ -76,14 +77,20 @@ export function signIn(options: SignInOptions): SignIn {
     }
 
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
-    const parked = await resumption.park(resumed, { always: req.method === 'POST', lifetime });
+    // One that wants a fresh sign-in is spent with its answer: who comes back to it later has not just signed in.
+    const always = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
+    const parked = await resumption.park(resumed, { always, lifetime });
     const resumeUrl = (detours: number): string =>
       resumption.url({ ...parked, progress: { ...parked.progress, detours } }, lifetime);
     if (progress.detours > 0) {
       page(res, 400, notSignedInPage(resumeUrl(0)));
       return undefined;
     }
-    await sendToLogin(req, res, request, resumeUrl(1));
+    await sendToLogin(req, res, request, {
+      resumeUrl: resumeUrl(1),
+      missing: missing ?? 'user',
+      isSignedIn: user !== undefined,
+    });
     return undefined;
   };
 
@@ -91,26 +98,31 @@ export function signIn(options: SignInOptions): SignIn {
     req: Request,
     res: Response,
     request: AuthorizationRequest,
-    resumeUrl: string,
+    { resumeUrl, missing, isSignedIn }: { resumeUrl: string; missing: Missing; isSignedIn: boolean },
   ): Promise<void> {
+    const { client, scope, resources, maxAge, loginHint, uiLocales, display, claims } = request;
+    // A login that finds somebody signed in would send the browser straight back, unless it is told to ask.
+    const asks: readonly Prompt[] = isSignedIn && missing !== 'selection' ? ['login'] : [];
+    const prompt = [...new Set([...request.prompt, ...asks])];
+    const acrValues = [...new Set([...claims.essentialAcr, ...request.acrValues])];
     if (typeof loginUrl === 'function') {
-      const { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues } = request;
-      await loginUrl(req, res, {
-        resumeUrl,
-        request: { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues },
-      });
+      const shown = { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues };
+      await loginUrl(req, res, { resumeUrl, request: shown });
       return;
     }
     const parameters = {
       return_to: resumeUrl,
-      prompt: request.prompt.join(' ') || undefined,
-      login_hint: request.loginHint,
-      ui_locales: request.uiLocales,
-      acr_values: request.acrValues.join(' ') || undefined,
+      prompt: prompt.join(' ') || undefined,
+      login_hint: loginHint,
+      ui_locales: uiLocales,
+      acr_values: acrValues.join(' ') || undefined,
     };
     redirect(res, withParameters(loginUrl, parameters));
   }
 }
+
+/** How long after it a sign-in is fresh: the consent page takes its time. Seconds. */
+const GRACE = 900;
 
 /** What keeps the one who is signed in from being the one that this request wants. */
 type Missing = 'selection' | 'fresh authTime' | 'acr' | 'user';
@@ -120,18 +132,19 @@ function missingFor(
   request: AuthorizationRequest,
   progress: Progress,
   now: number,
-  subject: Subject,
+  subjects: Subjects,
 ): Missing | undefined {
-  const { client, prompt, maxAge, expectedSub } = request;
+  const { client, prompt, maxAge, expectedSubs } = request;
   const { essentialAcr } = request.claims;
   const authTime = authTimeOf(user);
   const detoured = progress.detours > 0;
-  const fresh = detoured && authTime !== undefined && authTime >= Math.floor(progress.startedAt / 1000);
+  const age = authTime === undefined ? Infinity : now / 1000 - authTime;
+  const sinceStart = detoured && authTime !== undefined && authTime >= Math.floor(progress.startedAt / 1000);
+  const fresh = sinceStart && age <= Math.max(maxAge ?? 0, GRACE);
   if (prompt.includes('select_account') && !detoured) return 'selection';
   if ((prompt.includes('login') || maxAge === 0) && !fresh) return 'fresh authTime';
-  const young = fresh || (authTime !== undefined && now / 1000 - authTime <= (maxAge ?? Infinity));
-  if (maxAge !== undefined && !young) return 'fresh authTime';
+  if (maxAge !== undefined && !fresh && age > maxAge) return 'fresh authTime';
   if (essentialAcr.length > 0 && !essentialAcr.includes(user.acr ?? '')) return 'acr';
-  const isOther = expectedSub !== undefined && subject(client, userIdOf(user, client)) !== expectedSub;
-  return isOther ? 'user' : undefined;
+  const sub = subjects.sub(client, userIdOf(user, client));
+  return expectedSubs.every((subs) => subs.includes(sub)) ? undefined : 'user';
 }

@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express';
 
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
+import { claimsIn } from '../grants/grant';
 import type { UserLoader } from '../grants/token-issuer';
 import type { TokenStatus } from '../grants/token-status';
 import type { UserClaims } from '../grants/user-claims';
@@ -10,12 +11,12 @@ import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets } from '../http/parameters';
 import { challenge } from '../resource/require-token';
 import { invalidToken, presentedToken, type PresentedToken, type TokenCheck } from '../resource/token-check';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 
 interface UserinfoOptions<User> {
   check: TokenCheck;
   status: TokenStatus;
-  subject: Subject;
+  subjects: Subjects;
   loadUser: UserLoader<User>;
   userClaims: UserClaims<User>;
   reporter: EventReporter;
@@ -29,7 +30,7 @@ interface UserinfoOptions<User> {
  * @see OpenID Connect Core §5.3
  */
 export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
-  const { check, status, subject, loadUser, userClaims, reporter, limit } = options;
+  const { check, status, subjects, loadUser, userClaims, reporter, limit } = options;
 
   return endpoint(
     { name: 'userinfo', methods: ['GET', 'POST'], cors: true, reporter, limit },
@@ -53,9 +54,9 @@ export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestH
       const user = await loadUser(userId, context).catch((thrown: unknown) => {
         throw isInvalidGrant(thrown) ? refused(presented, 'loadUser found nobody') : thrown;
       });
-      const requested = grant?.claims?.userinfo ?? [];
+      const requested = grant ? claimsIn(grant, client).userinfo : [];
       const given = await userClaims({ user, userId, client, scope, target: 'userinfo', requested });
-      sendJson(res, { ...given, sub: subject(client, userId) });
+      sendJson(res, { ...given, sub: subjects.sub(client, userId) });
     },
   );
 }

@@ -5,7 +5,7 @@ import { required, type Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import { boundTo } from './binding';
 import { commit, end } from './commit';
-import { authenticationIn, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
+import { authenticationIn, claimsIn, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
 import { refreshLifetimes, sessionLifetimes } from './lifetimes';
 import type { TokenSet } from './token-issuer';
@@ -51,7 +51,7 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       confirmation,
       grantId,
       notAfter: lifetimes?.expiresAt,
-      idToken: granted.includes('openid') ? { nonce, claims: grant.claims?.idToken ?? [] } : undefined,
+      idToken: granted.includes('openid') ? { nonce, claims: claimsIn(grant, client).idToken } : undefined,
     });
     const next: Grant = {
       ...grant,

@@ -5,7 +5,7 @@ import type { Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
 import type { Confirmation } from '../tokens/access-token';
 import type { Authentication } from './user';
-import type { RequestedClaims } from './user-claims';
+import { allowedClaims, type RequestedClaims } from './user-claims';
 
 /**
  * One authorization of a client: a counter. Generation 0 is an unspent authorization code, 1 the first refresh token,
@@ -34,6 +34,8 @@ export interface Grant extends StoredGrant, Authentication {
   readonly redeemedAt?: number | undefined;
   readonly rotatedAt?: number | undefined;
   readonly absoluteExpiresAt?: number | undefined;
+  /** When its refresh token ends, where the record is kept for longer. */
+  readonly refreshExpiresAt?: number | undefined;
 }
 
 /** What an adapter gave back. @throws OAuthError `server_error` if it is not what was stored */
@@ -60,9 +62,19 @@ export function stands(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, no
   return now < grant.expiresAt && grant.createdAt >= client.grantsNotBefore * 1000;
 }
 
+/** When the refresh token of a grant ends. */
+export function refreshExpiryOf({ refreshExpiresAt, expiresAt }: Grant): number {
+  return refreshExpiresAt ?? expiresAt;
+}
+
 /** One description for every cause, so that nothing can be probed; the reason goes to the operator. */
 export function invalidGrant(what: 'authorization code' | 'refresh token', reason: string): OAuthError {
   return new OAuthError('invalid_grant', `The ${what} is unknown or invalid`, { reason });
+}
+
+/** The single claims that the client may still see: its registration may have changed since. */
+export function claimsIn({ claims }: Grant, { scope }: Pick<Client, 'scope'>): RequestedClaims {
+  return allowedClaims(claims ?? { idToken: [], userinfo: [] }, scope);
 }
 
 /** How the user of a grant signed in. */

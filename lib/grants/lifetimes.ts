@@ -1,24 +1,26 @@
+import { refreshExpiryOf, type Grant } from './grant';
 import type { GrantContext, Policies } from './policy';
 
-/** Until when a grant with a refresh token lives. Epoch milliseconds. */
+/** Until when a refresh token lives. Epoch milliseconds. */
 export interface RefreshLifetimes {
   readonly expiresAt: number;
   readonly absoluteExpiresAt: number;
 }
 
 /**
- * A grant of a client that is told when a session ends lives as long as the session, or nobody would know whom to tell
- * (OpenID Connect Back-Channel Logout §2.2).
+ * A grant of a client that is told when a session ends is kept as long as the session, or nobody would know whom to tell
+ * (OpenID Connect Back-Channel Logout §2.2). Its refresh token lives no longer for that.
  */
 export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   policies: Policies,
   context: GrantContext,
   { sid, createdAt }: { sid?: string | undefined; createdAt: number },
   lifetimes: Lifetimes,
-): Lifetimes {
+): Lifetimes & { refreshExpiresAt?: number } {
   if (sid === undefined || context.client.backchannelLogoutUri === undefined) return lifetimes;
   const sessionEnd = createdAt + policies.sessionLifetime(context) * 1000;
-  return { ...lifetimes, expiresAt: Math.max(lifetimes.expiresAt, sessionEnd) };
+  const { expiresAt } = lifetimes;
+  return { ...lifetimes, expiresAt: Math.max(expiresAt, sessionEnd), refreshExpiresAt: expiresAt };
 }
 
 /** The idle lifetime from now, within the absolute one; and `expiresAt` never moves back. */
@@ -26,13 +28,13 @@ export function refreshLifetimes(
   policies: Policies,
   context: GrantContext,
   now: number,
-  stored?: { expiresAt: number; absoluteExpiresAt?: number | undefined },
+  stored?: Grant,
 ): RefreshLifetimes {
   const absoluteExpiresAt =
     stored?.absoluteExpiresAt ?? now + policies.refreshTokenAbsoluteLifetime(context) * 1000;
   const idle = now + policies.refreshTokenIdleLifetime(context) * 1000;
   return {
     absoluteExpiresAt,
-    expiresAt: Math.max(stored?.expiresAt ?? 0, Math.min(idle, absoluteExpiresAt)),
+    expiresAt: Math.max(stored ? refreshExpiryOf(stored) : 0, Math.min(idle, absoluteExpiresAt)),
   };
 }

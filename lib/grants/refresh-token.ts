@@ -1,11 +1,22 @@
+import type { Client } from '../clients/client';
 import { storeUnavailable, type OAuthError } from '../errors';
 import { required } from '../http/parameters';
 import { commit, end } from './commit';
 import { invalidProof } from '../tokens/dpop';
 import { isBoundTo } from './binding';
-import { asGrant, authenticationIn, invalidGrant, newAttempt, stands, subjectOf, type Grant } from './grant';
+import {
+  asGrant,
+  authenticationIn,
+  claimsIn,
+  invalidGrant,
+  newAttempt,
+  refreshExpiryOf,
+  stands,
+  subjectOf,
+  type Grant,
+} from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
-import { refreshLifetimes } from './lifetimes';
+import { refreshLifetimes, sessionLifetimes } from './lifetimes';
 import type { GrantContext } from './policy';
 import type { IssuedTokens, TokenSet } from './token-issuer';
 
@@ -69,7 +80,7 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
         grantId: record.id,
         notAfter,
         // OpenID Connect Core §12.2: without a nonce, and whatever scope the access token is narrowed to.
-        idToken: context.scope.includes('openid') ? { claims: record.claims?.idToken ?? [] } : undefined,
+        idToken: context.scope.includes('openid') ? { claims: claimsIn(record, client).idToken } : undefined,
       });
       return { ...issued, context: narrowed, grantId: record.id };
     };
@@ -81,14 +92,14 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
     let stored = grant;
     let prepared: TokenSet | undefined;
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
-      if (!stands(stored, client, clock())) throw invalidGrant('refresh token', 'expired');
+      if (!isGood(stored, client, clock())) throw invalidGrant('refresh token', 'expired');
       const position = positionOf(presented, stored, leeway, clock());
       if (position === 'unredeemed')
         throw invalidGrant('refresh token', 'the store lost the redemption of the code');
       if (position === 'reused') return refuseReused(stored, presented, wasCurrent && leeway > 0);
       if (position === 'previous') {
         const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
-        return answer(fits ?? (await prepare(stored, stored.expiresAt)), stored.generation);
+        return answer(fits ?? (await prepare(stored, refreshExpiryOf(stored))), stored.generation);
       }
 
       const lifetimes = refreshLifetimes(policies, context, clock(), stored);
@@ -98,9 +109,10 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
       prepared = await prepare(stored, lifetimes.expiresAt);
       const now = clock();
       // The hooks may have taken their time.
-      if (!stands(stored, client, now)) throw invalidGrant('refresh token', 'expired');
+      if (!isGood(stored, client, now)) throw invalidGrant('refresh token', 'expired');
       const generation = rotates(context) ? presented + 1 : presented;
-      const next = { ...stored, ...lifetimes, generation, attempt: newAttempt(), rotatedAt: now };
+      const kept = sessionLifetimes(policies, context, stored, lifetimes);
+      const next = { ...stored, ...kept, generation, attempt: newAttempt(), rotatedAt: now };
       const outcome = await commit(store, stored, next);
       if (outcome.won) {
         if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
@@ -127,13 +139,15 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
     context: GrantContext,
     prepare: (record: Grant, notAfter: number) => Promise<TokenSet>,
   ): Promise<TokenSet> {
-    const gained = lifetimes.expiresAt - grant.expiresAt;
+    const expiry = refreshExpiryOf(grant);
+    const gained = lifetimes.expiresAt - expiry;
     const tenth = policies.refreshTokenIdleLifetime(context) * 100;
     const needed = clock() + policies.accessTokenLifetime(context) * 1000;
-    if (gained <= 0 || (gained < tenth && grant.expiresAt >= needed)) return prepare(grant, grant.expiresAt);
+    if (gained <= 0 || (gained < tenth && expiry >= needed)) return prepare(grant, expiry);
 
     const tokens = await prepare(grant, lifetimes.expiresAt);
-    const touched: Grant = { ...grant, ...lifetimes, attempt: newAttempt() };
+    const kept = sessionLifetimes(policies, context, grant, lifetimes);
+    const touched: Grant = { ...grant, ...kept, attempt: newAttempt() };
     let current = grant;
     try {
       if (await store.advanceGrant(grant.id, grant.generation, touched)) return tokens;
@@ -143,7 +157,7 @@ export function refreshTokenGrant(options: GrantTypeOptions): GrantType {
     } catch (thrown) {
       if (isRefusal(thrown)) throw thrown;
     }
-    return outlives(current, tokens) ? tokens : prepare(current, current.expiresAt);
+    return outlives(current, tokens) ? tokens : prepare(current, refreshExpiryOf(current));
   }
 
   function rotates(context: GrantContext): boolean {
@@ -166,8 +180,12 @@ function eventOf(
   return { ...subjectOf(grant), presentedGeneration, generation: grant.generation };
 }
 
+function isGood(grant: Grant, client: Client, now: number): boolean {
+  return stands(grant, client, now) && now < refreshExpiryOf(grant);
+}
+
 function outlives(grant: Grant, { expiresAt }: IssuedTokens): boolean {
-  return grant.expiresAt >= expiresAt;
+  return refreshExpiryOf(grant) >= expiresAt;
 }
 
 function isRefusal(thrown: unknown): thrown is OAuthError {

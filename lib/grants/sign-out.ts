@@ -7,7 +7,7 @@ import type { EventReporter } from '../events';
 import type { Outbound } from '../http/outbound';
 import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 import { asGrant, subjectOf, type Grant } from './grant';
 import type { Policies } from './policy';
 
@@ -18,7 +18,7 @@ export interface EndedSession {
 }
 
 /**
- * Tells the clients of a session that it has ended, and ends its grants but those with `offline_access`
+ * Tells the clients of a session that it has ended, and ends its grants with `openid` but those with `offline_access`
  * (OpenID Connect Back-Channel Logout §2.5 and §2.7). A client that cannot be told is an event.
  */
 export type SignOut = (session: EndedSession) => Promise<void>;
@@ -28,7 +28,7 @@ interface SignOutOptions {
   store: Store;
   registry: ClientRegistry;
   signingKeys: SigningKeys;
-  subject: Subject;
+  subjects: Subjects;
   policies: Pick<Policies, 'idTokenAlgorithms'>;
   send: Outbound;
   clock: () => number;
@@ -40,7 +40,7 @@ const LOGOUT_TOKEN_LIFETIME = 120;
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 export function signOut(options: SignOutOptions): SignOut {
-  const { issuer, store, registry, signingKeys, subject, policies, send, clock, reporter } = options;
+  const { issuer, store, registry, signingKeys, subjects, policies, send, clock, reporter } = options;
 
   return async ({ userId, sid }) => {
     const stored = (await store.listGrants?.(userId)) ?? [];
@@ -50,7 +50,13 @@ export function signOut(options: SignOutOptions): SignOut {
       .filter((grant) => grant.userId === userId && grant.scope.includes('openid'))
       .filter((grant) => sid === undefined || grant.sid === sid);
     const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];
-    await Promise.all([...clientIds.map((clientId) => tell(clientId, userId, sid)), ...grants.map(end)]);
+    // One that fails must not keep the others from being ended.
+    const results = await Promise.allSettled([
+      ...clientIds.map((clientId) => tell(clientId, userId, sid)),
+      ...grants.map(end),
+    ]);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
   };
 
   async function end(grant: Grant): Promise<void> {
@@ -83,13 +89,13 @@ export function signOut(options: SignOutOptions): SignOut {
     const iat = Math.floor(clock() / 1000);
     const claims = {
       iss: issuer,
-      sub: subject(client, userId),
+      sub: subjects.sub(client, userId),
       aud: client.clientId,
       iat,
       exp: iat + LOGOUT_TOKEN_LIFETIME,
       jti: randomUUID(),
       events: { [LOGOUT_EVENT]: {} },
-      ...(sid !== undefined && { sid }),
+      ...(sid !== undefined && { sid: subjects.sid(client, sid) }),
     };
     return signJwt(claims, signingKeys.signer(policies.idTokenAlgorithms(client)), 'logout+jwt');
   }

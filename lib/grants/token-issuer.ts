@@ -9,7 +9,7 @@ import {
 } from '../tokens/access-token';
 import { invalidProof } from '../tokens/dpop';
 import type { IdTokens } from '../tokens/id-token';
-import type { Subject } from '../tokens/subject';
+import type { Subjects } from '../tokens/subject';
 import type { Audiences } from './audiences';
 import type { GrantContext, Policies } from './policy';
 import type { Authentication } from './user';
@@ -70,7 +70,7 @@ interface TokenIssuerOptions<User> {
   issuer: string;
   accessTokens: AccessTokens;
   idTokens: IdTokens;
-  subject: Subject;
+  subjects: Subjects;
   audiences: Audiences;
   policies: Policies;
   clock: () => number;
@@ -81,7 +81,7 @@ interface TokenIssuerOptions<User> {
 
 /** Makes tokens: loads the user, asks the hooks for claims, signs. Nothing of it writes to the store. */
 export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssuer {
-  const { issuer, accessTokens, idTokens, subject, audiences, policies, clock, loadUser, userClaims } =
+  const { issuer, accessTokens, idTokens, subjects, audiences, policies, clock, loadUser, userClaims } =
     options;
 
   async function issue(request: IssueRequest): Promise<IssuedTokens> {
@@ -143,7 +143,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
     const given = await userClaims({ user, userId, client, scope, target: 'id_token', requested });
     const claims = {
       ...given,
-      sub: subject(client, userId),
+      sub: subjects.sub(client, userId),
       aud: client.clientId,
       exp: iat + policies.idTokenLifetime(context),
       iat,
@@ -151,7 +151,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       ...(nonce !== undefined && { nonce }),
       ...(acr !== undefined && { acr }),
       ...(amr !== undefined && { amr }),
-      ...(sid !== undefined && { sid }),
+      ...(sid !== undefined && { sid: subjects.sid(client, sid) }),
     };
     return idTokens.issue(claims, { algorithms: policies.idTokenAlgorithms(client), accessToken });
   }

@@ -29,11 +29,11 @@ export interface RequestedClaims {
 export interface ClaimsParameter extends RequestedClaims {
   /** The values of `acr` of which one is needed, none if it is not (§5.5.1.1). */
   readonly essentialAcr: readonly string[];
-  /** The user that it must be. */
-  readonly sub: string | undefined;
+  /** Who the user must be: one of each list (OpenID Connect Core §3.1.2.2). */
+  readonly subs: readonly (readonly string[])[];
 }
 
-const NOTHING: ClaimsParameter = { idToken: [], userinfo: [], essentialAcr: [], sub: undefined };
+const NOTHING: ClaimsParameter = { idToken: [], userinfo: [], essentialAcr: [], subs: [] };
 
 /** @throws OAuthError `invalid_request` */
 export function claimsParameter(value: string | undefined): ClaimsParameter {
@@ -42,14 +42,27 @@ export function claimsParameter(value: string | undefined): ClaimsParameter {
   const inIdToken = memberObject(idToken);
   const inUserinfo = memberObject(userinfo);
   const acr = memberObject(inIdToken.acr ?? {});
-  const subs = [inIdToken.sub, inUserinfo.sub].map((sub) => memberObject(sub ?? {}).value);
-  const acrValues = [acr.value, acr.values].flat().filter((single) => typeof single === 'string');
+  const subs = [inIdToken.sub, inUserinfo.sub].map((sub) => valuesOf(memberObject(sub ?? {})));
   return {
-    idToken: Object.keys(inIdToken).filter((name) => STANDARD_CLAIMS.includes(name)),
-    userinfo: Object.keys(inUserinfo).filter((name) => STANDARD_CLAIMS.includes(name)),
-    essentialAcr: acr.essential === true ? acrValues : [],
-    sub: subs.find((sub) => typeof sub === 'string'),
+    idToken: Object.keys(inIdToken).filter(isStandard),
+    userinfo: Object.keys(inUserinfo).filter(isStandard),
+    essentialAcr: acr.essential === true ? valuesOf(acr) : [],
+    subs: subs.filter((values) => values.length > 0),
   };
+}
+
+/** Core §5.5.1 */
+function valuesOf({ value, values }: Record<string, unknown>): readonly string[] {
+  return [value, values].flat().filter((single) => typeof single === 'string');
+}
+
+/** A claim may be in a language of its own, `name#ja` (Core §5.2), and is the same claim then. */
+function withoutLanguage(name: string): string {
+  return name.split('#', 1)[0] ?? '';
+}
+
+function isStandard(name: string): boolean {
+  return STANDARD_CLAIMS.includes(withoutLanguage(name));
 }
 
 function jsonObject(text: string): Record<string, unknown> {
@@ -72,7 +85,7 @@ function malformed(): OAuthError {
 
 /** The scope values that stand for single claims: who allows them allows these. */
 export function scopeOfClaims({ idToken, userinfo }: RequestedClaims): readonly string[] {
-  const names = [...idToken, ...userinfo];
+  const names = [...idToken, ...userinfo].map(withoutLanguage);
   return Object.keys(CLAIMS_OF_SCOPE).filter((scope) =>
     CLAIMS_OF_SCOPE[scope]?.some((name) => names.includes(name)),
   );
@@ -81,7 +94,7 @@ export function scopeOfClaims({ idToken, userinfo }: RequestedClaims): readonly 
 /** Those of the requested claims whose scope was allowed. */
 export function allowedClaims(requested: RequestedClaims, scope: readonly string[]): RequestedClaims {
   const isAllowed = (name: string): boolean =>
-    scope.some((value) => Object.hasOwn(CLAIMS_OF_SCOPE, value) && CLAIMS_OF_SCOPE[value]?.includes(name));
+    scope.some((value) => claimsOf(value).includes(withoutLanguage(name)));
   return { idToken: requested.idToken.filter(isAllowed), userinfo: requested.userinfo.filter(isAllowed) };
 }
 
@@ -118,7 +131,7 @@ export function userClaims<User>(hook: UserClaimsHook<User> | undefined): UserCl
         ([name, value]) =>
           value !== undefined &&
           value !== null &&
-          (visible.includes(name) || !STANDARD_CLAIMS.includes(name)),
+          (visible.includes(name) || visible.includes(withoutLanguage(name)) || !isStandard(name)),
       ),
     );
   };

@@ -37,7 +37,10 @@ export type RateLimiter = (req: Request, endpoint: string) => Promise<void>;
 export function rateLimiter(rateLimit: RateLimit | undefined): RateLimiter {
   return async (req, name) => {
     const retryAfter = await rateLimit?.(req, { endpoint: name });
-    if (typeof retryAfter !== 'number') return;
+    if (retryAfter === undefined || retryAfter === null) return;
+    if (!Number.isFinite(retryAfter) || retryAfter < 0) {
+      throw serverError(new TypeError('rateLimit must give a number of seconds, or nothing'));
+    }
     throw new OAuthError('too_many_requests', 'Too many requests', { retryAfter });
   };
 }

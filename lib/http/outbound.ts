@@ -99,6 +99,9 @@ export function outbound({ allowPrivateAddresses, lookup = dnsLookup }: Outbound
         signal: AbortSignal.timeout(TIMEOUT),
       });
       request.on('error', reject);
+      // Some ends are neither an answer nor an error: this one, and that of a connection that was upgraded.
+      request.on('close', () => reject(new Error('the connection was closed')));
+      request.on('upgrade', (_response, socket) => socket.destroy());
       request.on('response', (response) => {
         const { statusCode = 0 } = response;
         const chunks: Buffer[] = [];

@@ -6,7 +6,11 @@ import type { Request } from 'express';
  */
 export function requestUrl(base: string): (req: Request) => string {
   const { origin } = new URL(base);
-  return (req) => origin + (req.originalUrl.split('?', 1)[0] ?? '');
+  return ({ originalUrl }) => {
+    // RFC 9112 §3.2.2: a request may name the whole URL, of which only the path is taken.
+    const target = URL.canParse(originalUrl) ? new URL(originalUrl).pathname : originalUrl;
+    return origin + (target.split('?', 1)[0] ?? '');
+  };
 }
 
 /**
@@ -20,7 +24,7 @@ export function verifierUrl({
   issuer: string;
   audience: string;
 }): (req: Request) => string {
-  const known = requestUrl(/^https?:/.test(audience) ? audience : issuer);
+  const known = requestUrl(/^https?:\/\//.test(audience) && URL.canParse(audience) ? audience : issuer);
   const isDevelopment = LOOPBACK.test(new URL(issuer).host);
   return (req) => {
     const { host = '' } = req.headers;

@@ -77,7 +77,7 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
       const proof = possession.read(req, urlOf(req), token);
       if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
       if (proof.jkt !== bound.jkt) throw invalidToken('bound to another key');
-      possession.demandNonce(res, proof, requireNonce);
+      possession.demandFresh(res, proof, requireNonce);
       await possession.once(proof);
     }
     const thumbprint = bound['x5t#S256'];

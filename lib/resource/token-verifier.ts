@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import type { Request } from 'express';
 import Joi from 'joi';
 
@@ -20,6 +18,7 @@ import {
 import { SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import { dpopNonces } from '../tokens/dpop';
 import { decodeJwt, hasSignature, isType } from '../tokens/jwt';
+import { canonicalBytes } from '../tokens/keys';
 import { verifierUrl } from './request-url';
 import { requireTokenFactory, type RequireToken } from './require-token';
 import { tokenCheck } from './token-check';
@@ -44,7 +43,7 @@ export interface TokenVerifierOptions {
   resourceUrl?: (req: Request) => string;
   /**
    * Remembers DPoP proofs for so many seconds, for all processes: `true` the first time, as an adapter's `setOnce`.
-   * @defaultValue the memory of this process
+   * @defaultValue the memory of this process, which holds those of a thousand requests a second
    */
   setOnce?: (key: string, ttl: number) => boolean | Promise<boolean>;
   /** Makes DPoP proofs need a nonce. At least one of 32 bytes, the same in all processes. @defaultValue no nonces */
@@ -63,7 +62,9 @@ export interface TokenVerifier {
   readonly events: OAuthEvents;
 }
 
-const url = Joi.string().uri({ scheme: ['https', 'http'] });
+const url = Joi.string()
+  .uri({ scheme: ['https', 'http'] })
+  .pattern(/^https:|^http:\/\/(localhost|127\.0\.0\.1|\[::1\])([:/]|$)/, 'https, or loopback');
 const schema = Joi.object({
   issuer: url.required(),
   audience: Joi.string().required(),
@@ -81,6 +82,11 @@ const schema = Joi.object({
 })
   .required()
   .label('options');
+
+/** How many tokens are asked about at once. */
+const MAXIMUM_INTROSPECTIONS = 100;
+/** Characters: the claims that every access token has, sealed, are longer. */
+const MINIMUM_SEALED_LENGTH = 150;
 
 /**
  * Verifies access tokens in a process that shares nothing with the authorization server but its URL.
@@ -107,12 +113,15 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const fetch = outbound({ allowPrivateAddresses: true });
   const keys = remoteKeySet(options.jwksUri ?? `${issuer.replace(/\/$/, '')}/jwks`, { fetch, clock });
   const cache = accessTokenCache();
+  const asked = new Map<string, Promise<AccessTokenClaims | undefined>>();
+  /** What the server has just said of a token. */
+  const introspected = new WeakSet<AccessTokenClaims>();
 
   async function read(token: string): Promise<AccessTokenClaims | undefined> {
     if (token === '' || token.length > MAXIMUM_LENGTH) return undefined;
     const known = cache.get(token);
     if (known) return known;
-    if (!token.includes('.')) return introspect(token);
+    if (!token.includes('.')) return isSealed(token) ? introspectOnce(token) : undefined;
     const claims = await readJwt(token);
     if (claims) cache.set(token, claims);
     return claims;
@@ -134,34 +143,57 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     if (!introspection) return undefined;
     const { endpoint, clientId, clientSecret } = introspection;
     const credentials = [clientId, clientSecret].map(encodeURIComponent).join(':');
-    const answer = await fetch({
-      method: 'POST',
+    const body = new URLSearchParams({ token }).toString();
+    const request = {
+      method: 'POST' as const,
       url: endpoint,
       headers: {
         Accept: 'application/json',
         Authorization: `Basic ${Buffer.from(credentials).toString('base64')}`,
         'Content-Type': 'application/x-www-form-urlencoded',
       },
-      body: new URLSearchParams({ token }).toString(),
-    }).catch((cause: unknown) => {
+      body,
+    };
+    try {
+      const claims = (JSON.parse(await fetch(request)) ?? {}) as Record<string, unknown>;
+      const valid = claims.active === true && claims.iss === issuer && isAccessToken(claims);
+      if (valid) introspected.add(claims);
+      return valid ? claims : undefined;
+    } catch (cause) {
       throw serverUnavailable(cause);
-    });
-    const claims = JSON.parse(answer) as Record<string, unknown>;
-    const valid = claims.active === true && claims.iss === issuer && isAccessToken(claims);
-    return valid ? claims : undefined;
+    }
+  }
+
+  /** Requests with one token that come at once ask once. */
+  async function introspectOnce(token: string): Promise<AccessTokenClaims | undefined> {
+    if (asked.size >= MAXIMUM_INTROSPECTIONS) throw serverUnavailable(new Error('too many introspections'));
+    const answer = asked.get(token) ?? introspect(token).finally(() => asked.delete(token));
+    asked.set(token, answer);
+    return answer;
+  }
+
+  async function isLive(claims: AccessTokenClaims, token: string): Promise<boolean> {
+    return introspected.has(claims) || (await introspectOnce(token))?.jti === claims.jti;
   }
 
   const { setOnce = memoryAdapter({ clock }).setOnce } = options;
+  async function remember(key: string, ttl: number): Promise<boolean> {
+    try {
+      return await setOnce(key, ttl);
+    } catch (cause) {
+      throw new OAuthError('temporarily_unavailable', 'No more DPoP proofs can be remembered', { cause });
+    }
+  }
   const possession = proofOfPossession({
-    nonces: dpopNonces(nonceSecrets ?? [createHash('sha256').update(issuer).digest('hex')], issuer, clock),
+    nonces: nonceSecrets && dpopNonces(nonceSecrets, issuer, clock),
     noncePolicy: nonceSecrets ? 'always' : 'never',
-    setOnce: async (key, ttl) => setOnce(key, ttl),
+    setOnce: remember,
     certificateOf: certificateReader(options.clientCertificate),
     clock,
   });
   const check = tokenCheck({
     read,
-    isLive: async (claims, token) => (await introspect(token))?.jti === claims.jti,
+    isLive,
     possession,
     requireNonce: nonceSecrets !== undefined,
     urlOf: options.resourceUrl ?? verifierUrl({ issuer, audience }),
@@ -174,6 +206,11 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     reporter,
   });
   return { requireToken, events: reporter.events };
+}
+
+/** Whether it can be an opaque token at all: nobody should be asked about garbage. */
+function isSealed(token: string): boolean {
+  return token.length >= MINIMUM_SEALED_LENGTH && canonicalBytes(token) !== undefined;
 }
 
 function serverUnavailable(cause: unknown): OAuthError {

@@ -29,11 +29,11 @@ const CURVES: Readonly<Record<string, SigningAlgorithm>> = {
 
 /** The algorithms that a key can be used with; none for a key that is too short, or of an unknown kind. */
 export function algorithmsOf(key: KeyObject): readonly string[] {
-  const { namedCurve = '', modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  const { namedCurve = '', modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
-      // RFC 7518 §3.3
-      return modulusLength < 2048 ? [] : RSA_ALGORITHMS;
+      // RFC 7518 §3.3; a longer key, or exponent, only costs whoever verifies.
+      return modulusLength < 2048 || modulusLength > 8192 || publicExponent > 2n ** 32n ? [] : RSA_ALGORITHMS;
     case 'ec':
       return CURVES[namedCurve] ? [CURVES[namedCurve]] : [];
     case 'ed25519':
@@ -41,6 +41,12 @@ export function algorithmsOf(key: KeyObject): readonly string[] {
     default:
       return [];
   }
+}
+
+/** Whether two names are of one algorithm. */
+export function isSameAlgorithm(one: string, other: string): boolean {
+  const edwards = ['EdDSA', 'Ed25519'];
+  return one === other || (edwards.includes(one) && edwards.includes(other));
 }
 
 /** The members of a JWK that nobody but its owner may have (RFC 7518 §6). */

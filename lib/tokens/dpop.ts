@@ -5,13 +5,15 @@ import { algorithmsOf, publicKeyOf, thumbprint, VERIFICATION_ALGORITHMS } from '
 import { decodeJwt, hasSignature, isType } from './jwt';
 import { authenticator, canonicalBytes, deriveKeys } from './keys';
 
-/** A DPoP proof that holds for its request. What is left is that it was not used before, and its nonce. */
+/** A DPoP proof that is for its request. What is left is that it was not used before, its time and its nonce. */
 export interface DpopProof {
   /** The RFC 7638 thumbprint of its key: `cnf.jkt`. */
   readonly jkt: string;
   readonly alg: string;
   /** Whether its nonce is one of ours that is still good. */
   readonly hasNonce: boolean;
+  /** Whether its time is near enough: a nonce allows for clocks that are off by more. */
+  readonly isTimely: boolean;
   /** What no second proof may have, and for how many seconds. */
   readonly replayKey: string;
   readonly replayLifetime: number;
@@ -36,6 +38,8 @@ export interface DpopNonces {
 const NONCE_PERIOD = 120;
 /** How far the time of a proof may be off: clients' clocks are what they are. Seconds. */
 const MAXIMUM_AGE = 60;
+/** How far the clocks of processes are apart. Seconds. */
+const SKEW = 20;
 /** With a nonce of ours, which tells the time better than the client's clock. Seconds. */
 const MAXIMUM_AGE_WITH_NONCE = 300;
 const MAXIMUM_LENGTH = 4096;
@@ -81,12 +85,13 @@ export function dpopProof(
   if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH)
     throw invalidProof('without jti');
   if (htm !== method) throw invalidProof('for another method');
-  if (typeof htu !== 'string' || comparable(htu) !== comparable(url)) throw invalidProof('for another URL');
+  const expected = comparable(url);
+  if (typeof htu !== 'string' || expected === undefined || comparable(htu) !== expected)
+    throw invalidProof('for another URL');
   const hasNonce = nonces?.isValid(nonce) ?? false;
   const maximumAge = hasNonce ? MAXIMUM_AGE_WITH_NONCE : MAXIMUM_AGE;
   const now = clock() / 1000;
-  if (typeof iat !== 'number' || !(Math.abs(now - iat) <= maximumAge))
-    throw invalidProof('too old or too new');
+  if (typeof iat !== 'number' || !Number.isFinite(iat)) throw invalidProof('without iat');
   if (accessToken !== undefined && ath !== sha256(accessToken))
     throw invalidProof('not for this access token');
   const jkt = thumbprint(key);
@@ -94,10 +99,11 @@ export function dpopProof(
     jkt,
     alg: known,
     hasNonce,
+    isTimely: Math.abs(now - iat) <= maximumAge,
     // The client chose both, and they must not reach into the names of others.
     replayKey: `dpop:${sha256(`${jkt}.${jti}`)}`,
-    // For as long as it could be accepted: its nonce may be good for another process.
-    replayLifetime: Math.ceil(iat - now) + (nonce === undefined ? MAXIMUM_AGE : MAXIMUM_AGE_WITH_NONCE) + 1,
+    // For as long as any process could accept it, whatever its clock says.
+    replayLifetime: Math.ceil(iat - now) + maximumAge + SKEW,
   };
 }
 

@@ -6,7 +6,7 @@ import { canonicalBytes } from './keys';
 
 /** A JWT that nobody has verified yet. */
 export interface DecodedJwt {
-  readonly header: Readonly<Record<string, unknown>>;
+  readonly header: Readonly<Record<string, unknown>> & { readonly alg: string };
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
@@ -17,7 +17,8 @@ export function decodeJwt(token: string): DecodedJwt | undefined {
   const decodedHeader = jsonObject(header);
   const decodedClaims = jsonObject(claims);
   if (!decodedHeader || !decodedClaims || 'crit' in decodedHeader) return undefined;
-  return { header: decodedHeader, claims: decodedClaims };
+  const { alg } = decodedHeader;
+  return typeof alg === 'string' ? { header: { ...decodedHeader, alg }, claims: decodedClaims } : undefined;
 }
 
 function jsonObject(part = ''): Record<string, unknown> | undefined {

@@ -3,18 +3,31 @@ import { createHmac } from 'node:crypto';
 /** How a client sees users: by their id, or by an identifier that no other sector shares (OpenID Connect Core §8). */
 export type SubjectType = 'public' | 'pairwise';
 
-/** Gives the `sub` of a user. No I/O. */
-export type Subject = (
-  client: { readonly subjectType: SubjectType; readonly sector: string },
-  userId: string,
-) => string;
+interface SeenBy {
+  readonly subjectType: SubjectType;
+  /** A host. */
+  readonly sector: string;
+}
+
+/** The names of users and sessions as a client sees them. No I/O. */
+export interface Subjects {
+  /** `sub` of a user. */
+  sub(client: SeenBy, userId: string): string;
+  /** `sid` of a session: what links no users must not link their sessions. */
+  sid(client: SeenBy, sessionId: string): string;
+}
 
 /** @param pairwiseSecret must stay as it is: another one gives every user another `sub` */
-export function subject(pairwiseSecret: string | undefined): Subject {
-  return ({ subjectType, sector }, userId) => {
-    if (subjectType === 'public') return userId;
+export function subjects(pairwiseSecret: string | undefined): Subjects {
+  function seen(kind: 'sub' | 'sid', { subjectType, sector }: SeenBy, name: string): string {
+    if (subjectType === 'public') return name;
     if (pairwiseSecret === undefined) throw new TypeError('"pairwiseSecret" is not set');
-    // OpenID Connect Core §8.1. No sector, which is a host, holds the separator.
-    return createHmac('sha256', pairwiseSecret).update(`${sector}\n${userId}`).digest('base64url');
+    // OpenID Connect Core §8.1. No sector holds the separator.
+    return createHmac('sha256', pairwiseSecret).update(`${kind}\n${sector}\n${name}`).digest('base64url');
+  }
+
+  return {
+    sub: (client, userId) => seen('sub', client, userId),
+    sid: (client, sessionId) => seen('sid', client, sessionId),
   };
 }
