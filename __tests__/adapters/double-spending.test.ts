@@ -1,8 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 
 import { pkce } from '../support/host';
+import { clientKey, dpopProof } from '../support/jose';
+import { startProcess, type ServerProcess } from '../support/process';
 
 interface Answer {
   status: number;
@@ -11,35 +11,25 @@ interface Answer {
 
 /** Two processes that share nothing but Redis. */
 describe.each([30, 0])('two processes on one Redis, with a leeway of %s s', (leeway) => {
-  const processes: ChildProcess[] = [];
-  let origins: string[];
+  let processes: ServerProcess[] = [];
 
   beforeAll(async () => {
     const prefix = `double:${randomBytes(6).toString('hex')}:`;
-    const script = path.join(__dirname, '../support/host-process.ts');
-    origins = await Promise.all(
-      [1, 2].map(async () => {
-        const child = spawn(process.execPath, ['--import', 'tsx', script, prefix, String(leeway)], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        processes.push(child);
-        const port = await new Promise<string>((resolve, reject) => {
-          child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
-          child.once('exit', () => reject(new Error('the host ended')));
-        });
-        return `http://127.0.0.1:${port}`;
-      }),
-    );
+    processes = await Promise.all([1, 2].map(() => startProcess('host-process.ts', prefix, String(leeway))));
   });
 
   afterAll(() => {
-    for (const child of processes) child.kill('SIGKILL');
+    for (const { kill } of processes) kill();
   });
 
-  async function token(position: number, form: Record<string, string>): Promise<Answer> {
-    const response = await fetch(`${origins[position % 2]!}/token`, {
+  async function token(
+    position: number,
+    form: Record<string, string>,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const response = await fetch(`${processes[position % 2]!.origin}/token`, {
       method: 'POST',
-      headers: { Authorization: `Basic ${Buffer.from('web:web-secret').toString('base64')}` },
+      headers: { Authorization: `Basic ${Buffer.from('web:web-secret').toString('base64')}`, ...headers },
       body: new URLSearchParams(form),
     });
     return { status: response.status, body: (await response.json()) as Answer['body'] };
@@ -53,9 +43,12 @@ describe.each([30, 0])('two processes on one Redis, with a leeway of %s s', (lee
       code_challenge: challenge,
       code_challenge_method: 'S256',
     };
-    const response = await fetch(`${origins[0]!}/authorize?${new URLSearchParams(query).toString()}`, {
-      redirect: 'manual',
-    });
+    const response = await fetch(
+      `${processes[0]!.origin}/authorize?${new URLSearchParams(query).toString()}`,
+      {
+        redirect: 'manual',
+      },
+    );
     const issued = new URL(response.headers.get('location')!).searchParams.get('code')!;
     return { grant_type: 'authorization_code', code: issued, code_verifier: verifier };
   }
@@ -94,4 +87,21 @@ describe.each([30, 0])('two processes on one Redis, with a leeway of %s s', (lee
       expect(next.status).toBe(leeway > 0 ? 200 : 400);
     },
   );
+
+  it('a DPoP proof that was used in one is refused in the other, fifty times at once too', async () => {
+    const key = await clientKey();
+    const url = 'http://localhost:3000/token';
+    const DPoP = await dpopProof(key, { url, now: Date.now() });
+    const { body } = await token(0, await code(), { DPoP });
+    const refresh = { grant_type: 'refresh_token', refresh_token: body.refresh_token };
+    expect(await token(1, refresh, { DPoP })).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_dpop_proof' },
+    });
+    const fresh = { DPoP: await dpopProof(key, { url, now: Date.now() }) };
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, position) => token(position, refresh, fresh)),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  });
 });

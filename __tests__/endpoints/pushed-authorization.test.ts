@@ -366,10 +366,17 @@ describe.each(VARIANTS)('pushed and signed requests on $store at the $mount', (v
       own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) };
     });
 
+    interface FapiRequest {
+      claims?: Claims;
+      by?: ClientKey;
+      /** Whose proof goes with it; nobody's if there is none. */
+      dpop?: ClientKey | null;
+    }
+
     async function fapiPost(
       path: string,
       more: Form,
-      { claims = {}, by = key, dpop = key } = {},
+      { claims = {}, by = key, dpop = key }: FapiRequest = {},
     ): Promise<request.Response> {
       const url = own.issuer + path;
       const body = {

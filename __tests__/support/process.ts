@@ -1,0 +1,20 @@
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+
+/** A server in a process of its own. */
+export interface ServerProcess {
+  origin: string;
+  kill(): void;
+}
+
+/** Runs a script of this folder, which prints the port that it listens on. */
+export async function startProcess(script: string, ...args: string[]): Promise<ServerProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, script), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const port = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
+    child.once('exit', () => reject(new Error(`${script} ended`)));
+  });
+  return { origin: `http://127.0.0.1:${port}`, kill: () => child.kill('SIGKILL') };
+}
