@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 import Redis from 'ioredis';
 import request from 'supertest';
 
@@ -5,6 +7,7 @@ import { redisAdapter, type RedisClient } from 'express-oauth-router';
 
 import {
   CALLBACK,
+  CLIENTS,
   getCode,
   getTokens,
   makeHost,
@@ -18,6 +21,7 @@ import {
   storeClient,
   type Host,
 } from '../support/host';
+import { assertion, ASSERTION_TYPE, clientKey, dpopProof, type ClientKey } from '../support/jose';
 import { redisProxy, type RedisProxy } from '../support/redis-proxy';
 
 const variant = { store: 'redis', mount: 'prefix' } as const;
@@ -32,7 +36,8 @@ describe('waves to Redis', () => {
     proxy = await redisProxy(process.env.REDIS_URL!);
     redis = new Redis(proxy.url);
     host = makeHost(variant, {
-      adapter: redisAdapter(redis, { prefix: 'waves:' }),
+      adapter: redisAdapter(redis, { prefix: `waves:${randomUUID()}:` }),
+      clients: Object.values(CLIENTS).map((client) => ({ ...client, scope: `openid ${client.scope}` })),
       protect: (app, oauth) => {
         app.get('/api', oauth.requireToken(), (_req, res) => void res.json('ok'));
         app.get(
@@ -109,6 +114,67 @@ describe('waves to Redis', () => {
       }),
     ).toBe(2);
     expect(await wavesOf(() => token({ grant_type: 'refresh_token', refresh_token: refreshToken }))).toBe(2);
+  });
+
+  describe('with proofs', () => {
+    let key: ClientKey;
+    const tokenUrl = 'http://localhost:3000/api/v1/oauth/token';
+    beforeAll(async () => {
+      key = await clientKey();
+    });
+    const proof = (url = tokenUrl): Promise<string> => dpopProof(key, { url, now: host.now });
+
+    it('a DPoP proof rides along: two for a code exchange, two for a refresh', async () => {
+      const issued = await getCode(host);
+      const first = await proof();
+      let refreshToken = '';
+      const exchange = async (): Promise<{ status: number }> => {
+        const response = await redeem(host, 'web', issued).set('DPoP', first);
+        refreshToken = (response.body as { refresh_token: string }).refresh_token;
+        return response;
+      };
+      expect(await wavesOf(exchange)).toBe(2);
+      const second = await proof();
+      expect(await wavesOf(() => refresh(host, 'web', refreshToken).set('DPoP', second))).toBe(2);
+    });
+
+    it('a client assertion takes one more', async () => {
+      const metadata = { redirectUris: [CALLBACK], scope: 'profile', firstParty: true };
+      await host.adapter.saveClient!({ clientId: 'signer', jwks: { keys: [key.publicJwk] }, ...metadata });
+      const send = async (form: Record<string, string>, DPoP: string): Promise<request.Response> => {
+        const target = { clientId: 'signer', issuer: host.issuer, now: host.now };
+        const signed = {
+          client_assertion: await assertion(key, target),
+          client_assertion_type: ASSERTION_TYPE,
+        };
+        proxy.reset();
+        return request(host.app)
+          .post(`${host.base}/token`)
+          .type('form')
+          .set('DPoP', DPoP)
+          .send({ ...form, ...signed });
+      };
+      const pair = pkce();
+      const answer = await authorize(host, { ...authorizationForm('web', pair), client_id: 'signer' });
+      const exchange = {
+        grant_type: 'authorization_code',
+        code: answerOf(answer).code!,
+        code_verifier: pair.verifier,
+        redirect_uri: CALLBACK,
+      };
+      const exchanged = await send(exchange, await proof());
+      expect([exchanged.status, proxy.waves()]).toEqual([200, 3]);
+      const { refresh_token: token } = exchanged.body as { refresh_token: string };
+      const refreshed = await send({ grant_type: 'refresh_token', refresh_token: token }, await proof());
+      expect([refreshed.status, proxy.waves()]).toEqual([200, 3]);
+    });
+  });
+
+  it('userinfo takes one', async () => {
+    const bearer = await getTokens(host, 'web', { scope: 'openid' });
+    const call = (): request.Test =>
+      request(host.app).get(`${host.base}/userinfo`).set('Authorization', `Bearer ${bearer.access_token}`);
+    expect(await wavesOf(call)).toBe(1);
   });
 
   it('an introspection takes one', async () => {

@@ -38,7 +38,7 @@ const ALT_NAMES = [
 ];
 
 async function pair(attributes: object[] = SUBJECT): Promise<Pair> {
-  const { cert, private: key } = await generate(attributes as never, {
+  const { cert, private: key } = await generate(attributes, {
     keyType: 'ec',
     extensions: [{ name: 'subjectAltName', altNames: ALT_NAMES }] as never,
   });
@@ -112,7 +112,7 @@ describe.each([
       .send({ grant_type: 'client_credentials', client_id: clientId });
   const refused = async (test: request.Test): Promise<unknown[]> => {
     const { status, body } = await test;
-    return [status, body.error];
+    return [status, (body as { error?: string }).error];
   };
 
   it.each(['dn', 'dns', 'uri', 'ip', 'email'])('tls_client_auth by %s', async (clientId) => {
