@@ -37,7 +37,7 @@ describe('waves to Redis', () => {
     redis = new Redis(proxy.url);
     host = makeHost(variant, {
       adapter: redisAdapter(redis, { prefix: `waves:${randomUUID()}:` }),
-      clients: Object.values(CLIENTS).map((client) => ({ ...client, scope: `openid ${client.scope}` })),
+      clients: [{ ...CLIENTS.web, scope: 'openid profile' }, CLIENTS.machine],
       protect: (app, oauth) => {
         app.get('/api', oauth.requireToken(), (_req, res) => void res.json('ok'));
         app.get(
