@@ -43,7 +43,7 @@ const server = app.listen(0, '127.0.0.1', async () => {
 /** The integration of the README, in strict TypeScript. */
 const TYPESCRIPT = `
 import express, { type Request } from 'express';
-import { createOAuthRouter, memoryAdapter, OAuthError, redisAdapter, type Adapter } from 'express-oauth-router';
+import { createOAuthRouter, createTokenVerifier, memoryAdapter, OAuthError, redisAdapter, type Adapter } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
 
 interface User { id: string; name: string }
@@ -60,11 +60,14 @@ const oauth = createOAuthRouter({
   authenticate: (req: Request) => (req as Request & { session: { user?: User } }).session.user,
   loadUser: (userId) => ({ id: userId, name: 'x' }),
   claims: ({ user }) => ({ name: user?.name }),
+  userClaims: ({ user, target }) => (target === 'userinfo' ? { name: user?.name } : {}),
   loginUrl: '/login',
 });
 app.use('/oauth', oauth);
 app.use(oauth.wellKnown);
 app.get('/orders', oauth.requireToken({ scope: 'orders:read' }), (req, res) => { res.json(ordersOf(req.oauth.subject)); });
+const { requireToken } = createTokenVerifier({ issuer: 'https://api.example.com/oauth', audience: 'https://orders.example.com' });
+app.get('/elsewhere', requireToken({ scope: 'orders:read' }), (req, res) => { res.json(req.oauth.claims.cnf?.jkt); });
 oauth.events.on('refresh_token.reused', ({ userId }) => userId?.length);
 export const mixed: Adapter = { ...memoryAdapter(), getClient: () => undefined };
 export const error: Error = new OAuthError('access_denied');

@@ -110,7 +110,27 @@ describe('remote key sets', () => {
     ['no JSON', (res) => res.end('x'), /could be fetched/],
     ['JSON that is no key set', (res) => res.end('null'), /could be fetched/],
     ['a body without end', endless, /could be fetched/],
+    [
+      'an upgrade of the connection',
+      (res) => res.socket!.write('HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+      /could be fetched/,
+    ],
     ['a connection that is cut', (res) => res.destroy(), /could be fetched/],
+    [
+      'a key for something else',
+      (res) => {
+        const { publicJwk } = key;
+        res.end(
+          JSON.stringify({
+            keys: [
+              { ...publicJwk, use: 'enc' },
+              { ...publicJwk, key_ops: ['encrypt'] },
+            ],
+          }),
+        );
+      },
+      /no such key/,
+    ],
     [
       'keys that are none',
       (res) => res.end('{"keys":[null,1,{"kty":"EC"},{"kty":"oct","k":"AAAA"}]}'),

@@ -283,6 +283,22 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
     expect(response.status).toBe(200);
   });
 
+  it('an alg that is an object is refused, and harms nothing', async () => {
+    const [, payload] = (await assertion(key, of('signer'))).split('.');
+    const header = Buffer.from('{"alg":{"toString":1}}').toString('base64url');
+    const { status, body } = await send(`${header}.${payload!}.AAAA`, { client_id: 'signer' });
+    expect([status, body.error]).toEqual([401, 'invalid_client']);
+  });
+
+  it('a JWT for another purpose is no assertion', async () => {
+    for (const typ of ['dpop+jwt', 'at+jwt', 'oauth-authz-req+jwt']) {
+      expect((await send(await assertion(key, of('signer'), {}, { typ }))).status).toBe(401);
+    }
+    expect(
+      (await send(await assertion(key, of('signer'), {}, { typ: 'client-authentication+jwt' }))).status,
+    ).toBe(200);
+  });
+
   it.each(['a.b', 'a.b.c', '..', '{}', 'e30.e30.', 'e30.W10.AA', 'é.é.é'])(
     'nonsense (%s) is refused',
     async (text) => {

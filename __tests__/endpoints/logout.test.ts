@@ -188,6 +188,33 @@ describe.each(VARIANTS)('RP-initiated logout on $store at the $mount', (variant)
   });
 });
 
+it('a store that fails leaves a session to try again with, and the clients are told then', async () => {
+  let broken = true;
+  const { adapter } = openidHost({ store: 'memory', mount: 'root' });
+  const own: Host = openidHost(
+    { store: 'memory', mount: 'root' },
+    {
+      adapter: {
+        ...adapter,
+        listGrants: (userId) => {
+          if (broken) throw new Error('down');
+          return adapter.listGrants!(userId);
+        },
+      },
+      endSession: () => (own.user = undefined),
+    },
+  );
+  own.user = { id: 'alice', sid: 'session-1' };
+  const tokens = (await getTokens(own, 'web', { scope: 'openid' })) as Tokens & { id_token: string };
+  const logout = (): request.Test =>
+    request(own.app).get(`${own.base}/logout?id_token_hint=${tokens.id_token}`);
+  expect((await logout()).status).toBe(503);
+  expect(own.user).toBeDefined();
+  broken = false;
+  expect((await logout()).status).toBe(200);
+  expect((await refresh(own, 'web', tokens.refresh_token)).body.error).toBe('invalid_grant');
+});
+
 describe.each(VARIANTS)('back-channel logout on $store at the $mount', (variant) => {
   let server: http.Server;
   let received: { path: string; body: URLSearchParams }[] = [];
@@ -281,6 +308,29 @@ describe.each(VARIANTS)('back-channel logout on $store at the $mount', (variant)
     await request(host.app).get(`${host.base}/logout?id_token_hint=${brief.id_token}`);
     expect(received.map(({ path }) => path)).toEqual(['/brief']);
     expect(await isActive(host, brief.access_token)).toBe(false);
+  });
+
+  it('a refresh token lives no longer for that', async () => {
+    const [web] = OPENID_CLIENTS;
+    const short = openidHost(variant, {
+      clients: [{ ...web!, backchannelLogoutUri: 'https://app.example.com/logout' }],
+      refreshTokenIdleLifetime: 600,
+      refreshTokenAbsoluteLifetime: 3600,
+    });
+    short.user = { id: 'alice', sid: 's' };
+    const idle = await getTokens(short, 'web', { scope: 'openid' });
+    const active = await getTokens(short, 'web', { scope: 'openid' });
+    short.pass(500);
+    let { refresh_token: token } = (await refresh(short, 'web', active.refresh_token)).body as Tokens;
+    short.pass(101);
+    expect((await refresh(short, 'web', idle.refresh_token)).body.error).toBe('invalid_grant');
+    expect(await isActive(short, idle.refresh_token)).toBe(false);
+    for (let refreshed = 0; refreshed < 6; refreshed++) {
+      short.pass(480);
+      ({ refresh_token: token } = (await refresh(short, 'web', token)).body as Tokens);
+    }
+    short.pass(200);
+    expect((await refresh(short, 'web', token)).body.error).toBe('invalid_grant');
   });
 
   it('a client that cannot be told is an event, and nobody waits for nothing', async () => {

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import * as jose from 'jose';
 import request from 'supertest';
 
+import { generateClientSecret } from 'express-oauth-router';
+
 import {
   answerOf,
   authorizationForm,
@@ -171,6 +173,33 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       expect(introspected.body).toMatchObject({ active: true, sub });
       // Nothing that the client can read has the other name.
       expect(web.access_token).not.toContain('.');
+      // The id of the session does not link users either.
+      own.user = { id: 'alice', sid: 'session-1' };
+      const elsewhere = {
+        ...OPENID_CLIENTS[2]!,
+        redirectUris: ['https://other.example.com/cb'],
+        ...pairwise,
+      };
+      const apart = openidHost(variant, {
+        clients: [
+          { ...OPENID_CLIENTS[0]!, ...pairwise },
+          { ...elsewhere, firstParty: true },
+        ],
+        pairwiseSecret: 'a secret for subjects that never changes',
+      });
+      apart.user = { id: 'alice', sid: 'session-1' };
+      const here = claimsOf((await tokensOf(apart)).id_token);
+      const { verifier, challenge } = pkce();
+      const there = { redirect_uri: 'https://other.example.com/cb' };
+      const form = authorizationForm('third', { verifier, challenge }, { scope: 'openid', ...there });
+      const { code } = answerOf(await authorize(apart, form));
+      const { body } = await redeem(apart, 'third', { code: code!, verifier }, there);
+      const { sid, sub: subThere } = claimsOf((body as OpenIdTokens).id_token);
+      expect([sid, subThere]).not.toContain(undefined);
+      expect([here.sid, here.sub]).not.toContain(undefined);
+      expect(sid).not.toBe(here.sid);
+      expect(subThere).not.toBe(here.sub);
+      own.user = { id: 'alice' };
       const hinted = await getTokens(own, 'web', {
         scope: 'openid',
         prompt: 'none',
@@ -243,6 +272,47 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
         expect(await errorOf({ claims })).toBe('invalid_request');
       },
     );
+
+    it('a claim in a language of its own is the same claim (§5.2)', async () => {
+      const own = openidHost(variant, {
+        userClaims: () => ({ 'name#ja': 'アリス', 'email#de': 'alice@example.de' }),
+      });
+      const bare = await tokensOf(own);
+      expect((await userinfo(own, bare.access_token)).body).toEqual({ sub: 'alice' });
+      expect(claimsOf(bare.id_token)).not.toHaveProperty('email#de');
+      const { access_token: profile } = await tokensOf(own, { scope: 'openid profile' });
+      expect((await userinfo(own, profile)).body).toEqual({ sub: 'alice', 'name#ja': 'アリス' });
+      const { access_token: asked } = await tokensOf(own, { claims: '{"userinfo":{"email#de":null}}' });
+      expect((await userinfo(own, asked)).body).toEqual({ sub: 'alice', 'email#de': 'alice@example.de' });
+    });
+
+    it('a single claim goes with the scope that the client has lost since', async () => {
+      const { clientSecret: _, ...web } = CLIENTS.web;
+      const { adapter } = host;
+      const own = openidHost(variant, { adapter, clients: [] });
+      const secret = generateClientSecret();
+      await adapter.saveClient!({ ...web, scope: 'openid email', clientSecretHash: secret.clientSecretHash });
+      const send = (form: Record<string, string>): request.Test =>
+        request(own.app).post(`${own.base}/token`).type('form').auth('web', secret.clientSecret).send(form);
+      const { verifier, challenge } = pkce();
+      const claims = '{"id_token":{"email":null},"userinfo":{"email":null}}';
+      const form = authorizationForm('web', { verifier, challenge }, { scope: 'openid', claims });
+      const { code } = answerOf(await authorize(own, form));
+      const first = await send({
+        grant_type: 'authorization_code',
+        code: code!,
+        code_verifier: verifier,
+        redirect_uri: CALLBACK,
+      });
+      const before = first.body as OpenIdTokens;
+      expect(claimsOf(before.id_token)).toHaveProperty('email');
+      await adapter.saveClient!({ ...web, scope: 'openid', clientSecretHash: secret.clientSecretHash });
+      const after = (await send({ grant_type: 'refresh_token', refresh_token: before.refresh_token }))
+        .body as OpenIdTokens;
+      expect(claimsOf(after.id_token)).not.toHaveProperty('email');
+      expect((await userinfo(own, after.access_token)).body).not.toHaveProperty('email');
+      await adapter.deleteClient!('web');
+    });
 
     it('takes names that trip a careless map', async () => {
       const claims = '{"userinfo":{"__proto__":null,"constructor":{"essential":true},"name":null}}';
@@ -372,6 +442,51 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       expect(answerOf(await request(host.app).get(back))).toHaveProperty('code');
     });
 
+    it('a login that finds somebody signed in is told to ask, and for what', async () => {
+      const toldFor = async (more: Form): Promise<Record<string, string>> => {
+        const { headers } = await authorize(
+          host,
+          authorizationForm('web', pkce(), { scope: 'openid', ...more }),
+        );
+        return Object.fromEntries(new URL(headers.location!, host.issuer).searchParams);
+      };
+      const acr = JSON.stringify({ id_token: { acr: { essential: true, values: ['gold'] } } });
+      expect(await toldFor({ max_age: '5' })).toMatchObject({ prompt: 'login' });
+      expect(await toldFor({ claims: acr, acr_values: 'silver' })).toMatchObject({
+        prompt: 'login',
+        acr_values: 'gold silver',
+      });
+      expect(await toldFor({ claims: '{"id_token":{"sub":{"value":"bob"}}}' })).toMatchObject({
+        prompt: 'login',
+      });
+      expect(await toldFor({ prompt: 'select_account' })).toMatchObject({ prompt: 'select_account' });
+      host.user = undefined;
+      expect(await toldFor({ max_age: '5' })).not.toHaveProperty('prompt');
+    });
+
+    it('one fresh sign-in is good for one answer, and not for an hour', async () => {
+      const own = openidHost(variant);
+      own.user = undefined;
+      const loginFor = async (more: Form): Promise<string> => {
+        const { headers } = await authorize(
+          own,
+          authorizationForm('web', pkce(), { scope: 'openid', ...more }),
+        );
+        return new URL(headers.location!, own.issuer).searchParams.get('return_to')!;
+      };
+      const back = await loginFor({ prompt: 'login' });
+      own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) };
+      expect(answerOf(await request(own.app).get(back))).toHaveProperty('code');
+      const again = await request(own.app).get(back);
+      expect(answerOf(again)).not.toHaveProperty('code');
+
+      own.user = undefined;
+      const late = await loginFor({ max_age: '60' });
+      own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) };
+      own.pass(3500);
+      expect(answerOf(await request(own.app).get(late)).error).toBe('login_required');
+    });
+
     it('a client’s defaultMaxAge counts where a request has none', async () => {
       const own = openidHost(variant, { clients: [{ ...OPENID_CLIENTS[0]!, defaultMaxAge: 50 }] });
       const response = await authorize(own, authorizationForm('web', pkce()));
@@ -414,6 +529,17 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       const sub = (value: string): string => JSON.stringify({ id_token: { sub: { value } } });
       expect(await tokensOf(host, { claims: sub('alice') })).toHaveProperty('id_token');
       expect(await errorOf({ claims: sub('bob'), prompt: 'none' })).toBe('login_required');
+      // All that is said of the user must hold.
+      const { id_token: hint } = await tokensOf(host);
+      for (const claims of [
+        '{"id_token":{"sub":{"value":"alice"}},"userinfo":{"sub":{"value":"bob"}}}',
+        '{"id_token":{"sub":{"values":["bob"]}}}',
+      ]) {
+        expect(await errorOf({ claims, prompt: 'none' })).toBe('login_required');
+      }
+      expect(await errorOf({ claims: sub('bob'), prompt: 'none', id_token_hint: hint })).toBe(
+        'login_required',
+      );
       const acr = JSON.stringify({ id_token: { acr: { essential: true, values: ['urn:mfa'] } } });
       const first = await authorize(host, authorizationForm('web', pkce(), { scope: 'openid', claims: acr }));
       const back = new URL(first.headers.location!, host.issuer).searchParams.get('return_to')!;

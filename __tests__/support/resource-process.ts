@@ -5,8 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createTokenVerifier, type TokenVerifierOptions } from 'express-oauth-router';
 
 const options = JSON.parse(process.argv[2]!) as TokenVerifierOptions;
-const { requireToken, events } = createTokenVerifier(options);
-events.on('request.refused', ({ error, reason }) => process.stderr.write(`${error} ${reason ?? ''}\n`));
+const { requireToken } = createTokenVerifier(options);
 const app = express();
 app.get('/any', requireToken(), (req, res) => {
   const { subject, userId, clientId, scope } = req.oauth;
