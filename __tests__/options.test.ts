@@ -13,6 +13,10 @@ import {
 const SECRET = 'x'.repeat(32);
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+/** The public half of a client's key. */
+const jwks = {
+  keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })],
+};
 const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
 
 const development: OAuthRouterOptions = {
@@ -168,6 +172,131 @@ describe('createOAuthRouter', () => {
       /refresh_token/,
     ],
     ['a resource with a fragment', { ...development, resources: ['https://a.example/#x'] }, /resources/],
+    ['a resource that is nothing', { ...development, resources: [null] }, /resources/],
+    [
+      'a resource twice',
+      { ...development, resources: ['https://a.example', { identifier: 'https://a.example' }] },
+      /twice/,
+    ],
+    [
+      'a resource with a typo',
+      { ...development, resources: [{ identifier: 'https://a.example', scope: 'x' }] },
+      /scope/,
+    ],
+    [
+      'a resource with an algorithm that no key has',
+      {
+        ...development,
+        signingKeys: [ec],
+        resources: [{ identifier: 'https://a.example', signingAlgorithm: 'RS256' }],
+      },
+      /resources\[0\].signingAlgorithm.* no signing key/,
+    ],
+    ['a nonce policy that is none', { ...development, dpop: { nonce: 'sometimes' } }, /dpop.nonce/],
+    ['a short pairwise secret', { ...development, pairwiseSecret: 'short' }, /pairwiseSecret/],
+    [
+      'an assertion method without keys',
+      client({ tokenEndpointAuthMethod: 'private_key_jwt' }),
+      /needs jwks or jwksUri/,
+    ],
+    ['keys that are not set', client({ jwksUri: undefined }), /"jwksUri" is not set/],
+    [
+      'a secret that is too short for HMAC',
+      client({ tokenEndpointAuthMethod: 'client_secret_jwt', clientSecret: 'x' }),
+      /32 bytes/,
+    ],
+    [
+      'a secret with keys',
+      client({ clientSecret: 'x', tokenEndpointAuthMethod: 'private_key_jwt', jwks }),
+      /has a secret, but/,
+    ],
+    ['both jwks and jwksUri', client({ jwks, jwksUri: 'https://a.example/jwks' }), /both jwks and jwksUri/],
+    [
+      'a private key among the public ones',
+      client({ jwks: { keys: [ec.export({ format: 'jwk' })] } }),
+      /must be a public key/,
+    ],
+    ['a jwksUri that is no URL', client({ jwksUri: 'jwks' }), /jwksUri/],
+    ['a method that is none', client({ tokenEndpointAuthMethod: 5 }), /tokenEndpointAuthMethod/],
+    [
+      'a certificate’s client without certificates',
+      client({ tlsClientAuthSanDns: 'a.example' }),
+      /"clientCertificate"/,
+    ],
+    [
+      'a certificate’s client that is named twice',
+      {
+        ...client({ tlsClientAuthSanDns: 'a.example', tlsClientAuthSanUri: 'https://a' }),
+        clientCertificate: () => undefined,
+      },
+      /needs one of tlsClientAuth/,
+    ],
+    [
+      'bound tokens without certificates',
+      client({ tlsClientCertificateBoundAccessTokens: true }),
+      /"clientCertificate"/,
+    ],
+    [
+      'an ID token’s algorithm that no key has',
+      { ...client({ idTokenSignedResponseAlg: 'PS256' }), signingKeys: [ec] },
+      /no signing key/,
+    ],
+    ['an unsigned ID token', client({ idTokenSignedResponseAlg: 'none' }), /idTokenSignedResponseAlg/],
+    ['a pairwise client without the secret', client({ subjectType: 'pairwise' }), /"pairwiseSecret"/],
+    [
+      'a pairwise client of two hosts',
+      client({ subjectType: 'pairwise', redirectUris: ['https://a.example', 'https://b.example'] }),
+      /sectorIdentifierUri/,
+    ],
+    ['a public client of FAPI', client({ securityProfile: 'fapi2' }), /must authenticate by one of/],
+    [
+      'a FAPI client without PKCE',
+      client({ securityProfile: 'fapi2', jwks, requirePkce: false }),
+      /must use PKCE/,
+    ],
+    [
+      'a FAPI client that rotates',
+      client({ securityProfile: 'fapi2', jwks, refreshTokenRotation: 'always' }),
+      /must not rotate/,
+    ],
+    [
+      'a FAPI client with RS256',
+      client({ securityProfile: 'fapi2', jwks, tokenEndpointAuthSigningAlg: 'RS256' }),
+      /under fapi2/,
+    ],
+    [
+      'a FAPI client without bound tokens',
+      client({ securityProfile: 'fapi2', jwks, dpopBoundAccessTokens: false }),
+      /must have tokens bound/,
+    ],
+    [
+      'a FAPI client, and no key for it',
+      { ...client({ securityProfile: 'fapi2', jwks }), signingKeys: [{ key: rsa, alg: 'RS256' }] },
+      /signing key of PS256 or ES256/,
+    ],
+    [
+      'back-channel logout without listGrants',
+      {
+        ...client({ backchannelLogoutUri: 'https://a.example/out' }),
+        adapter: { ...memoryAdapter(), listGrants: undefined },
+      },
+      /needs listGrants/,
+    ],
+    [
+      'a logout URI with a fragment',
+      client({ backchannelLogoutUri: 'https://a.example/out#x' }),
+      /backchannelLogoutUri/,
+    ],
+    [
+      'a public client that keeps its refresh token',
+      client({ refreshTokenRotation: 'never' }),
+      /must rotate/,
+    ],
+    [
+      'a client that must sign, without keys',
+      client({ requireSignedRequestObject: true }),
+      /sign request objects/,
+    ],
     ['a client without id', client({ clientId: undefined }), /clientId.* required/],
     ['a client with a typo', client({ redirectURIs: [] }), /redirectURIs.* not allowed/],
     [

@@ -11,16 +11,17 @@ import {
 } from './adapters/contract';
 import { isMemoryAdapter, memoryAdapter } from './adapters/memory';
 import type { ClientCertificateOf } from './clients/certificate';
-import { clientChecker, GRANT_TYPE, type Client, type ClientOptions } from './clients/client';
+import { CERTIFICATE_SUBJECTS, clientChecker, GRANT_TYPE, type ClientOptions } from './clients/client';
 import type { NoncePolicy } from './clients/proof-of-possession';
-import { storedClient } from './clients/registry';
+import { CREDENTIALS, storedClient } from './clients/registry';
 import type { ConsentHandler } from './endpoints/consent';
 import type { EndSession } from './endpoints/logout';
 import type { Authenticate, LoginUrl } from './endpoints/sign-in';
 import { OAuthConfigurationError } from './errors';
-import type { ExtensionGrant } from './grants/extension';
-import type { GrantContext, Policies, Policy } from './grants/policy';
 import type { ResourceOptions } from './grants/audiences';
+import type { ExtensionGrant } from './grants/extension';
+import { LONGEST_LIFETIME, policiesOf } from './grants/policies';
+import type { Policies, Policy } from './grants/policy';
 import type { ClaimsHook, LoadUser } from './grants/token-issuer';
 import type { OAuthUser } from './grants/user';
 import type { UserClaimsHook } from './grants/user-claims';
@@ -196,31 +197,25 @@ export interface ResolvedOptions {
   readonly development: boolean;
 }
 
-const DAY = 86_400;
-const LIFETIMES = {
-  authorizationCodeLifetime: 60,
-  accessTokenLifetime: 3600,
-  idTokenLifetime: 3600,
-  refreshTokenIdleLifetime: 30 * DAY,
-  refreshTokenAbsoluteLifetime: 365 * DAY,
-  refreshTokenLeeway: 30,
-  consentLifetime: 600,
-  parkedRequestLifetime: 3600,
-  pushedRequestLifetime: 90,
-  sessionLifetime: 14 * DAY,
-} as const;
-type LifetimeName = keyof typeof LIFETIMES;
-
-/** Seconds; the longest that a date can hold with room to spare. */
-const LONGEST = 100 * 365 * DAY;
 const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
 
 const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
-const lifetime = (least: number): Joi.Schema => policy(Joi.number().integer().min(least).max(LONGEST));
+const lifetime = (least: number): Joi.Schema =>
+  policy(Joi.number().integer().min(least).max(LONGEST_LIFETIME));
 const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
 const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
 const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
 const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex colour');
+
+const resourceSchema = Joi.object({
+  identifier: identifier.required(),
+  scopes: Joi.array().items(scopeValue),
+  clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
+  accessTokenLifetime: lifetime(1),
+  accessTokenFormat: tokenFormat,
+  signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS),
+  dpop: Joi.valid('allowed', 'required'),
+});
 
 const schema = Joi.object({
   issuer: Joi.string().required().custom(issuerRule),
@@ -236,16 +231,7 @@ const schema = Joi.object({
   scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
   resources: Joi.array().items(
-    identifier,
-    Joi.object({
-      identifier: identifier.required(),
-      scopes: Joi.array().items(scopeValue),
-      clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
-      accessTokenLifetime: lifetime(1),
-      accessTokenFormat: tokenFormat,
-      signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS),
-      dpop: Joi.valid('allowed', 'required'),
-    }),
+    Joi.alternatives().conditional(Joi.string(), { then: identifier, otherwise: resourceSchema }),
   ),
   multipleAudiences: Joi.boolean(),
   userClaims: Joi.function(),
@@ -339,7 +325,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     consent: options.consent,
     errorPage: options.errorPage,
     branding: { name: new URL(options.issuer).host, ...options.branding },
-    policies: policiesOf(options, signingKeys),
+    policies: policiesOf({ ...options, resources: resourcesOf(options) }, signingKeys),
     storeTimeout: options.storeTimeout ?? 5,
     clock: wholeMilliseconds(options.clock ?? Date.now),
     development,
@@ -498,8 +484,11 @@ function clientsOf(
     // An environment variable that is not set must not make a public client of a confidential one.
     const secrets: unknown[] = 'clientSecret' in client ? [client.clientSecret].flat() : [];
     const unset = secrets.some((secret) => typeof secret !== 'string' || secret === '');
-    if (unset || ('clientSecretHash' in client && client.clientSecretHash === undefined)) {
-      faults.push(`${label}: "clientSecret" is not set`);
+    const unsetName = unset
+      ? 'clientSecret'
+      : CREDENTIALS.find((name) => name in client && client[name] === undefined);
+    if (unsetName) {
+      faults.push(`${label}: "${unsetName}" is not set`);
       return client;
     }
     if (client.tokenEndpointAuthMethod === 'client_secret_jwt' && secrets.some((secret) => isShort(secret))) {
@@ -535,9 +524,11 @@ function featureFaults(
     alg !== undefined && all.length > 0 && !algorithms.some((own) => own === alg);
   const ofClients = clients.flatMap((client, position) => {
     const label = `clients[${position}]`;
-    const { idTokenSignedResponseAlg, authorizationSignedResponseAlg, tokenEndpointAuthMethod = '' } = client;
+    const { idTokenSignedResponseAlg, authorizationSignedResponseAlg, tokenEndpointAuthMethod } = client;
     const withCertificate =
-      client.tlsClientCertificateBoundAccessTokens === true || tokenEndpointAuthMethod.includes('tls');
+      client.tlsClientCertificateBoundAccessTokens === true ||
+      /^(self_signed_)?tls_/.test(String(tokenEndpointAuthMethod)) ||
+      CERTIFICATE_SUBJECTS.some((name) => client[name] !== undefined);
     const faults: [boolean, string][] = [
       [cannotSign(idTokenSignedResponseAlg), '"idTokenSignedResponseAlg" has no signing key'],
       [cannotSign(authorizationSignedResponseAlg), '"authorizationSignedResponseAlg" has no signing key'],
@@ -556,134 +547,24 @@ function featureFaults(
     ];
     return faults.filter(([applies]) => applies).map(([, fault]) => `${label}: ${fault}`);
   });
+  const identifiers = resourcesOf(options).map(({ identifier: name }) => name);
+  const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
   const ofResources = resourcesOf(options).flatMap(({ signingAlgorithm }, position) =>
     cannotSign(signingAlgorithm) ? [`"resources[${position}].signingAlgorithm" has no signing key`] : [],
   );
-  return [...ofClients, ...ofResources];
+  return [...ofClients, ...ofResources, ...(twice ? [`"resources" has ${twice} twice`] : [])];
 }
 
 function resourcesOf({ resources = [] }: OAuthRouterOptions): readonly ResourceOptions[] {
   if (!Array.isArray(resources)) return [];
-  return resources.map((resource: string | ResourceOptions) =>
-    typeof resource === 'string' ? { identifier: resource } : resource,
-  );
+  // What is neither was found by the schema.
+  return resources.flatMap((resource: unknown) => {
+    if (typeof resource === 'string') return { identifier: resource };
+    return resource instanceof Object ? (resource as ResourceOptions) : [];
+  });
 }
 
 /** Where secrets of `client_secret_jwt` are sealed and opened. */
 export function clientSecretSealer(secrets: readonly string[], issuer: string): ReturnType<typeof sealer> {
   return sealer(deriveKeys(secrets, 'client secret', issuer));
-}
-
-function policiesOf(options: OAuthRouterOptions, { algorithms, signer }: SigningKeys): Policies {
-  const lifetimes = Object.entries(LIFETIMES).map(([name, otherwise]) => {
-    const given = options[name as LifetimeName] ?? otherwise;
-    const least = name === 'refreshTokenLeeway' ? 0 : 1;
-    return [
-      name,
-      evaluated(
-        name,
-        given,
-        (seconds) => Number.isSafeInteger(seconds) && seconds >= least && seconds <= LONGEST,
-      ),
-    ];
-  });
-  const general = Object.fromEntries(lifetimes) as Record<LifetimeName, (context: GrantContext) => number>;
-  const format = evaluated('accessTokenFormat', options.accessTokenFormat ?? 'jwt', isFormat);
-  const refreshTokens = evaluated('refreshTokens', options.refreshTokens ?? 'always', (value) =>
-    /^(always|offline_access)$/.test(value),
-  );
-  const resources = new Map(
-    resourcesOf(options).map((resource) => [resource.identifier, resourcePolicies(resource)]),
-  );
-  const policiesOfResources = ({ resources: identifiers }: GrantContext): readonly ResourcePolicies[] =>
-    identifiers.flatMap((name) => resources.get(name) ?? []);
-
-  return {
-    ...general,
-    // FAPI 2.0 Security Profile §5.3.2.1 and §5.3.2.2
-    authorizationCodeLifetime: (context) =>
-      Math.min(general.authorizationCodeLifetime(context), context.client.fapi ? 60 : Infinity),
-    pushedRequestLifetime: (context) =>
-      Math.min(general.pushedRequestLifetime(context), context.client.fapi ? 599 : Infinity),
-    accessTokenLifetime: (context) => {
-      const own = policiesOfResources(context).flatMap(({ lifetime: of }) => of?.(context) ?? []);
-      return own.length > 0 ? Math.min(...own) : general.accessTokenLifetime(context);
-    },
-    accessTokenFormat: (context) => {
-      // A client that is to know its user by a name of its own must not read another one in the token.
-      if (context.client.subjectType === 'pairwise') return 'opaque';
-      const [own] = policiesOfResources(context).flatMap(({ format: of }) => of?.(context) ?? []);
-      return own ?? format(context);
-    },
-    accessTokenAlgorithms: (context) => {
-      // FAPI 2.0 Security Profile §5.4.1 goes before what a resource wants.
-      if (context.client.fapi) return FAPI_ALGORITHMS;
-      const own = policiesOfResources(context).flatMap(({ algorithm }) => algorithm ?? []);
-      return own.length > 0 ? own : undefined;
-    },
-    idTokenAlgorithms: idTokenAlgorithms(algorithms, signer),
-    refreshTokens: (context) =>
-      context.client.grantTypes.includes('refresh_token') &&
-      ((context.client.refreshTokens ?? refreshTokens(context)) === 'always' ||
-        context.scope.includes('offline_access')),
-    refreshTokenRotation: evaluated(
-      'refreshTokenRotation',
-      options.refreshTokenRotation ?? 'always',
-      (value) => /^(always|never)$/.test(value),
-    ),
-  };
-}
-
-/** OpenID Connect Registration §2: RS256 unless the client says otherwise, if there is a key for it. */
-function idTokenAlgorithms(
-  algorithms: readonly string[],
-  signer: SigningKeys['signer'],
-): (client: Client) => readonly string[] {
-  return ({ metadata, fapi }) => {
-    if (metadata.idTokenSignedResponseAlg !== undefined) return [metadata.idTokenSignedResponseAlg];
-    if (fapi) return FAPI_ALGORITHMS;
-    return [algorithms.includes('RS256') ? 'RS256' : signer().alg];
-  };
-}
-
-interface ResourcePolicies {
-  readonly lifetime: ((context: GrantContext) => number) | undefined;
-  readonly format: ((context: GrantContext) => AccessTokenFormat) | undefined;
-  readonly algorithm: string | undefined;
-}
-
-/** What a resource says for itself. */
-function resourcePolicies(resource: ResourceOptions): ResourcePolicies {
-  const { accessTokenLifetime, accessTokenFormat, signingAlgorithm, identifier: name } = resource;
-  const isLifetime = (seconds: number): boolean =>
-    Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= LONGEST;
-  return {
-    lifetime:
-      accessTokenLifetime === undefined
-        ? undefined
-        : evaluated(`accessTokenLifetime of ${name}`, accessTokenLifetime, isLifetime),
-    format:
-      accessTokenFormat === undefined
-        ? undefined
-        : evaluated(`accessTokenFormat of ${name}`, accessTokenFormat, isFormat),
-    algorithm: signingAlgorithm,
-  };
-}
-
-function isFormat(value: string): boolean {
-  return /^(jwt|opaque)$/.test(value);
-}
-
-/** A policy as a function whose answers are checked. */
-function evaluated<T>(
-  name: string,
-  given: Policy<T>,
-  valid: (value: T) => boolean,
-): (context: GrantContext) => T {
-  if (typeof given !== 'function') return () => given;
-  return (context) => {
-    const value = (given as (context: GrantContext) => T)(context);
-    if (!valid(value)) throw new TypeError(`the function ${name} gave ${String(value)}`);
-    return value;
-  };
 }

@@ -55,7 +55,8 @@ export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): 
   return { find, fixed };
 }
 
-const CREDENTIALS = [
+/** The members without which a client would be a public one. */
+export const CREDENTIALS = [
   'clientSecretHash',
   'clientSecretSealed',
   'jwks',
