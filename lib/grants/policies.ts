@@ -24,7 +24,7 @@ type LifetimeName = keyof typeof LIFETIMES;
 export const LONGEST_LIFETIME = 100 * 365 * DAY;
 
 /** The options that may be functions of a request's context. */
-export type PolicyOptions = { [Name in LifetimeName]?: Policy<number> } & {
+export type PolicyOptions = Partial<Record<LifetimeName, Policy<number>>> & {
   accessTokenFormat?: Policy<AccessTokenFormat>;
   refreshTokens?: Policy<'always' | 'offline_access'>;
   refreshTokenRotation?: Policy<'always' | 'never'>;
