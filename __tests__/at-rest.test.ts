@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 
 import Redis from 'ioredis';
@@ -9,6 +10,7 @@ import {
   answerOf,
   authorizationForm,
   authorize,
+  CALLBACK,
   CLIENTS,
   getCode,
   getTokens,
@@ -20,6 +22,7 @@ import {
   SECRET,
   type Tokens,
 } from './support/host';
+import { assertion, ASSERTION_TYPE, clientKey, dpopProof, requestObject } from './support/jose';
 
 /** Everything that was ever on the wire and must not be found anywhere. */
 async function liveThrough(host: ReturnType<typeof makeHost>): Promise<string[]> {
@@ -60,6 +63,8 @@ async function liveThrough(host: ReturnType<typeof makeHost>): Promise<string[]>
   await refresh(host, 'web', `${tokens.refresh_token.slice(0, -1)}x`);
   collect((await post(host, '/token', 'machine', { grant_type: 'client_credentials' })).body as Tokens);
 
+  secrets.push(...(await signThrough(host)));
+
   // Parked, and on a consent page.
   host.user = undefined;
   const parked = pkce();
@@ -69,6 +74,53 @@ async function liveThrough(host: ReturnType<typeof makeHost>): Promise<string[]>
   secrets.push(parked.verifier);
   expect(answerOf(await authorize(host, authorizationForm('web', pkce()))).code).toBeDefined();
   return secrets;
+}
+
+/** Assertions, proofs, request objects and ID tokens; and a secret that is kept to be read again. */
+async function signThrough(host: ReturnType<typeof makeHost>): Promise<string[]> {
+  const key = await clientKey();
+  const hmacSecret = randomBytes(32).toString('base64url');
+  const registered = { redirectUris: [CALLBACK], scope: 'openid profile', firstParty: true };
+  await host.adapter.saveClient!({ clientId: 'signer', jwks: { keys: [key.publicJwk] }, ...registered });
+  await host.adapter.saveClient!({
+    clientId: 'hmac',
+    clientSecretSealed: host.oauth.sealClientSecret(hmacSecret),
+    grantTypes: ['client_credentials'],
+  });
+  const target = { clientId: 'signer', issuer: host.issuer, now: host.now };
+  const sent: string[] = [hmacSecret, String(key.privateJwk.d)];
+  const send = async (path: string, form: Record<string, string>): Promise<Record<string, string>> => {
+    const credentials = {
+      client_assertion: await assertion(key, target),
+      client_assertion_type: ASSERTION_TYPE,
+    };
+    const DPoP = await dpopProof(key, { url: host.issuer + path, now: host.now });
+    sent.push(credentials.client_assertion, DPoP);
+    const test = (): request.Test =>
+      request(host.app)
+        .post(path)
+        .type('form')
+        .set('DPoP', DPoP)
+        .send({ ...form, ...credentials });
+    const { body } = await test();
+    // The same again is refused, and is an event.
+    expect((await test()).status).toBe(401);
+    return body as Record<string, string>;
+  };
+  const pair = pkce();
+  const { client_id: _, ...parameters } = authorizationForm('web', pair, { scope: 'openid profile' });
+  const object = await requestObject(key, target, parameters);
+  const pushed = await send('/par', { request: object });
+  const answer = answerOf(await authorize(host, { client_id: 'signer', request_uri: pushed.request_uri! }));
+  const tokens = await send('/token', {
+    grant_type: 'authorization_code',
+    code: answer.code!,
+    code_verifier: pair.verifier,
+    redirect_uri: CALLBACK,
+  });
+  sent.push(object, answer.code!, pair.verifier);
+  for (const name of ['access_token', 'refresh_token', 'id_token']) sent.push(tokens[name]!);
+  return sent;
 }
 
 describe.each(['jwt', 'opaque'] as const)('at rest, with %s access tokens', (accessTokenFormat) => {
