@@ -213,6 +213,27 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       ).toBe(200);
     });
 
+    it('a hook may ask for a second factor, with a status and members of its own', async () => {
+      const hooked = makeHost(variant, {
+        claims: () => {
+          const members = { mfa_token: 'a-token-for-the-second-factor' };
+          throw new OAuthError('mfa_required', 'Multifactor authentication required', {
+            status: 401,
+            members,
+          });
+        },
+      });
+      const { status, body } = await redeem(hooked, 'web', await getCode(hooked));
+      expect([status, body]).toEqual([
+        401,
+        {
+          error: 'mfa_required',
+          error_description: 'Multifactor authentication required',
+          mfa_token: 'a-token-for-the-second-factor',
+        },
+      ]);
+    });
+
     it('a wrong scope, resource or a hook that throws spends nothing', async () => {
       let fails = true;
       const claims = (): Record<string, unknown> => {
