@@ -23,6 +23,19 @@ describe('npx express-oauth-router', () => {
     expect(cli('init').stdout).not.toBe(stdout);
   });
 
+  it('init --rsa adds a key for clients that expect RS256', () => {
+    const { stdout } = cli('init', '--rsa');
+    const [, first, second] = /\nOAUTH_SIGNING_KEY=([\w-]+)\nOAUTH_RSA_KEY=([\w-]+)\n$/.exec(stdout) ?? [];
+    const router = createOAuthRouter({
+      issuer: 'http://localhost',
+      signingKeys: [first, second],
+      clients: [{ clientId: 'a', redirectUris: ['https://a.example'], idTokenSignedResponseAlg: 'RS256' }],
+      authenticate: () => undefined,
+      loginUrl: '/login',
+    });
+    expect(router).toBeInstanceOf(Function);
+  });
+
   it.each([[[]], [['nothing']], [['init', 'x']]])('with %j says how it is used', (args) => {
     expect(cli(...args)).toMatchObject({
       status: 1,

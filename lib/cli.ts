@@ -1,20 +1,33 @@
 #!/usr/bin/env node
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 
 const USAGE =
-  'Usage: express-oauth-router init\n\nPrints a new secret and a new signing key as lines for an environment file.\n';
+  'Usage: express-oauth-router init [--rsa]\n\n' +
+  'Prints a new secret and a new signing key as lines for an environment file.\n' +
+  '--rsa adds an RS256 key, which many OpenID Connect clients expect.\n';
 
-function init(): string {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const jwk = JSON.stringify({ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' });
-  // Without quotes, which shells, Docker and dotenv treat each in its own way.
-  const key = Buffer.from(jwk).toString('base64url');
-  return `OAUTH_SECRET=${randomBytes(32).toString('base64url')}\nOAUTH_SIGNING_KEY=${key}\n`;
+function init({ rsa }: { rsa: boolean }): string {
+  const lines = [
+    `OAUTH_SECRET=${randomBytes(32).toString('base64url')}`,
+    `OAUTH_SIGNING_KEY=${printed(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, 'ES256')}`,
+  ];
+  if (rsa)
+    lines.push(
+      `OAUTH_RSA_KEY=${printed(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, 'RS256')}`,
+    );
+  return `${lines.join('\n')}\n`;
+}
+
+/** Without quotes, which shells, Docker and dotenv treat each in its own way. */
+function printed(key: KeyObject, alg: string): string {
+  return Buffer.from(JSON.stringify({ ...key.export({ format: 'jwk' }), alg, use: 'sig' })).toString(
+    'base64url',
+  );
 }
 
 const [command, ...rest] = process.argv.slice(2);
-if (command === 'init' && rest.length === 0) {
-  process.stdout.write(init());
+if (command === 'init' && rest.every((flag) => flag === '--rsa')) {
+  process.stdout.write(init({ rsa: rest.length > 0 }));
 } else if (command === '--help' || command === 'help') {
   process.stdout.write(USAGE);
 } else {
