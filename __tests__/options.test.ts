@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 
 import Redis from 'ioredis';
 
@@ -18,6 +18,8 @@ const jwks = {
   keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })],
 };
 const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+
+const short = createPublicKey(weak).export({ format: 'jwk' });
 
 const development: OAuthRouterOptions = {
   issuer: 'http://localhost:3000',
@@ -216,6 +218,23 @@ describe('createOAuthRouter', () => {
       client({ jwks: { keys: [ec.export({ format: 'jwk' })] } }),
       /must be a public key/,
     ],
+    [
+      'no key at all',
+      client({ tokenEndpointAuthMethod: 'private_key_jwt', jwks: { keys: [] } }),
+      /no keys in jwks/,
+    ],
+    ['a client’s key that is too short', client({ jwks: { keys: [short] } }), /must be a public key/],
+    [
+      'an algorithm that its keys have not',
+      client({ jwks, tokenEndpointAuthSigningAlg: 'PS256' }),
+      /cannot sign PS256/,
+    ],
+    ['an HMAC with keys', client({ jwks, tokenEndpointAuthSigningAlg: 'HS256' }), /cannot sign HS256/],
+    [
+      'a signing key that is not set',
+      { ...development, signingKeys: [{ key: undefined, alg: 'RS256' }] },
+      /is not set/,
+    ],
     ['a jwksUri that is no URL', client({ jwksUri: 'jwks' }), /jwksUri/],
     ['a method that is none', client({ tokenEndpointAuthMethod: 5 }), /tokenEndpointAuthMethod/],
     [
@@ -261,7 +280,7 @@ describe('createOAuthRouter', () => {
     ],
     [
       'a FAPI client with RS256',
-      client({ securityProfile: 'fapi2', jwks, tokenEndpointAuthSigningAlg: 'RS256' }),
+      client({ securityProfile: 'fapi2', jwks, requestObjectSigningAlg: 'RS256' }),
       /under fapi2/,
     ],
     [

@@ -1,5 +1,5 @@
 /** What an identity vendor's token endpoint does: two APIs, ID tokens, a machine that signs, a DPoP single-page app. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import express, { type Express } from 'express';
 import session from 'express-session';
@@ -7,7 +7,7 @@ import { createOAuthRouter, type ClientMetadata } from 'express-oauth-router';
 
 declare module 'express-session' {
   interface SessionData {
-    person: { id: string; authTime: number };
+    person: { id: string; authTime: number; sid: string };
   }
 }
 
@@ -64,7 +64,7 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
         scope: 'orders:read invoices:write',
       },
     ],
-    authenticate: ({ sessionID, session: { person } }) => person && { ...person, sid: sessionID },
+    authenticate: ({ session: { person } }) => person,
     loginUrl: '/login',
     endSession: (req) => new Promise<void>((resolve) => req.session.destroy(() => resolve())),
     loadUser: (userId) => people.get(userId),
@@ -84,11 +84,14 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
     if (people.get(name)?.password !== password) return void res.status(401).send(LOGIN);
     req.session.regenerate((error) => {
       if (error) return next(error);
-      req.session.person = { id: name, authTime: Math.floor(Date.now() / 1000) };
+      req.session.person = { id: name, authTime: Math.floor(Date.now() / 1000), sid: randomUUID() };
       res.redirect(oauth.isResumeUrl(returnTo) ? returnTo : '/');
     });
   });
 
+  app.get('/', (_req, res) => {
+    res.send(`<p>Discovery: <a href="/oauth/.well-known/openid-configuration">${origin}/oauth</a></p>`);
+  });
   app.get('/orders', oauth.requireToken({ audience: ORDERS, scope: 'orders:read' }), (req, res) => {
     res.json({ orders: [], of: req.oauth.subject });
   });

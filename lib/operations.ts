@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
-import { asGrant, refreshExpiryOf, type Grant } from './grants/grant';
+import { asGrant, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import type { SignOut } from './grants/sign-out';
 import { sessionId } from './grants/user';
 import type { AccessTokens } from './tokens/access-token';
@@ -87,16 +87,6 @@ export function operations(options: OperationsOptions): Operations {
     return stored.filter((grant: StoredGrant | null) => grant?.userId === userId);
   }
 
-  /** A record that cannot be read must not hide the others. */
-  function readable(stored: StoredGrant): Grant[] {
-    try {
-      return [asGrant(stored, stored.id)].filter((grant) => grant !== undefined);
-    } catch (cause) {
-      reporter.emit('store.failed', { operation: 'listGrants', cause });
-      return [];
-    }
-  }
-
   async function end({ id: grantId, clientId, userId }: StoredGrant): Promise<boolean> {
     const ended = await store.revokeGrant(grantId);
     if (ended) reporter.emit('grant.revoked', { grantId, clientId, userId, reason: 'revoked by the host' });
@@ -106,8 +96,9 @@ export function operations(options: OperationsOptions): Operations {
   return {
     listGrants: async (userId) => {
       const now = clock();
-      const grants = (await storedGrantsOf(idOf(userId))).flatMap(readable);
-      return grants.filter(({ expiresAt }) => now < expiresAt).map(grantInfo);
+      const grants = readableGrants(await storedGrantsOf(idOf(userId)), reporter);
+      // Some are kept for longer, to tell their clients when the session ends.
+      return grants.filter((grant) => now < refreshExpiryOf(grant)).map(grantInfo);
     },
 
     revokeGrant: async ({ userId, grantId }) => {

@@ -333,6 +333,46 @@ describe.each(VARIANTS)('back-channel logout on $store at the $mount', (variant)
     expect((await refresh(short, 'web', token)).body.error).toBe('invalid_grant');
   });
 
+  it('a client that is not told any more keeps its refresh tokens, rotating or not', async () => {
+    const [web] = OPENID_CLIENTS;
+    for (const refreshTokenRotation of ['always', 'never'] as const) {
+      const client = { ...web!, refreshTokenRotation };
+      const told = { ...client, backchannelLogoutUri: 'https://app.example.com/logout' };
+      const options = { refreshTokenIdleLifetime: 86_400 };
+      const before = openidHost(variant, { ...options, clients: [told] });
+      before.user = { id: 'alice', sid: 's' };
+      let { refresh_token: token } = await getTokens(before, 'web', { scope: 'openid' });
+      const after = openidHost(variant, { ...options, clients: [client], adapter: before.adapter });
+      after.now = before.now;
+      for (let day = 0; day < 3; day++) {
+        after.pass(80_000);
+        const { status, body } = await refresh(after, 'web', token);
+        expect(status).toBe(200);
+        token = (body as Tokens).refresh_token;
+      }
+    }
+  });
+
+  it('a record that cannot be read keeps nobody signed in', async () => {
+    const own: Host = openidHost(variant, {
+      adapter: {
+        ...host.adapter,
+        listGrants: async (userId) => [
+          { id: 'x', generation: 1, clientId: 'web', expiresAt: 0, userId },
+          null as never,
+          ...(await host.adapter.listGrants!(userId)),
+        ],
+      },
+      endSession: () => (own.user = undefined),
+    });
+    own.user = { id: 'alice', sid: one };
+    const got = (await getTokens(own, 'web', { scope: 'openid' })) as Tokens & { id_token: string };
+    expect((await request(own.app).get(`${own.base}/logout?id_token_hint=${got.id_token}`)).status).toBe(200);
+    expect(own.user).toBeUndefined();
+    expect((await refresh(own, 'web', got.refresh_token)).body.error).toBe('invalid_grant');
+    expect(own.eventNames()).toContain('store.failed');
+  });
+
   it('a client that cannot be told is an event, and nobody waits for nothing', async () => {
     const spa = await tokens('spa');
     const response = await request(host.app).get(`${host.base}/logout?id_token_hint=${spa.id_token}`);

@@ -460,8 +460,41 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
         prompt: 'login',
       });
       expect(await toldFor({ prompt: 'select_account' })).toMatchObject({ prompt: 'select_account' });
+      // Both what the request says, and what is missing.
+      expect(await toldFor({ prompt: 'select_account', max_age: '5' })).toMatchObject({
+        prompt: 'select_account login',
+        max_age: '5',
+      });
       host.user = undefined;
       expect(await toldFor({ max_age: '5' })).not.toHaveProperty('prompt');
+    });
+
+    it('a login that remembers somebody, and was not told to ask, is told then', async () => {
+      host.user = undefined;
+      const first = await authorize(
+        host,
+        authorizationForm('web', pkce(), { scope: 'openid', max_age: '60' }),
+      );
+      const returnTo = (response: request.Response): URLSearchParams =>
+        new URL(response.headers.location!, host.issuer).searchParams;
+      host.user = { id: 'alice', authTime: Math.floor(host.now / 1000) - 100 };
+      const second = await request(host.app).get(returnTo(first).get('return_to')!);
+      expect(returnTo(second).get('prompt')).toBe('login');
+      const back = returnTo(second).get('return_to')!;
+      expect(answerOf(await request(host.app).get(back)).error).toBe('login_required');
+      host.user = { id: 'alice', authTime: Math.ceil(host.now / 1000) };
+      expect(answerOf(await request(host.app).get(back))).toHaveProperty('code');
+    });
+
+    it('a decision on the consent page may take longer than max_age', async () => {
+      const own = openidHost(variant);
+      own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) - 20 };
+      const form = authorizationForm('third', pkce(), { scope: 'openid', max_age: '30' });
+      const page = await authorize(own, form).set('Accept', 'text/html');
+      const sealed = /name="request" value="([^"]+)"/.exec(page.text)![1]!;
+      own.pass(20);
+      const decide = request(own.app).post(`${own.base}/consent`).type('form');
+      expect(answerOf(await decide.send({ request: sealed, decision: 'allow' }))).toHaveProperty('code');
     });
 
     it('one fresh sign-in is good for one answer, and not for an hour', async () => {
@@ -484,7 +517,8 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       const late = await loginFor({ max_age: '60' });
       own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) };
       own.pass(3500);
-      expect(answerOf(await request(own.app).get(late)).error).toBe('login_required');
+      // It is asked for again.
+      expect((await request(own.app).get(late)).headers.location).toMatch(/^\/login\?.*prompt=login/);
     });
 
     it('a client’s defaultMaxAge counts where a request has none', async () => {

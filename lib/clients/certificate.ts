@@ -18,7 +18,7 @@ export interface ClientCertificate {
 
 /**
  * Gives the certificate of a request, if there is one: from the socket, or from a header that only the host's own proxy
- * can set. With Node's TLS: `({ socket }) => ({ certificate: socket.getPeerX509Certificate(), verified: socket.authorized })`.
+ * can set. With Node's TLS, `getPeerX509Certificate()` and `authorized` of a `TLSSocket`.
  */
 export type ClientCertificateOf = (req: Request) => ClientCertificate | undefined | null;
 

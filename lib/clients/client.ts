@@ -2,6 +2,7 @@ import Joi from 'joi';
 
 import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
 import {
+  algorithmsOf,
   FAPI_ALGORITHMS,
   publicKeyOf,
   SIGNING_ALGORITHMS,
@@ -80,8 +81,15 @@ const secretHash = Joi.string().custom((value: string, { error }) =>
 );
 
 const publicJwk = Joi.custom((value: unknown, { error }) =>
-  publicKeyOf(value) ? value : error('jwk.private'),
+  isUsableKey(value) ? value : error('jwk.private'),
 );
+
+function isUsableKey(jwk: unknown): boolean {
+  const key = publicKeyOf(jwk);
+  const isForEncryption = (jwk as { use?: unknown } | null)?.use === 'enc';
+  return key !== undefined && (isForEncryption || algorithmsOf(key).length > 0);
+}
+
 const METHODS: readonly ClientAuthenticationMethodName[] = [
   'none',
   'client_secret_basic',
@@ -186,12 +194,35 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
     ],
     [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
     [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],
+    [
+      (needsKeys || client.requireSignedRequestObject) &&
+        value.jwks !== undefined &&
+        value.jwks.keys.length === 0,
+      'has no keys in jwks',
+    ],
+    [
+      !signsBy(value.tokenEndpointAuthSigningAlg, value, method),
+      `cannot sign ${value.tokenEndpointAuthSigningAlg ?? ''}`,
+    ],
     [method === 'tls_client_auth' && subjects !== 1, `needs one of ${CERTIFICATE_SUBJECTS.join(', ')}`],
     [
       method !== 'tls_client_auth' && subjects > 0,
       `has the subject of a certificate, but tokenEndpointAuthMethod is ${method}`,
     ],
   ];
+}
+
+/** Whether a client can sign its assertions by the algorithm that it is registered for. */
+function signsBy(
+  alg: string | undefined,
+  { jwks }: ClientMetadata,
+  method: ClientAuthenticationMethodName,
+): boolean {
+  if (alg === undefined) return true;
+  if (method === 'client_secret_jwt') return alg.startsWith('HS');
+  if (method !== 'private_key_jwt') return true;
+  const keys = jwks?.keys.flatMap((jwk) => publicKeyOf(jwk) ?? []);
+  return !alg.startsWith('HS') && (keys?.some((key) => algorithmsOf(key).includes(alg)) ?? true);
 }
 
 function registrationFaults(client: Client): readonly Fault[] {

@@ -58,7 +58,8 @@ export function remoteKeySet(
   async function current(): Promise<readonly unknown[]> {
     if (clock() - fetchedAt >= MAXIMUM_AGE) await refresh();
     if (keys && clock() - fetchedAt < MAXIMUM_STALE_AGE) return keys;
-    throw new Error(`no key set could be fetched from ${url}`, { cause: failure });
+    const { message = '' } = (failure ?? {}) as Partial<Error>;
+    throw new Error(`no key set could be fetched from ${url}: ${message}`, { cause: failure });
   }
 
   async function find(header: KeyChoice): Promise<readonly KeyObject[]> {

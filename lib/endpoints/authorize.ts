@@ -142,7 +142,7 @@ export function authorization(options: AuthorizationOptions): Authorize {
     decision: Decision | undefined,
   ): Promise<void> {
     const request = authorizationRequest(target, resumed.parameters, resumed.progress, options);
-    const user = await signIn(req, res, request, resumed);
+    const user = await signIn(req, res, request, resumed, decision);
     if (!user) return;
     const signedIn: SignedInRequest = {
       ...request,

@@ -12,6 +12,8 @@ export interface Progress {
   readonly startedAt: number;
   /** How often the browser was sent to the login. */
   readonly detours: number;
+  /** Whether the login was told to ask, the last time. */
+  readonly asked?: boolean | undefined;
   /** Under which the request is parked, if it is. */
   readonly parkedId?: string | undefined;
   /** Under which it was pushed, if it was. */
@@ -86,8 +88,8 @@ export function resumption(options: ResumptionOptions): Resumption {
     if (sealed === undefined) return { parameters, progress: { startedAt: clock(), detours: 0 } };
     const seal = unsealed(sealed);
     if (!seal) throw stale('tampered or expired');
-    const { hash, startedAt, detours, parkedId, pushedId, signed } = seal;
-    const progress = { startedAt, detours, parkedId, pushedId, signed };
+    const { hash, startedAt, detours, asked, parkedId, pushedId, signed } = seal;
+    const progress = { startedAt, detours, asked, parkedId, pushedId, signed };
     if (parkedId !== undefined) return restore({ progress, entries: [] });
     const request = withoutResume(parameters);
     if (hashOf(request) !== hash) throw stale('of another request');

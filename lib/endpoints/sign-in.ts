@@ -7,7 +7,7 @@ import { authTimeOf, userIdOf, type OAuthUser } from '../grants/user';
 import { redirect, withParameters } from '../http/redirect';
 import { notSignedInPage } from '../pages/error';
 import type { Page } from '../pages/layout';
-import { grantContext, type AuthorizationRequest, type Prompt } from './authorization-request';
+import { grantContext, type AuthorizationRequest, type Decision, type Prompt } from './authorization-request';
 import type { Subjects } from '../tokens/subject';
 import type { Progress, Resumed, Resumption } from './resumption';
 
@@ -36,7 +36,7 @@ export interface LoginContext {
   };
 }
 
-/** A path or URL that gets `return_to`, `prompt`, `login_hint`, `ui_locales` and `acr_values`; or a function that answers the request itself. */
+/** A path or URL that gets `return_to`, `prompt`, `max_age`, `login_hint`, `ui_locales` and `acr_values`; or a function that answers the request itself. */
 export type LoginUrl = string | ((req: Request, res: Response, context: LoginContext) => unknown);
 
 /** Gives the user who is signed in; or answers the request, and gives `undefined`. */
@@ -45,6 +45,7 @@ export type SignIn = (
   res: Response,
   request: AuthorizationRequest,
   resumed: Resumed,
+  decision: Decision | undefined,
 ) => Promise<OAuthUser | undefined>;
 
 interface SignInOptions {
@@ -61,36 +62,37 @@ interface SignInOptions {
 export function signIn(options: SignInOptions): SignIn {
   const { authenticate, loginUrl, resumption, subjects, policies, page, clock } = options;
 
-  return async (req, res, request, resumed) => {
+  return async (req, res, request, resumed, decision) => {
     const user = (await authenticate(req)) ?? undefined;
     const { progress } = resumed;
-    const missing = user && missingFor(user, request, progress, clock(), subjects);
-    if (user && missing === undefined) return user;
+    const shortcoming = user && shortcomingOf(user, request, progress, decision, { now: clock(), subjects });
+    const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
+    if (user && isSelected && shortcoming === undefined) return user;
 
     if (request.prompt.includes('none')) throw new OAuthError('login_required', 'The user is not signed in');
-    if (missing !== undefined && progress.detours > 0) {
+    if (shortcoming !== undefined && progress.asked) {
       // OpenID Connect Core Unmet Authentication Requirements §2
-      const code = missing === 'acr' ? 'unmet_authentication_requirements' : 'login_required';
+      const code = shortcoming === 'acr' ? 'unmet_authentication_requirements' : 'login_required';
       throw new OAuthError(code, 'The user did not sign in as requested', {
-        reason: `not satisfied: ${missing}`,
+        reason: `not satisfied: ${shortcoming}`,
       });
     }
 
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
-    // One that wants a fresh sign-in is spent with its answer: who comes back to it later has not just signed in.
+    // One that wants a fresh sign-in is spent with its code: who comes back to it later has not just signed in.
     const always = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
     const parked = await resumption.park(resumed, { always, lifetime });
-    const resumeUrl = (detours: number): string =>
-      resumption.url({ ...parked, progress: { ...parked.progress, detours } }, lifetime);
-    if (progress.detours > 0) {
-      page(res, 400, notSignedInPage(resumeUrl(0)));
+    const resumeUrl = (next: Partial<Progress>): string =>
+      resumption.url({ ...parked, progress: { ...parked.progress, ...next } }, lifetime);
+    if (!user && progress.detours > 0) {
+      page(res, 400, notSignedInPage(resumeUrl({ detours: 0 })));
       return undefined;
     }
-    await sendToLogin(req, res, request, {
-      resumeUrl: resumeUrl(1),
-      missing: missing ?? 'user',
-      isSignedIn: user !== undefined,
-    });
+    // A login that finds somebody signed in would send the browser straight back, unless it is told to ask.
+    const asks: readonly Prompt[] = shortcoming === undefined ? [] : ['login'];
+    const prompt = [...new Set([...request.prompt, ...asks])];
+    const next = { detours: progress.detours + 1, asked: prompt.includes('login') };
+    await sendToLogin(req, res, { ...request, prompt }, resumeUrl(next));
     return undefined;
   };
 
@@ -98,12 +100,9 @@ export function signIn(options: SignInOptions): SignIn {
     req: Request,
     res: Response,
     request: AuthorizationRequest,
-    { resumeUrl, missing, isSignedIn }: { resumeUrl: string; missing: Missing; isSignedIn: boolean },
+    resumeUrl: string,
   ): Promise<void> {
-    const { client, scope, resources, maxAge, loginHint, uiLocales, display, claims } = request;
-    // A login that finds somebody signed in would send the browser straight back, unless it is told to ask.
-    const asks: readonly Prompt[] = isSignedIn && missing !== 'selection' ? ['login'] : [];
-    const prompt = [...new Set([...request.prompt, ...asks])];
+    const { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, claims } = request;
     const acrValues = [...new Set([...claims.essentialAcr, ...request.acrValues])];
     if (typeof loginUrl === 'function') {
       const shown = { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues };
@@ -114,6 +113,7 @@ export function signIn(options: SignInOptions): SignIn {
       return_to: resumeUrl,
       prompt: prompt.join(' ') || undefined,
       login_hint: loginHint,
+      max_age: maxAge === undefined ? undefined : String(maxAge),
       ui_locales: uiLocales,
       acr_values: acrValues.join(' ') || undefined,
     };
@@ -121,30 +121,39 @@ export function signIn(options: SignInOptions): SignIn {
   }
 }
 
-/** How long after it a sign-in is fresh: the consent page takes its time. Seconds. */
+/** How long after it a sign-in is fresh. Seconds. */
 const GRACE = 900;
 
 /** What keeps the one who is signed in from being the one that this request wants. */
-type Missing = 'selection' | 'fresh authTime' | 'acr' | 'user';
+type Shortcoming = 'authTime' | 'acr' | 'user';
 
-function missingFor(
+function shortcomingOf(
   user: OAuthUser,
   request: AuthorizationRequest,
   progress: Progress,
-  now: number,
-  subjects: Subjects,
-): Missing | undefined {
-  const { client, prompt, maxAge, expectedSubs } = request;
+  decision: Decision | undefined,
+  { now, subjects }: { now: number; subjects: Subjects },
+): Shortcoming | undefined {
+  const { client, expectedSubs } = request;
   const { essentialAcr } = request.claims;
-  const authTime = authTimeOf(user);
-  const detoured = progress.detours > 0;
-  const age = authTime === undefined ? Infinity : now / 1000 - authTime;
-  const sinceStart = detoured && authTime !== undefined && authTime >= Math.floor(progress.startedAt / 1000);
-  const fresh = sinceStart && age <= Math.max(maxAge ?? 0, GRACE);
-  if (prompt.includes('select_account') && !detoured) return 'selection';
-  if ((prompt.includes('login') || maxAge === 0) && !fresh) return 'fresh authTime';
-  if (maxAge !== undefined && !fresh && age > maxAge) return 'fresh authTime';
+  const userId = userIdOf(user, client);
+  // Who decides on the consent page signed in in time to see it.
+  if (decision?.userId !== userId && !isTimely(user, request, progress, now)) return 'authTime';
   if (essentialAcr.length > 0 && !essentialAcr.includes(user.acr ?? '')) return 'acr';
-  const sub = subjects.sub(client, userIdOf(user, client));
+  const sub = subjects.sub(client, userId);
   return expectedSubs.every((subs) => subs.includes(sub)) ? undefined : 'user';
+}
+
+/** `prompt=login` and `max_age`: satisfied by a sign-in since the request came, or by one that is young enough. */
+function isTimely(
+  user: OAuthUser,
+  { prompt, maxAge }: AuthorizationRequest,
+  { startedAt, detours }: Progress,
+  now: number,
+): boolean {
+  const authTime = authTimeOf(user) ?? -Infinity;
+  const age = now / 1000 - authTime;
+  const isNew = detours > 0 && authTime >= Math.floor(startedAt / 1000);
+  if (isNew && age <= Math.max(maxAge ?? 0, GRACE)) return true;
+  return !prompt.includes('login') && maxAge !== 0 && age <= (maxAge ?? Infinity);
 }

@@ -7,7 +7,7 @@ import { boundTo } from './binding';
 import { insert } from './commit';
 import { newAttempt, type Grant } from './grant';
 import type { GrantType, GrantTypeOptions, TokenRequest } from './grant-type';
-import { refreshLifetimes } from './lifetimes';
+import { refreshLifetimes, sessionLifetimes } from './lifetimes';
 import type { GrantContext } from './policy';
 import type { TokenSet } from './token-issuer';
 import { authenticationOf, userIdOf, type OAuthUser } from './user';
@@ -71,10 +71,15 @@ export function extensionGrant(name: string, decide: ExtensionGrant, options: Gr
     const idToken = context.scope.includes('openid') ? { claims: [] } : undefined;
     const request = { context, authentication, confirmation, idToken };
     if (context.userId === undefined || !policies.refreshTokens(context)) {
-      return { ...(await issue(request)), context };
+      // Without a record nobody could be told that a session has ended, so the token names none.
+      return {
+        ...(await issue({ ...request, authentication: { ...authentication, sid: undefined } })),
+        context,
+      };
     }
 
     const now = clock();
+    const lifetimes = refreshLifetimes(policies, context, now);
     const grant: Grant = {
       id: newGrantId(),
       generation: 1,
@@ -86,10 +91,10 @@ export function extensionGrant(name: string, decide: ExtensionGrant, options: Gr
       ...authentication,
       confirmation: boundTo(client, confirmation),
       createdAt: now,
-      ...refreshLifetimes(policies, context, now),
+      ...sessionLifetimes(policies, context, { sid: authentication?.sid, createdAt: now }, lifetimes),
     };
     const { id: grantId } = grant;
-    const issued = await issue({ ...request, grantId, notAfter: grant.expiresAt });
+    const issued = await issue({ ...request, grantId, notAfter: lifetimes.expiresAt });
     await insert(store, grant);
     return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
   }

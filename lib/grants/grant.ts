@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { StoredGrant } from '../adapters/contract';
 import type { Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
+import type { EventReporter } from '../events';
 import type { Confirmation } from '../tokens/access-token';
 import type { Authentication } from './user';
 import { allowedClaims, type RequestedClaims } from './user-claims';
@@ -55,6 +56,21 @@ export function asGrant(stored: StoredGrant | undefined | null, grantId: string)
     Array.isArray(resources);
   if (!valid) throw serverError(new TypeError('getGrant() of the adapter did not give back what was stored'));
   return stored as Grant;
+}
+
+/** Those of a list that can be read: one that cannot must not hide the others. */
+export function readableGrants(
+  stored: readonly (StoredGrant | undefined | null)[],
+  reporter: Pick<EventReporter, 'emit'>,
+): Grant[] {
+  return stored.flatMap((record) => {
+    try {
+      return (record && asGrant(record, record.id)) ?? [];
+    } catch (cause) {
+      reporter.emit('store.failed', { operation: 'listGrants', cause });
+      return [];
+    }
+  });
 }
 
 /** Whether a grant still stands: not expired, and not made void with all of its client's. */

@@ -16,8 +16,11 @@ export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   context: GrantContext,
   { sid, createdAt }: { sid?: string | undefined; createdAt: number },
   lifetimes: Lifetimes,
-): Lifetimes & { refreshExpiresAt?: number } {
-  if (sid === undefined || context.client.backchannelLogoutUri === undefined) return lifetimes;
+): Lifetimes & { refreshExpiresAt: number | undefined } {
+  if (sid === undefined || context.client.backchannelLogoutUri === undefined) {
+    // As a refresh may find it that was kept for longer before.
+    return { ...lifetimes, refreshExpiresAt: undefined };
+  }
   const sessionEnd = createdAt + policies.sessionLifetime(context) * 1000;
   const { expiresAt } = lifetimes;
   return { ...lifetimes, expiresAt: Math.max(expiresAt, sessionEnd), refreshExpiresAt: expiresAt };

@@ -8,7 +8,7 @@ import type { Outbound } from '../http/outbound';
 import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { Subjects } from '../tokens/subject';
-import { asGrant, subjectOf, type Grant } from './grant';
+import { readableGrants, subjectOf, type Grant } from './grant';
 import type { Policies } from './policy';
 
 /** A session that has ended; all sessions of the user without `sid`, which is as clients see it. */
@@ -44,9 +44,7 @@ export function signOut(options: SignOutOptions): SignOut {
 
   return async ({ userId, sid }) => {
     const stored = (await store.listGrants?.(userId)) ?? [];
-    const grants = stored
-      .map((grant) => asGrant(grant, grant.id))
-      .filter((grant) => grant !== undefined)
+    const grants = readableGrants(stored, reporter)
       .filter((grant) => grant.userId === userId && grant.scope.includes('openid'))
       .filter((grant) => sid === undefined || grant.sid === sid);
     const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];

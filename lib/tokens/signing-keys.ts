@@ -28,6 +28,7 @@ export interface SigningKey {
 /** @throws Error with a sentence on what is wrong with the key, and nothing of the key */
 export function signingKey(input: SigningKeyInput): SigningKey {
   const { key, alg: givenAlg, kid: givenKid } = unwrapped(input);
+  if ((key as unknown) === undefined) throw new Error('is not set');
   const jwk = typeof key === 'object' && !(key instanceof KeyObject) ? key : undefined;
   if (jwk && !jwk.alg && !givenAlg) throw new Error('is a JWK without alg');
 
