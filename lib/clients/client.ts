@@ -195,9 +195,7 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
     [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
     [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],
     [
-      (needsKeys || client.requireSignedRequestObject) &&
-        value.jwks !== undefined &&
-        value.jwks.keys.length === 0,
+      (needsKeys || client.requireSignedRequestObject) && value.jwks?.keys.length === 0,
       'has no keys in jwks',
     ],
     [
