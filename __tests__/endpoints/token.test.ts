@@ -20,6 +20,7 @@ import {
   VARIANTS,
   type Host,
 } from '../support/host';
+import { clientKey, dpopProof } from '../support/jose';
 
 describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
   let host: Host;
@@ -613,6 +614,31 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       expect([refreshed.status, refreshed.body.scope]).toEqual([200, 'profile']);
       expect((await send({ key: 'bad' })).body.error).toBe('invalid_grant');
       expect(seen[0]).toEqual({ grant_type: TYPE, key: 'good' });
+    });
+
+    it('gives ID tokens and bound tokens as the other grants do', async () => {
+      const own = makeHost(variant, {
+        clients: [{ ...keyed, scope: 'openid profile' }],
+        grants: { [TYPE]: () => ({ user: { id: 'alice', authTime: 1_700_000_000, acr: 'urn:mfa' } }) },
+      });
+      const key = await clientKey();
+      const url = `${own.issuer}/token`;
+      const send = async (form: Record<string, string>): Promise<Record<string, string>> => {
+        const { body } = await request(own.app)
+          .post(`${own.base}/token`)
+          .type('form')
+          .auth('keyed', 'web-secret')
+          .set('DPoP', await dpopProof(key, { url, now: own.now }))
+          .send(form);
+        return body as Record<string, string>;
+      };
+      const first = await send({ grant_type: TYPE });
+      expect(first.token_type).toBe('DPoP');
+      const signIn = { sub: 'alice', auth_time: 1_700_000_000, acr: 'urn:mfa' };
+      expect(claimsOf(first.id_token!)).toMatchObject({ ...signIn, aud: 'keyed' });
+      expect(claimsOf(first.access_token!)).toMatchObject({ ...signIn, cnf: { jkt: key.thumbprint } });
+      const renewed = await send({ grant_type: 'refresh_token', refresh_token: first.refresh_token! });
+      expect(claimsOf(renewed.id_token!)).toMatchObject(signIn);
     });
   });
 
