@@ -44,8 +44,8 @@ export function proofOfPossession(options: ProofOfPossessionOptions): ProofOfPos
   const { nonces, noncePolicy, setOnce, certificateOf, clock } = options;
 
   function read(req: Request, url: string, accessToken?: string): DpopProof | undefined {
-    const [proof, ...others] = req.headersDistinct.dpop ?? [];
-    if (proof === undefined) return undefined;
+    if (req.headers.dpop === undefined) return undefined;
+    const [proof = '', ...others] = req.headersDistinct.dpop ?? [];
     if (others.length > 0) throw invalidProof('more than one');
     return dpopProof(proof, { method: req.method, url, accessToken }, { clock, nonces });
   }
