@@ -332,6 +332,11 @@ describe('createOAuthRouter', () => {
     ['a client without redirect URIs', client({ redirectUris: undefined }), /needs redirectUris/],
     ['a relative redirect URI', client({ redirectUris: ['/cb'] }), /absolute/],
     ['a redirect URI with a fragment', client({ redirectUris: ['https://a.example/#x'] }), /fragment/],
+    [
+      'a redirect URI with a response in it',
+      client({ redirectUris: ['https://a.example/?response=x'] }),
+      /response in its query/,
+    ],
     ['a redirect URI that runs script', client({ redirectUris: ['javascript:alert(1)'] }), /javascript/],
     ['a redirect URI with a wildcard', client({ redirectUris: ['https://*.example/cb'] }), /wildcard/],
     ['a redirect URI with a user', client({ redirectUris: ['https://a@b.example/cb'] }), /user information/],

@@ -138,6 +138,18 @@ describe('waves to Redis', () => {
       expect(await wavesOf(() => refresh(host, 'web', refreshToken).set('DPoP', second))).toBe(2);
     });
 
+    it('requireToken takes one for a token that is bound to a key', async () => {
+      const { body } = await redeem(host, 'web', await getCode(host)).set('DPoP', await proof());
+      const { access_token: accessToken } = body as { access_token: string };
+      const url = 'http://localhost:3000/api';
+      const DPoP = await dpopProof(key, { method: 'GET', url, now: host.now, accessToken });
+      const call = (): request.Test =>
+        request(host.app)
+          .get('/api')
+          .set({ Authorization: `DPoP ${accessToken}`, DPoP });
+      expect(await wavesOf(call)).toBe(1);
+    });
+
     it('a client assertion takes one more', async () => {
       const metadata = { redirectUris: [CALLBACK], scope: 'profile', firstParty: true };
       await host.adapter.saveClient!({ clientId: 'signer', jwks: { keys: [key.publicJwk] }, ...metadata });

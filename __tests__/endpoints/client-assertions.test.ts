@@ -125,6 +125,7 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
   });
 
   it('the secret of a stored client is sealed, and opened again', async () => {
+    expect(() => host.oauth.sealClientSecret('x'.repeat(31))).toThrow(RangeError);
     const sealed = host.oauth.sealClientSecret(JWT_SECRET);
     expect(sealed).not.toContain(JWT_SECRET);
     await host.adapter.saveClient!({

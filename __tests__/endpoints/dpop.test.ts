@@ -221,6 +221,31 @@ describe.each(VARIANTS)('DPoP (RFC 9449) on $store at the $mount', (variant) => 
       }
     });
 
+    it('a public client whose clock is off by minutes is helped by a nonce', async () => {
+      const iat = Math.floor(host.now / 1000) - 200;
+      const send = async (nonce?: string): Promise<request.Response> =>
+        redeem(host, 'spa', await getCode(host, 'spa')).set(
+          'DPoP',
+          await proofFor(tokenUrl, { iat }, {}, { nonce }),
+        );
+      const first = await send();
+      expect(first.body.error).toBe('use_dpop_nonce');
+      expect((await send(first.headers['dpop-nonce'])).body.token_type).toBe('DPoP');
+      const tooFar = await proofFor(tokenUrl, { iat: iat - 200 }, {}, { nonce: first.headers['dpop-nonce'] });
+      expect((await redeem(host, 'spa', await getCode(host, 'spa')).set('DPoP', tooFar)).body.error).toBe(
+        'invalid_dpop_proof',
+      );
+    });
+
+    it('a key that only costs time to verify is refused', async () => {
+      const { n, kty } = (await clientKey('RS256')).publicJwk;
+      const proof = (await proofFor(tokenUrl)).split('.');
+      const jwk = { kty, n, e: n };
+      proof[0] = Buffer.from(JSON.stringify({ typ: 'dpop+jwt', alg: 'RS256', jwk })).toString('base64url');
+      const { body } = await machine(proof.join('.'));
+      expect(body.error_description).toContain('without a public key');
+    });
+
     it('two proofs are one too many', async () => {
       const { status, body } = await request(host.app)
         .post(`${host.base}/token`)

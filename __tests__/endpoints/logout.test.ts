@@ -305,6 +305,10 @@ describe.each(VARIANTS)('back-channel logout on $store at the $mount', (variant)
   it('a client that has no refresh token can be told after its access token has expired', async () => {
     const brief = await tokens('brief');
     host.pass(7200);
+    // Kept for that only: it is no connected app any more.
+    const [grantId] = String(jose.decodeJwt(brief.access_token).jti).split('.');
+    const shown = await host.oauth.listGrants('alice');
+    expect(shown.map((grant) => grant.grantId)).not.toContain(grantId);
     await request(host.app).get(`${host.base}/logout?id_token_hint=${brief.id_token}`);
     expect(received.map(({ path }) => path)).toEqual(['/brief']);
     expect(await isActive(host, brief.access_token)).toBe(false);

@@ -114,6 +114,21 @@ describe.each(VARIANTS)('pushed and signed requests on $store at the $mount', (v
       expect([status, body.error]).toEqual([400, error]);
     });
 
+    it('keeps no more than it must', async () => {
+      const long = 'x'.repeat(6000);
+      const { status, body } = await post(
+        host,
+        '/par',
+        'web',
+        form({ state: long, nonce: long, login_hint: long }),
+      );
+      expect([status, body.error, body.error_description]).toEqual([
+        400,
+        'invalid_request',
+        'The request is too long',
+      ]);
+    });
+
     it('wants the client’s authentication, and POST', async () => {
       const { status, body } = await request(host.app).post(`${host.base}/par`).type('form').send(form());
       expect([status, body.error]).toEqual([401, 'invalid_client']);

@@ -45,7 +45,6 @@ export interface Audiences {
   refuseMultiple(resources: readonly string[]): void;
   /** Whether a token for one of them must be bound by DPoP. */
   requireDpop(resources: readonly string[]): boolean;
-  readonly default: string;
 }
 
 /** Scope values that are about the user and not about a resource (OpenID Connect Core §5.4 and §11). */
@@ -64,9 +63,9 @@ export function audiences(options: {
 
   function isAllowed(identifier: string, { clientId }: Client): boolean {
     const resource = byIdentifier.get(identifier);
-    return resource !== undefined && (resource.clients ?? 'any') !== 'any'
-      ? (resource.clients?.includes(clientId) ?? false)
-      : resource !== undefined;
+    if (!resource) return false;
+    const { clients = 'any' } = resource;
+    return clients === 'any' || clients.includes(clientId);
   }
 
   function checked(resources: readonly string[], client: Client): readonly string[] {
@@ -117,7 +116,7 @@ export function audiences(options: {
   const requireDpop = (resources: readonly string[]): boolean =>
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
-  return { requested, narrowed, checked, scope, refuseMultiple, requireDpop, default: defaultAudience };
+  return { requested, narrowed, checked, scope, refuseMultiple, requireDpop };
 }
 
 /** `audience` and `resource` are two names of one thing. */

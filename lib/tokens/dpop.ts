@@ -102,7 +102,7 @@ export function dpopProof(
     isTimely: Math.abs(now - iat) <= maximumAge,
     // The client chose both, and they must not reach into the names of others.
     replayKey: `dpop:${sha256(`${jkt}.${jti}`)}`,
-    // For as long as any process could accept it, whatever its clock says.
+    // Until it is too old for every process, the one whose clock is behind too.
     replayLifetime: Math.ceil(iat - now) + maximumAge + SKEW,
   };
 }
