@@ -42,7 +42,7 @@ import { pageLayout } from './pages/layout';
 import { requestUrl } from './resource/request-url';
 import { requireTokenFactory, type RequireToken } from './resource/require-token';
 import { tokenCheck } from './resource/token-check';
-import { accessTokens as accessTokensOf, type AccessTokenClaims } from './tokens/access-token';
+import { accessTokens as accessTokensOf } from './tokens/access-token';
 import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
 import { idTokens as idTokensOf } from './tokens/id-token';
@@ -221,7 +221,6 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   });
   const tokenChecks = {
     read: (token: string) => accessTokens.read(token),
-    isLive: async (claims: AccessTokenClaims) => (await status(claims)) !== undefined,
     possession,
     requireNonce: noncePolicy === 'always',
     clock,
@@ -286,7 +285,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       requireToken: requireTokenFactory({
         check: apiCheck,
         defaultAudience,
-        canCheckRevocation: true,
+        isLive: async (claims) => (await status(claims)) !== undefined,
         reporter,
       }),
       events: reporter.events,

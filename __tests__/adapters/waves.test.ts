@@ -150,6 +150,19 @@ describe('waves to Redis', () => {
       expect(await wavesOf(call)).toBe(1);
     });
 
+    it('so does userinfo', async () => {
+      const issued = await getCode(host, 'web', { scope: 'openid' });
+      const { body } = await redeem(host, 'web', issued).set('DPoP', await proof());
+      const { access_token: accessToken } = body as { access_token: string };
+      const url = `${host.issuer}/userinfo`;
+      const DPoP = await dpopProof(key, { method: 'GET', url, now: host.now, accessToken });
+      const call = (): request.Test =>
+        request(host.app)
+          .get(`${host.base}/userinfo`)
+          .set({ Authorization: `DPoP ${accessToken}`, DPoP });
+      expect(await wavesOf(call)).toBe(1);
+    });
+
     it('a client assertion takes one more', async () => {
       const metadata = { redirectUris: [CALLBACK], scope: 'profile', firstParty: true };
       await host.adapter.saveClient!({ clientId: 'signer', jwks: { keys: [key.publicJwk] }, ...metadata });

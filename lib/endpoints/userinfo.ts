@@ -4,13 +4,19 @@ import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { claimsIn } from '../grants/grant';
 import type { UserLoader } from '../grants/token-issuer';
-import type { TokenStatus } from '../grants/token-status';
+import type { LiveToken, TokenStatus } from '../grants/token-status';
 import type { UserClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
 import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets } from '../http/parameters';
 import { challenge } from '../resource/require-token';
-import { invalidToken, presentedToken, type PresentedToken, type TokenCheck } from '../resource/token-check';
+import {
+  challenged,
+  invalidToken,
+  presentedToken,
+  type PresentedToken,
+  type TokenCheck,
+} from '../resource/token-check';
 import type { Subjects } from '../tokens/subject';
 
 interface UserinfoOptions<User> {
@@ -38,21 +44,26 @@ export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestH
       refuseSecrets(queryParameters(req.url));
       const presented = await tokenOf(req);
       if (!presented) return challenge(res);
-      const claims = await check(req, res, presented, {
+      let live: LiveToken | undefined;
+      const { sub: userId, scope: granted } = await check(req, res, presented, {
         scope: ['openid'],
         audience: undefined,
-        checkRevocation: false,
+        isLive: async (claims) => {
+          const { sub, client_id: clientId } = claims;
+          Object.assign(event, { clientId, userId: sub });
+          live = await status(claims);
+          // A client that acts for itself is no user.
+          return live !== undefined && sub !== clientId;
+        },
       });
-      const live = await status(claims);
-      const { sub: userId, scope: granted, client_id: clientId } = claims;
-      Object.assign(event, { clientId, userId });
-      if (!live || userId === clientId) throw refused(presented, live ? 'of no user' : 'revoked');
+      if (!live) throw invalidToken('revoked');
 
       const { client, grant } = live;
       const scope = granted.split(' ');
       const context = { client, grantType: 'userinfo', userId, scope, resources: grant?.resources ?? [] };
       const user = await loadUser(userId, context).catch((thrown: unknown) => {
-        throw isInvalidGrant(thrown) ? refused(presented, 'loadUser found nobody') : thrown;
+        const isGone = thrown instanceof OAuthError && thrown.code === 'invalid_grant';
+        throw isGone ? challenged(invalidToken('loadUser found nobody'), presented.scheme) : thrown;
       });
       const requested = grant ? claimsIn(grant, client).userinfo : [];
       const given = await userClaims({ user, userId, client, scope, target: 'userinfo', requested });
@@ -71,13 +82,4 @@ async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
   if (token === undefined) return inHeader;
   if (inHeader) throw new OAuthError('invalid_request', 'The access token must be sent in one way');
   return { scheme: 'Bearer', token };
-}
-
-function refused({ scheme }: PresentedToken, reason: string): OAuthError {
-  const { code, description } = invalidToken(reason);
-  return new OAuthError(code, description, { reason, challenge: `${scheme} error="${code}"` });
-}
-
-function isInvalidGrant(thrown: unknown): boolean {
-  return thrown instanceof OAuthError && thrown.code === 'invalid_grant';
 }

@@ -7,7 +7,7 @@ import type { EventReporter } from '../events';
 import { sendError } from '../http/endpoint';
 import { noStore } from '../http/redirect';
 import { audiences, grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
-import { presentedToken, type TokenCheck } from './token-check';
+import { presentedToken, type IsLive, type TokenCheck } from './token-check';
 
 /** What `requireToken` found in an access token: `req.oauth`. */
 export interface AccessTokenInfo {
@@ -60,10 +60,10 @@ export function requireTokenFactory(options: {
   check: TokenCheck;
   defaultAudience: string;
   /** Without it `checkRevocation` cannot be asked for. */
-  canCheckRevocation: boolean;
+  isLive: IsLive | undefined;
   reporter: EventReporter;
 }): RequireToken {
-  const { check, defaultAudience, canCheckRevocation, reporter } = options;
+  const { check, defaultAudience, isLive, reporter } = options;
 
   return (given = {}) => {
     const { error } = schema.validate(given, { abortEarly: false, convert: false });
@@ -73,11 +73,11 @@ export function requireTokenFactory(options: {
         'requireToken()',
       );
     const { scope = [], audience = defaultAudience, checkRevocation = false } = given;
-    if (checkRevocation && !canCheckRevocation) {
+    if (checkRevocation && !isLive) {
       throw new OAuthConfigurationError(['"checkRevocation" needs "introspection"'], 'requireToken()');
     }
     const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
-    const demand = { scope: needed, audience, checkRevocation };
+    const demand = { scope: needed, audience, isLive: checkRevocation ? isLive : undefined };
 
     async function answer(req: Request, res: Response, next: NextFunction): Promise<void> {
       const presented = presentedToken(req);

@@ -17,14 +17,15 @@ export interface TokenDemand {
   readonly scope: readonly string[];
   /** Among the token's; `undefined` where any audience will do. */
   readonly audience: string | undefined;
-  readonly checkRevocation: boolean;
+  /** Whether the issuer still knows the token as good; without it nobody is asked. */
+  readonly isLive: IsLive | undefined;
 }
+
+export type IsLive = (claims: AccessTokenClaims, token: string) => Promise<boolean>;
 
 export interface TokenCheckOptions {
   /** The claims of a token of this issuer, expired or not. */
   read: (token: string) => AccessTokenClaims | undefined | Promise<AccessTokenClaims | undefined>;
-  /** Whether the issuer still knows the token as good. */
-  isLive: (claims: AccessTokenClaims, token: string) => Promise<boolean>;
   possession: ProofOfPossession;
   /** Whether DPoP proofs must have a nonce. */
   requireNonce: boolean;
@@ -53,7 +54,7 @@ export function presentedToken(req: Request): PresentedToken | undefined {
 }
 
 export function tokenCheck(options: TokenCheckOptions): TokenCheck {
-  const { read, isLive, possession, requireNonce, urlOf, clock } = options;
+  const { read, possession, requireNonce, urlOf, clock } = options;
 
   async function claimsOf({ token }: PresentedToken, demand: TokenDemand): Promise<AccessTokenClaims> {
     const claims = await read(token);
@@ -91,7 +92,7 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
       const claims = await claimsOf(presented, demand);
       const [, live] = await Promise.all([
         prove(req, res, presented, claims.cnf),
-        demand.checkRevocation ? isLive(claims, presented.token) : true,
+        demand.isLive?.(claims, presented.token) ?? true,
       ]);
       if (!live) throw invalidToken('revoked');
       const granted = scopeValues(claims.scope);
@@ -106,7 +107,7 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
 const CHALLENGED = ['invalid_token', 'insufficient_scope', 'invalid_dpop_proof', 'use_dpop_nonce'];
 
 /** RFC 6750 §3, RFC 9449 §7.1: the same error, as a resource server answers it. */
-function challenged(error: OAuthError, scheme: PresentedToken['scheme']): OAuthError {
+export function challenged(error: OAuthError, scheme: PresentedToken['scheme']): OAuthError {
   if (!CHALLENGED.includes(error.code)) return error;
   const { code, description, reason, members } = error;
   const attributes = [

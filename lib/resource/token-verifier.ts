@@ -193,7 +193,6 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   });
   const check = tokenCheck({
     read,
-    isLive,
     possession,
     requireNonce: nonceSecrets !== undefined,
     urlOf: options.resourceUrl ?? verifierUrl({ issuer, audience }),
@@ -202,7 +201,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const requireToken = requireTokenFactory({
     check,
     defaultAudience: audience,
-    canCheckRevocation: introspection !== undefined,
+    isLive: introspection && isLive,
     reporter,
   });
   return { requireToken, events: reporter.events };
