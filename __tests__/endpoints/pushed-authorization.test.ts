@@ -362,6 +362,9 @@ describe.each(VARIANTS)('pushed and signed requests on $store at the $mount', (v
     beforeAll(async () => {
       rsa = { ...(await clientKey('RS256')) };
       own = makeHost(variant, {
+        // The profile's algorithms go before what a resource wants.
+        resources: [{ identifier: 'https://rs.example.com', signingAlgorithm: 'RS256' }],
+        defaultAudience: 'https://rs.example.com',
         // Longer than the profile allows.
         authorizationCodeLifetime: 600,
         pushedRequestLifetime: 3600,
