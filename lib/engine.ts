@@ -82,6 +82,7 @@ function bridge({ name, respond }: GrantType): typeof AbstractGrantType {
         expires_in: tokens.expiresIn,
         token_type: tokens.tokenType,
         ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
+        ...tokens.members,
         client: { id: tokens.context.client.clientId, grants: [name] },
         user: {},
       };

@@ -45,6 +45,12 @@ export interface OAuthEventMap {
   'backchannel_logout.sent': [EventSubject];
   /** A client could not be told: it may still take its user for signed in. */
   'backchannel_logout.failed': [EventSubject & { cause: unknown }];
+  /** A user has signed in, or linked an account, through an upstream provider. */
+  'provider.signed_in': [
+    EventSubject & { providerId: string; type: 'authenticate' | 'link'; isNewUser: boolean },
+  ];
+  /** An upstream provider failed, or its answer cannot be trusted. */
+  'provider.failed': [EventSubject & { providerId: string; cause: unknown }];
   /** A function of the adapter threw or did not answer within `storeTimeout`. */
   'store.failed': [{ operation: string; cause: unknown }];
   /** A bug, or a hook that threw: the client saw `server_error`. */

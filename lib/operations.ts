@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
+import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { asGrant, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import type { SignOut } from './grants/sign-out';
 import { sessionId } from './grants/user';
@@ -63,6 +64,14 @@ export interface Operations {
    * @throws RangeError if it has less than 32 bytes
    */
   sealClientSecret(clientSecret: string): string;
+  /**
+   * A provider's access token of a user, for a provider with `storeTokens`: refreshed there if need be, once for all who ask.
+   * `undefined` if there is none, or it cannot be refreshed any more.
+   * @throws TypeError for an unknown provider, OAuthError `temporarily_unavailable` or `server_error` if the provider fails
+   */
+  providerTokens(userId: string | number, providerId: string): Promise<ProviderTokens | undefined>;
+  /** Forgets them, where a user unlinks an account. */
+  deleteProviderTokens(userId: string | number, providerId: string): Promise<void>;
   /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
   issueAccessToken(options: IssueAccessTokenOptions): string;
 }
@@ -74,6 +83,7 @@ interface OperationsOptions {
   accessTokens: AccessTokens;
   signOut: SignOut;
   sealClientSecret: (clientSecret: string) => string;
+  providerTokens: ProviderTokenStore;
   clock: () => number;
   reporter: EventReporter;
 }
@@ -126,6 +136,11 @@ export function operations(options: OperationsOptions): Operations {
     },
 
     sealClientSecret: options.sealClientSecret,
+
+    providerTokens: async (userId, providerId) =>
+      options.providerTokens.get({ userId: idOf(userId), providerId }),
+    deleteProviderTokens: async (userId, providerId) =>
+      options.providerTokens.delete({ userId: idOf(userId), providerId }),
 
     issueAccessToken: ({
       subject,

@@ -12,24 +12,29 @@ import {
 import { isMemoryAdapter, memoryAdapter } from './adapters/memory';
 import type { ClientCertificateOf } from './clients/certificate';
 import { CERTIFICATE_SUBJECTS, clientChecker, GRANT_TYPE, type ClientOptions } from './clients/client';
+import type { ClientHeaders } from './clients/identification';
 import type { NoncePolicy } from './clients/proof-of-possession';
 import { CREDENTIALS, storedClient } from './clients/registry';
 import type { ConsentHandler } from './endpoints/consent';
 import type { EndSession } from './endpoints/logout';
+import type { HeaderSubject } from './endpoints/out-of-band';
+import type { ResolveUser } from './endpoints/provider-sign-in';
 import type { Authenticate, LoginUrl } from './endpoints/sign-in';
 import { OAuthConfigurationError } from './errors';
+import { providerFaults, type Provider } from './federation/provider';
+import type { AnonymousSubject } from './grants/anonymous-subject';
 import type { ResourceOptions } from './grants/audiences';
 import type { ExtensionGrant } from './grants/extension';
 import { LONGEST_LIFETIME, policiesOf } from './grants/policies';
 import type { Policies, Policy } from './grants/policy';
-import type { ClaimsHook, LoadUser } from './grants/token-issuer';
+import type { ClaimsHook, LoadUser, TokenResponseHook } from './grants/token-issuer';
 import type { OAuthUser } from './grants/user';
 import type { UserClaimsHook } from './grants/user-claims';
-import type { RateLimit } from './http/endpoint';
+import type { FormatError, RateLimit, RequestGuard } from './http/endpoint';
 import type { ErrorPageHandler } from './pages/error';
 import type { Branding } from './pages/layout';
 import type { AccessTokenFormat } from './tokens/access-token';
-import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS } from './tokens/algorithms';
+import { FAPI_ALGORITHMS, SHARED_ALGORITHM, SIGNING_ALGORITHMS } from './tokens/algorithms';
 import { deriveKeys, sealer } from './tokens/keys';
 import {
   signingKey,
@@ -77,6 +82,22 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
    * @defaultValue every user is there
    */
   loadUser?: LoadUser<LoadedUser>;
+  /** Upstream providers to sign in through, by the id that stands in `/authorize/:provider_id`. @defaultValue none */
+  providers?: Readonly<Record<string, Provider>>;
+  /** Who at the host a provider's user is: needed with `providers`. `accountLinking()` makes one. */
+  resolveUser?: ResolveUser<User>;
+  /** Lets an access token be `token` at `/authorize/:provider_id`, beside link tickets. @defaultValue `false` */
+  linkWithAccessTokens?: boolean;
+  /** How long a sign-in at a provider may take. @defaultValue 600 */
+  federationLifetime?: Policy<number>;
+  /** Headers that say which client a request is of. They prove nothing. @defaultValue none */
+  clientHeaders?: ClientHeaders;
+  /** Makes the users of out-of-band clients whose requests name nobody. @defaultValue such requests are refused */
+  anonymousSubject?: AnonymousSubject;
+  /** The user whom a request of an out-of-band client names by a header. It must not read a cookie. @defaultValue nobody */
+  headerSubject?: HeaderSubject;
+  /** Further members of the token response. @defaultValue none but `is_new_user` and `after_callback_redirect_url` */
+  tokenResponse?: TokenResponseHook<LoadedUser>;
   /** Further claims of access tokens. It must not set those that the library sets. @defaultValue none */
   claims?: ClaimsHook<LoadedUser>;
   /** The claims of a user for ID tokens and userinfo (OpenID Connect Core §5.1). @defaultValue `sub` only */
@@ -124,6 +145,13 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   resourceUrl?: (req: Request) => string;
   /** Gives the seconds that a request must wait, or nothing: asked before anything else. @defaultValue no limit */
   rateLimit?: RateLimit;
+  /**
+   * A door of the host's own before every endpoint, the discovery documents included: `true` lets a request pass, anything
+   * else is 401 `invalid_client`. @defaultValue everybody passes
+   */
+  requestGuard?: RequestGuard;
+  /** Further members of the JSON body of errors, by `(error, req)`. @defaultValue none */
+  formatError?: FormatError;
   /** Name, logo and colours of the built-in pages. @defaultValue the issuer's host as the name */
   branding?: Branding;
   /** @defaultValue 60 */
@@ -173,6 +201,13 @@ export interface ResolvedOptions {
   readonly loginUrl: LoginUrl;
   readonly loadUser: LoadUser<unknown> | undefined;
   readonly claims: ClaimsHook<unknown> | undefined;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly resolveUser: ResolveUser | undefined;
+  readonly linkWithAccessTokens: boolean;
+  readonly clientHeaders: ClientHeaders;
+  readonly anonymousSubject: AnonymousSubject | undefined;
+  readonly headerSubject: HeaderSubject | undefined;
+  readonly tokenResponse: TokenResponseHook<unknown> | undefined;
   readonly scopes: Readonly<Record<string, string>>;
   readonly defaultAudience: string;
   readonly resources: readonly ResourceOptions[];
@@ -186,6 +221,8 @@ export interface ResolvedOptions {
   readonly allowPrivateAddresses: boolean;
   readonly resourceUrl: ((req: Request) => string) | undefined;
   readonly rateLimit: RateLimit | undefined;
+  readonly requestGuard: RequestGuard | undefined;
+  readonly formatError: FormatError | undefined;
   readonly grants: Readonly<Record<string, ExtensionGrant>>;
   readonly consent: ConsentHandler | undefined;
   readonly errorPage: ErrorPageHandler | undefined;
@@ -205,6 +242,7 @@ const lifetime = (least: number): Joi.Schema =>
 const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
 const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
 const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
+const headerName = Joi.string().pattern(/^[\w-]+$/, 'header name');
 const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex colour');
 
 const resourceSchema = Joi.object({
@@ -213,7 +251,7 @@ const resourceSchema = Joi.object({
   clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
   accessTokenLifetime: lifetime(1),
   accessTokenFormat: tokenFormat,
-  signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS),
+  signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS, SHARED_ALGORITHM),
   dpop: Joi.valid('allowed', 'required'),
 });
 
@@ -228,6 +266,14 @@ const schema = Joi.object({
   loginUrl: Joi.alternatives(Joi.string().custom(loginUrlRule), Joi.function()).required(),
   loadUser: Joi.function(),
   claims: Joi.function(),
+  // Each is looked at apart, where it is known what development allows.
+  providers: Joi.object().unknown(),
+  resolveUser: Joi.function(),
+  linkWithAccessTokens: Joi.boolean(),
+  clientHeaders: Joi.object({ id: headerName, publishableKey: headerName }),
+  anonymousSubject: Joi.function(),
+  headerSubject: Joi.function(),
+  tokenResponse: Joi.function(),
   scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
   resources: Joi.array().items(
@@ -243,6 +289,8 @@ const schema = Joi.object({
   allowPrivateAddresses: Joi.boolean(),
   resourceUrl: Joi.function(),
   rateLimit: Joi.function(),
+  requestGuard: Joi.function(),
+  formatError: Joi.function(),
   accessTokenFormat: tokenFormat,
   grants: Joi.object().pattern(
     Joi.string()
@@ -269,6 +317,7 @@ const schema = Joi.object({
   parkedRequestLifetime: lifetime(1),
   pushedRequestLifetime: lifetime(1),
   sessionLifetime: lifetime(1),
+  federationLifetime: lifetime(1),
   storeTimeout: Joi.number().positive().max(600),
   clock: Joi.function(),
 })
@@ -295,7 +344,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const seal = (secret: string): string =>
     secrets.length > 0 ? clientSecretSealer(secrets, options.issuer).seal(secret) : '';
   const clients = clientsOf(options, development, seal, faults);
-  faults.push(...featureFaults(options, clients, signingKeys));
+  faults.push(...featureFaults(options, clients, signingKeys), ...federationFaults(options, development));
   if (faults.length > 0) throw new OAuthConfigurationError(faults);
 
   return Object.freeze({
@@ -308,6 +357,13 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     loginUrl: options.loginUrl,
     loadUser: options.loadUser,
     claims: options.claims as ClaimsHook<unknown> | undefined,
+    providers: new Map(Object.entries(options.providers ?? {})),
+    resolveUser: options.resolveUser,
+    linkWithAccessTokens: options.linkWithAccessTokens ?? false,
+    clientHeaders: options.clientHeaders ?? {},
+    anonymousSubject: options.anonymousSubject,
+    headerSubject: options.headerSubject,
+    tokenResponse: options.tokenResponse as TokenResponseHook<unknown> | undefined,
     userClaims: options.userClaims as UserClaimsHook<unknown> | undefined,
     scopes: options.scopes ?? {},
     defaultAudience: options.defaultAudience ?? options.issuer,
@@ -321,6 +377,8 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     allowPrivateAddresses: options.allowPrivateAddresses ?? false,
     resourceUrl: options.resourceUrl,
     rateLimit: options.rateLimit,
+    requestGuard: options.requestGuard,
+    formatError: options.formatError,
     grants: options.grants ?? {},
     consent: options.consent,
     errorPage: options.errorPage,
@@ -495,6 +553,10 @@ function clientsOf(
       faults.push(`${label}: "clientSecret" must have at least 32 bytes for client_secret_jwt`);
       return client;
     }
+    if (secrets.some((secret) => client.publishableKeys?.includes(secret as string))) {
+      faults.push(`${label}: "clientSecret" must not be among "publishableKeys"`);
+      return client;
+    }
     const metadata = storedClient(client, seal);
     faults.push(...check(metadata, label));
     const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !known.includes(grantType));
@@ -505,6 +567,13 @@ function clientsOf(
   if (new Set(hashed.map((client) => client.clientId)).size < hashed.length)
     faults.push('"clients" has a clientId twice');
   return hashed;
+}
+
+function federationFaults({ providers, resolveUser }: OAuthRouterOptions, allowHttp: boolean): string[] {
+  // What is no object was found by the schema.
+  if (typeof providers !== 'object' || Object.keys(providers).length === 0) return [];
+  const faults = providerFaults(providers, { allowHttp });
+  return resolveUser ? faults : [...faults, '"providers" need the option "resolveUser"'];
 }
 
 /** RFC 7518 §3.2: an HMAC key is as long as its hash. */
@@ -538,6 +607,14 @@ function featureFaults(
           !algorithms.some((alg) => FAPI_ALGORITHMS.includes(alg)),
         '"securityProfile" needs a signing key of PS256 or ES256',
       ],
+      [
+        String(client.scope).split(' ').includes('openid') && all.length > 0 && algorithms.length === 0,
+        '"scope" has openid, but a shared secret cannot sign ID tokens',
+      ],
+      [
+        client.outOfBand === 'json' && !options.anonymousSubject && !options.headerSubject,
+        '"outOfBand" needs the option "anonymousSubject" or "headerSubject"',
+      ],
       [withCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
       [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],
       [
@@ -550,7 +627,9 @@ function featureFaults(
   const identifiers = resourcesOf(options).map(({ identifier: name }) => name);
   const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
   const ofResources = resourcesOf(options).flatMap(({ signingAlgorithm }, position) =>
-    cannotSign(signingAlgorithm) ? [`"resources[${position}].signingAlgorithm" has no signing key`] : [],
+    signingAlgorithm !== undefined && all.length > 0 && !all.some(({ alg }) => alg === signingAlgorithm)
+      ? [`"resources[${position}].signingAlgorithm" has no signing key`]
+      : [],
   );
   return [...ofClients, ...ofResources, ...(twice ? [`"resources" has ${twice} twice`] : [])];
 }

@@ -4,15 +4,22 @@ import { guardedStore } from './adapters/store';
 import { clientAuthentication } from './clients/authentication';
 import { certificateReader } from './clients/certificate';
 import { clientKeySets } from './clients/key-sets';
+import { clientIdentification } from './clients/identification';
 import { proofOfPossession } from './clients/proof-of-possession';
 import { clientRegistry } from './clients/registry';
 import { authorizationResponse } from './endpoints/authorization-response';
 import { authorization, authorizationEndpoint } from './endpoints/authorize';
+import { callbackEndpoint } from './endpoints/callback';
 import { consentEndpoint, consentStep } from './endpoints/consent';
+import { providerPath } from './endpoints/federation-request';
 import { introspectionEndpoint } from './endpoints/introspect';
 import { jwksEndpoint } from './endpoints/jwks';
+import { linkTicketsEndpoint } from './endpoints/link-tickets';
 import { logoutEndpoint } from './endpoints/logout';
 import { endpointUrl, metadataEndpoint, PATHS, wellKnownRouter } from './endpoints/metadata';
+import { outOfBand } from './endpoints/out-of-band';
+import { providerSignIn as providerSignInOf } from './endpoints/provider-sign-in';
+import { providerTransactions } from './endpoints/provider-transaction';
 import { pushedAuthorizationEndpoint } from './endpoints/pushed-authorization';
 import { pushedRequests } from './endpoints/pushed-request';
 import { requestObjects as requestObjectsOf } from './endpoints/request-object';
@@ -23,6 +30,11 @@ import { tokenEndpoint } from './endpoints/token';
 import { userinfoEndpoint } from './endpoints/userinfo';
 import { tokenEngine } from './engine';
 import { eventReporter, type OAuthEvents } from './events';
+import { browserBinding } from './federation/browser-binding';
+import { linkTickets as linkTicketsOf } from './federation/link-tickets';
+import { providerTokenStore } from './federation/provider-tokens';
+import { upstream } from './federation/upstream';
+import { subjectMaker } from './grants/anonymous-subject';
 import { audiences as audiencesOf } from './grants/audiences';
 import { authorizationCodeGrant } from './grants/authorization-code';
 import { clientCredentialsGrant } from './grants/client-credentials';
@@ -33,7 +45,7 @@ import { tokenIssuer, userLoader } from './grants/token-issuer';
 import { tokenStatus } from './grants/token-status';
 import type { OAuthUser } from './grants/user';
 import { userClaims as userClaimsOf } from './grants/user-claims';
-import { rateLimiter } from './http/endpoint';
+import { endpointFrame } from './http/endpoint';
 import { outbound } from './http/outbound';
 import { operations, type Operations } from './operations';
 import { clientSecretSealer, resolveOptions, type OAuthRouterOptions } from './options';
@@ -46,7 +58,7 @@ import { accessTokens as accessTokensOf } from './tokens/access-token';
 import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
 import { idTokens as idTokensOf } from './tokens/id-token';
-import { deriveKeys, sealer } from './tokens/keys';
+import { authenticator, deriveKeys, sealer } from './tokens/keys';
 import { subjects as subjectsOf } from './tokens/subject';
 
 /** The router, and what goes with it. */
@@ -86,13 +98,13 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 ): OAuthRouter {
   const resolved = resolveOptions(options);
   const { issuer, secrets, signingKeys, policies, clock, defaultAudience, development: allowHttp } = resolved;
-  const { allowPrivateAddresses, noncePolicy, clientCertificate } = resolved;
+  const { allowPrivateAddresses, noncePolicy, clientCertificate, providers } = resolved;
   const url = (name: keyof typeof PATHS): string => endpointUrl(issuer, name);
   const sealerFor = (purpose: string): ReturnType<typeof sealer> =>
     sealer(deriveKeys(secrets, purpose, issuer));
 
   const reporter = eventReporter();
-  const limit = rateLimiter(resolved.rateLimit);
+  const frame = endpointFrame({ ...resolved, reporter });
   const store = guardedStore(resolved.adapter, resolved.storeTimeout, reporter);
   const registry = clientRegistry({ clients: resolved.clients, store, allowHttp });
 
@@ -106,8 +118,10 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const keySetOf = clientKeySets({ fetch: send, clock });
   const certificateOf = certificateReader(clientCertificate);
   const secretSealer = clientSecretSealer(secrets, issuer);
+  const identification = clientIdentification(resolved.clientHeaders);
   const authentication = clientAuthentication({
     issuer,
+    identification,
     endpointUrls: [url('token'), url('par')],
     registry,
     keySetOf,
@@ -142,6 +156,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     policies,
     clock,
     claims: resolved.claims,
+    tokenResponse: resolved.tokenResponse,
     loadUser,
     userClaims,
   });
@@ -155,7 +170,9 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     reporter,
     audiences,
     subjects,
-    limit,
+    frame,
+    providers,
+    anonymousSubject: subjectMaker(resolved.anonymousSubject),
   };
   const grantTypes = [
     authorizationCodeGrant(shared),
@@ -166,7 +183,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const signOut = signOutOf({ ...shared, issuer, registry, signingKeys, send });
 
   const page = pageLayout(resolved.branding);
-  const respond = errorResponse(page, resolved.errorPage);
+  const respond = errorResponse(page, frame, resolved.errorPage);
   const { authenticate, loginUrl, endSession } = resolved;
   const resumed = resumption({
     authorizeUrl: url('authorize'),
@@ -177,16 +194,56 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   });
   const pushed = pushedRequests({ store, clock });
   const requestObjects = requestObjectsOf({ issuer, registry, keySetOf, clock });
+  const upstreams = new Map(
+    [...providers].map(([providerId, provider]) => {
+      const redirectUri = `${url('callback')}/${providerId}`;
+      return [providerId, upstream(providerId, provider, { redirectUri, allowHttp, clock })];
+    }),
+  );
+  const binding = browserBinding(authenticator(deriveKeys(secrets, 'browser', issuer)), {
+    https: issuer.startsWith('https:'),
+  });
+  const transactions = providerTransactions({ binding, sealer: sealerFor('federation'), store });
+  const linkTickets = linkTicketsOf({ issuer, sealer: sealerFor('link ticket'), store, clock });
+  const providerTokens = providerTokenStore({
+    upstreams,
+    sealer: sealerFor('provider tokens'),
+    store,
+    clock,
+    reporter,
+  });
   const consentSealer = sealerFor('consent');
   const authorizationOptions = {
     ...shared,
     registry,
+    identification,
     allowHttp,
     respond,
     pushed,
     requestObjects,
     resumption: resumed,
     answer: authorizationResponse({ issuer, signingKeys, policies, clock }),
+    providerSignIn: providerSignInOf({
+      ...shared,
+      issuer,
+      upstreams,
+      resolveUser: resolved.resolveUser,
+      transactions,
+      binding,
+      linkTickets,
+      linkWithAccessTokens: resolved.linkWithAccessTokens,
+      providerTokens,
+      accessTokens,
+      status,
+    }),
+    outOfBand: outOfBand({
+      ...shared,
+      issuer,
+      headerSubject: resolved.headerSubject,
+      hasAnonymousSubjects: resolved.anonymousSubject !== undefined,
+      page,
+      respond,
+    }),
     signIn: signIn({ ...shared, authenticate, loginUrl, resumption: resumed, page }),
     consent: consentStep({
       ...shared,
@@ -201,7 +258,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   };
   const authorize = authorization(authorizationOptions);
   const scopes = [
-    'openid',
+    ...(signingKeys.algorithms.length > 0 ? ['openid'] : []),
     ...Object.keys(resolved.scopes),
     ...registry.fixed.flatMap(({ client }) => client.scope),
     ...resolved.resources.flatMap((resource) => resource.scopes ?? []),
@@ -217,7 +274,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     hasLogout: endSession !== undefined,
     hasBackchannelLogout: resolved.adapter.listGrants !== undefined,
     hasCertificates: clientCertificate !== undefined,
-    reporter,
+    frame,
   });
   const tokenChecks = {
     read: (token: string) => accessTokens.read(token),
@@ -251,7 +308,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     [PATHS.userinfo, userinfoEndpoint({ ...shared, check: userinfoCheck, status, loadUser, userClaims })],
     [PATHS.revoke, revocationEndpoint({ ...clientEndpoints, accessTokens })],
     [PATHS.introspect, introspectionEndpoint({ ...clientEndpoints, status, accessTokens })],
-    [PATHS.jwks, jwksEndpoint(signingKeys, reporter)],
+    [PATHS.jwks, jwksEndpoint(signingKeys, frame)],
     [PATHS.metadata, metadata],
     [PATHS.discovery, metadata],
   ]);
@@ -264,9 +321,18 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     });
     endpoints.set(PATHS.logout, logout);
   }
+  if (providers.size > 0) {
+    const check = tokenCheck({ ...tokenChecks, urlOf: () => url('linkTickets') });
+    const federated: [string, RequestHandler | undefined][] = [
+      ['/authorize/:provider_id', endpoints.get(PATHS.authorize)],
+      ['/callback/:provider_id', callbackEndpoint({ authorize, transactions, frame, respond })],
+      [PATHS.linkTickets, linkTicketsEndpoint({ check, status, linkTickets, frame })],
+    ];
+    for (const [path, handler] of federated) if (handler) endpoints.set(path, handler);
+  }
   // One look-up, where a route for each endpoint would match their patterns in turn for every request.
   const router = Router().use(function oauth(req, res, next) {
-    const endpoint = endpoints.get(req.path);
+    const endpoint = endpoints.get(req.path) ?? endpoints.get(providerPath(req.path)?.endpoint ?? '');
     if (endpoint) endpoint(req, res, next);
     else next();
   });
@@ -279,14 +345,24 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   };
   return Object.assign(
     router,
-    operations({ issuer, defaultAudience, store, accessTokens, signOut, sealClientSecret, clock, reporter }),
+    operations({
+      issuer,
+      defaultAudience,
+      store,
+      accessTokens,
+      signOut,
+      sealClientSecret,
+      providerTokens,
+      clock,
+      reporter,
+    }),
     {
       wellKnown: wellKnownRouter(issuer, metadata),
       requireToken: requireTokenFactory({
         check: apiCheck,
         defaultAudience,
         isLive: async (claims) => (await status(claims)) !== undefined,
-        reporter,
+        frame,
       }),
       events: reporter.events,
       isResumeUrl: resumed.isResumeUrl,

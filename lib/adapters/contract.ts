@@ -90,6 +90,20 @@ export interface ClientMetadata {
    * @defaultValue the router's `refreshTokens`
    */
   refreshTokens?: 'always' | 'offline_access';
+  /**
+   * Keys that go with the client's id where everybody can read them, in an app's code or a URL. They are no secrets and prove
+   * nothing; several while one is being changed.
+   */
+  publishableKeys?: readonly string[];
+  /** Every request of the client must have one of its `publishableKeys`. @defaultValue `false` */
+  requirePublishableKey?: boolean;
+  /** Lets a publishable key be `client_secret` in the query of `/authorize`, as some SDKs send it. @defaultValue `false` */
+  publishableKeyInQuery?: boolean;
+  /**
+   * Gives codes without a redirect, for clients whose redirect URI is `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page to copy
+   * them from, or as JSON to apps that have no browser and no user's session. @defaultValue none
+   */
+  outOfBand?: 'page' | 'json';
   /** The host's own app: nobody is asked for consent. @defaultValue `false` */
   firstParty?: boolean;
   /** Only a confidential client can do without PKCE (RFC 9700 §2.1.1). @defaultValue `true` */

@@ -7,6 +7,7 @@ import type { Parameters } from '../http/parameters';
 import { clientAssertion, type ClientAssertionOptions } from './assertion';
 import { certificateFault, type CertificateReader } from './certificate';
 import type { Client, ClientRecord } from './client';
+import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientRegistry } from './registry';
 import { verifyClientSecret } from './secrets';
 
@@ -39,6 +40,7 @@ export interface ClientAuthentication {
 }
 
 export interface ClientAuthenticationOptions extends ClientAssertionOptions {
+  identification: ClientIdentification;
   registry: ClientRegistry;
   /** `undefined` if the host gives no certificates. */
   certificateOf: CertificateReader | undefined;
@@ -68,18 +70,20 @@ const clientSecretBasic: ClientAuthenticationMethod = (req) => {
   };
 };
 
-const clientSecretPost: ClientAuthenticationMethod = (_req, parameters) => {
-  const clientSecret = parameters.get('client_secret');
-  if (clientSecret === undefined) return undefined;
-  return {
-    methods: ['client_secret_post'],
-    clientIds: [parameters.get('client_id') ?? ''],
-    fault: (record) => secretFault([clientSecret], record),
-  };
-};
-
 export function clientAuthentication(options: ClientAuthenticationOptions): ClientAuthentication {
-  const { registry, certificateOf, keySetOf, reporter } = options;
+  const { registry, identification, certificateOf, keySetOf, reporter } = options;
+
+  /** That of a public client is a publishable key, which is looked at apart. */
+  const clientSecretPost: ClientAuthenticationMethod = (req, parameters) => {
+    const clientSecret = parameters.get('client_secret');
+    if (clientSecret === undefined) return undefined;
+    return {
+      methods: ['client_secret_post', 'none'],
+      clientIds: [identification.clientId(req, parameters) ?? ''],
+      fault: async (record) => (record.client.confidential ? secretFault([clientSecret], record) : undefined),
+    };
+  };
+
   const credentialMethods: readonly ClientAuthenticationMethod[] = [
     clientSecretBasic,
     clientSecretPost,
@@ -88,7 +92,7 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
 
   /** A public client says who it is, and proves nothing (RFC 6749 §2.1); one with a certificate has proven it before. */
   const withoutCredentials: ClientAuthenticationMethod = (req, parameters) => {
-    const clientId = parameters.get('client_id');
+    const clientId = identification.clientId(req, parameters);
     if (clientId === undefined) return undefined;
     const certificate = certificateOf?.(req);
     return {
@@ -112,7 +116,7 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
     const challenge = method === 'client_secret_basic' ? 'Basic realm="OAuth"' : undefined;
     if (!credentials) throw refusal('no client authentication', undefined, undefined, challenge);
     const { clientIds, methods, fault: faultOf } = credentials;
-    const named = parameters.get('client_id');
+    const named = identification.clientId(req, parameters);
     if (named !== undefined && !clientIds.includes(named)) {
       throw new OAuthError('invalid_request', 'client_id differs from the client that authenticates');
     }
@@ -127,10 +131,20 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
       }
       const fault = await faultOf(record);
       if (fault !== undefined) throw refusal(fault, clientId, registered, challenge);
+      const keyFault = publishableKeyFault(record.client, keysOf(req, parameters, record.client));
+      if (keyFault !== undefined) {
+        reporter.emit('client_authentication.failed', { clientId, method: registered, reason: keyFault });
+        throw invalidPublishableKey(keyFault);
+      }
       return record.client;
     }
 
     return { authenticate };
+  }
+
+  function keysOf(req: Request, parameters: Parameters, client: Client): readonly string[] {
+    const inBody = client.confidential ? undefined : parameters.get('client_secret');
+    return [identification.publishableKey(req), inBody].filter((key) => key !== undefined);
   }
 
   async function firstKnown(clientIds: readonly string[]): Promise<ClientRecord | undefined> {

@@ -8,7 +8,7 @@ import {
   SIGNING_ALGORITHMS,
   VERIFICATION_ALGORITHMS,
 } from '../tokens/algorithms';
-import { redirectUriFault } from './redirect-uris';
+import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
 import { isSecretHash } from './secrets';
 
 /** A client in the options: as {@link ClientMetadata}, with the secret itself if it has one. */
@@ -45,6 +45,10 @@ export interface Client {
   readonly refreshTokens: 'always' | 'offline_access' | undefined;
   readonly postLogoutRedirectUris: readonly string[];
   readonly backchannelLogoutUri: string | undefined;
+  readonly publishableKeys: readonly string[];
+  readonly requirePublishableKey: boolean;
+  readonly publishableKeyInQuery: boolean;
+  readonly outOfBand: 'page' | 'json' | undefined;
   /** The client as it was given, without its secrets. */
   readonly metadata: Readonly<Omit<ClientMetadata, 'clientSecretHash' | 'clientSecretSealed'>>;
 }
@@ -148,6 +152,10 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     refreshTokens: Joi.valid('always', 'offline_access'),
     // Stored in the clear it would be ignored, and the client taken for a public one.
     clientSecret: Joi.forbidden(),
+    publishableKeys: Joi.array().items(Joi.string().pattern(/^[\x21-\x7e]{1,255}$/, 'publishable key')),
+    requirePublishableKey: Joi.boolean(),
+    publishableKeyInQuery: Joi.boolean(),
+    outOfBand: Joi.valid('page', 'json'),
     firstParty: Joi.boolean(),
     requirePkce: Joi.boolean(),
     refreshTokenRotation: Joi.valid('always', 'never'),
@@ -240,9 +248,23 @@ function registrationFaults(client: Client): readonly Fault[] {
     ],
     [needsKeys, 'needs jwks or jwksUri to sign request objects'],
     [
+      client.publishableKeys.length === 0 && (client.requirePublishableKey || client.publishableKeyInQuery),
+      'needs publishableKeys',
+    ],
+    ...outOfBandFaults(client),
+    [
       client.subjectType === 'pairwise' && client.sector === '',
       'needs sectorIdentifierUri, because its redirect URIs have not one host',
     ],
+  ];
+}
+
+function outOfBandFaults({ outOfBand, redirectUris, requirePkce }: Client): readonly Fault[] {
+  const hasUrn = redirectUris.some(isOutOfBandUri);
+  return [
+    [outOfBand !== undefined && !hasUrn, `needs one of ${OUT_OF_BAND_URIS.join(', ')} as redirect URI`],
+    [outOfBand === undefined && hasUrn, 'needs outOfBand to have such a redirect URI'],
+    [outOfBand !== undefined && !requirePkce, 'must use PKCE with outOfBand'],
   ];
 }
 
@@ -274,6 +296,7 @@ function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
       `must use one of ${FAPI_ALGORITHMS.join(', ')} under fapi2`,
     ],
     [client.redirectUris.some((uri) => uri.startsWith('http:')), 'must have https redirect URIs under fapi2'],
+    [client.outOfBand !== undefined, 'must not be out of band under fapi2'],
   ];
 }
 
@@ -329,6 +352,10 @@ function resolve(metadata: ClientMetadata): Client {
     refreshTokens: metadata.refreshTokens,
     postLogoutRedirectUris: frozen(metadata.postLogoutRedirectUris),
     backchannelLogoutUri: metadata.backchannelLogoutUri,
+    publishableKeys: frozen(metadata.publishableKeys),
+    requirePublishableKey: metadata.requirePublishableKey ?? false,
+    publishableKeyInQuery: metadata.publishableKeyInQuery ?? false,
+    outOfBand: metadata.outOfBand,
     metadata: Object.freeze({ ...metadata, clientSecretHash: undefined, clientSecretSealed: undefined }),
   });
 }

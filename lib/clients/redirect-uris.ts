@@ -2,9 +2,19 @@
 const FORBIDDEN_SCHEMES = new Set(
   (
     'about blob chrome chrome-extension data feed file filesystem ftp intent jar javascript livescript mailto mhtml mocha ' +
-    'ms-appinstaller ms-msdt moz-extension res resource search-ms sms tel vbscript view-source ws wss'
+    'ms-appinstaller ms-msdt moz-extension res resource search-ms sms tel urn vbscript view-source ws wss'
   ).split(' '),
 );
+/** Not a place to go to: the code is shown, or answered (as OAuth 2.0 for Native Apps had it in its early drafts). */
+export const OUT_OF_BAND_URIS: readonly string[] = [
+  'urn:ietf:wg:oauth:2.0:oob',
+  'urn:ietf:wg:oauth:2.0:oob:auto',
+];
+
+export function isOutOfBandUri(uri: string): boolean {
+  return OUT_OF_BAND_URIS.includes(uri);
+}
+
 /** A query of a redirect URI that has one of these would be mistaken for the answer's. */
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'response'];
 
@@ -16,6 +26,7 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
  * `allowHttp` lets plain http go to hosts other than loopback, for development.
  */
 export function redirectUriFault(uri: string, { allowHttp = false } = {}): string | undefined {
+  if (isOutOfBandUri(uri)) return undefined;
   if (!/^[\x21-\x7e]+$/.test(uri) || /["<>\\^`{|}]/.test(uri)) return 'holds characters that no URI has';
   const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase();
   if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';

@@ -1,5 +1,5 @@
 import type { Client } from '../clients/client';
-import { matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
+import { isOutOfBandUri, matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
 import type { Audiences } from '../grants/audiences';
@@ -8,15 +8,25 @@ import type { Authentication, OAuthUser } from '../grants/user';
 import { claimsParameter, type ClaimsParameter } from '../grants/user-claims';
 import { refuseFaults, type Parameters } from '../http/parameters';
 import type { IdTokens } from '../tokens/id-token';
+import {
+  FEDERATION_PARAMETERS,
+  federationRequest,
+  federationTargets,
+  type FederationRequest,
+  type FederationTargets,
+  type Providers,
+} from './federation-request';
 import type { Progress } from './resumption';
 
 /** Where the answer to an authorization request may go: proven to be the client's. */
-export interface RedirectTarget {
+export interface RedirectTarget extends FederationTargets {
   readonly client: Client;
   readonly redirectUri: string;
   readonly redirectUriGiven: boolean;
   readonly state: string | undefined;
   readonly responseMode: ResponseMode;
+  /** How the code is given without a redirect, where the redirect URI is no place to go to. */
+  readonly outOfBand: 'page' | 'json' | undefined;
 }
 
 /** How the answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3). */
@@ -25,6 +35,7 @@ export type ResponseMode = (typeof RESPONSE_MODES)[number];
 
 /** What is read of a request: the rest is ignored (RFC 6749 §3.1). */
 export const REQUEST_PARAMETERS: readonly string[] = [
+  ...FEDERATION_PARAMETERS,
   'acr_values',
   'audience',
   'claims',
@@ -71,6 +82,8 @@ export interface AuthorizationRequest extends RedirectTarget {
   readonly expectedSubs: readonly (readonly string[])[];
   /** The DPoP key that the code is bound to (RFC 9449 §10). */
   readonly dpopJkt: string | undefined;
+  /** The provider to sign in through, if it names one. */
+  readonly federation: FederationRequest | undefined;
 }
 
 /** A user's decision on the consent page, as its form sealed it. */
@@ -104,7 +117,7 @@ export function grantContext(request: AuthorizationRequest & { userId?: string }
 export async function redirectTarget(
   parameters: Parameters,
   registry: ClientRegistry,
-  { allowHttp }: { allowHttp: boolean },
+  { allowHttp, providers }: { allowHttp: boolean; providers: Providers },
 ): Promise<RedirectTarget> {
   for (const name of ['client_id', 'redirect_uri']) {
     const fault = parameters.faults.get(name);
@@ -131,6 +144,8 @@ export async function redirectTarget(
     state: parameters.get('state'),
     // One that is unknown is an error, which has to be told somehow.
     responseMode: responseModeOf(parameters) ?? 'query',
+    outOfBand: isOutOfBandUri(redirectUri) ? client.outOfBand : undefined,
+    ...federationTargets(parameters, client, providers),
   };
 }
 
@@ -147,8 +162,8 @@ function onlyRedirectUri({ redirectUris }: Client): string {
   return only;
 }
 
-/** How a request came: pushed, signed, or neither. */
-export type Origin = Pick<Progress, 'pushedId' | 'signed'>;
+/** How a request came: pushed, signed, back from a provider, or none of these. */
+export type Origin = Pick<Progress, 'pushedId' | 'signed' | 'signedIn'>;
 
 /**
  * Everything else in the request. Whatever is wrong here goes to the client.
@@ -159,10 +174,11 @@ export function authorizationRequest(
   target: RedirectTarget,
   parameters: Parameters,
   origin: Origin,
-  { audiences, idTokens }: { audiences: Audiences; idTokens: IdTokens },
+  options: { audiences: Audiences; idTokens: IdTokens; providers: Providers },
 ): AuthorizationRequest {
   refuseFaults(parameters);
   const { client } = target;
+  const { audiences, idTokens, providers } = options;
   refuseUnsupported(parameters);
   refuseOrigin(target, origin);
   if (!client.grantTypes.includes('authorization_code')) {
@@ -185,6 +201,10 @@ export function authorizationRequest(
     claims,
     expectedSubs: [...hintedSub(parameters, client, idTokens), ...claims.subs],
     dpopJkt: dpopJktOf(parameters),
+    federation: federationRequest(parameters, client, {
+      providers,
+      returned: origin.signedIn !== undefined,
+    }),
   };
 }
 

@@ -14,6 +14,7 @@ export type AuthorizationResponse = (
   res: Response,
   target: RedirectTarget,
   parameters: ResponseParameters,
+  options?: { seeOther: boolean },
 ) => void;
 
 /** Seconds; JARM §2.1 advises ten minutes at most. */
@@ -37,11 +38,11 @@ export function authorizationResponse(options: {
     return { response: signJwt(claims, signer, 'JWT') };
   }
 
-  return (res, target, given) => {
+  return (res, target, given, options) => {
     const { redirectUri, responseMode, state } = target;
     const all = { ...given, state, iss: issuer };
     const parameters = responseMode.endsWith('jwt') ? signed(target, all) : all;
     if (responseMode.startsWith('form_post')) formPostPage(res, redirectUri, parameters);
-    else redirect(res, withParameters(redirectUri, parameters));
+    else redirect(res, withParameters(redirectUri, parameters), options);
   };
 }

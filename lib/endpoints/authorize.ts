@@ -1,18 +1,31 @@
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { Store } from '../adapters/store';
+import type { Client } from '../clients/client';
+import {
+  invalidPublishableKey,
+  publishableKeyFault,
+  type ClientIdentification,
+} from '../clients/identification';
 import type { ClientRegistry } from '../clients/registry';
 import { asOAuthError, OAuthError } from '../errors';
 import type { EventReporter } from '../events';
+import type { Audiences } from '../grants/audiences';
 import { insert } from '../grants/commit';
 import { newAttempt, subjectOf, type Grant } from '../grants/grant';
-import type { Audiences } from '../grants/audiences';
 import type { Policies } from '../grants/policy';
 import { authenticationOf, userIdOf } from '../grants/user';
 import { allowedClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
-import { endpoint, type RateLimiter } from '../http/endpoint';
-import { only, queryParameters, refuseSecrets, type Parameters } from '../http/parameters';
+import { endpoint, type EndpointFrame } from '../http/endpoint';
+import {
+  only,
+  queryParameters,
+  refuseSecrets,
+  secretOutOfPlace,
+  withParameter,
+  type Parameters,
+} from '../http/parameters';
 import { grantId as newGrantId, type GrantTokens } from '../tokens/grant-token';
 import type { IdTokens } from '../tokens/id-token';
 import {
@@ -27,13 +40,17 @@ import {
 } from './authorization-request';
 import type { AuthorizationResponse } from './authorization-response';
 import type { ConsentStep } from './consent';
+import { isFederatedRequest, providerPath, type Providers } from './federation-request';
+import type { CodeRequest, OutOfBand } from './out-of-band';
+import type { ProviderSignIn } from './provider-sign-in';
 import { isPushedRequestUri, type PushedRequests } from './pushed-request';
 import type { RequestObjects } from './request-object';
-import type { Resumed, Resumption } from './resumption';
+import type { Progress, Resumed, Resumption, SignedIn } from './resumption';
 import type { SignIn } from './sign-in';
 
 export interface AuthorizationOptions {
   registry: ClientRegistry;
+  identification: ClientIdentification;
   store: Store;
   audiences: Audiences;
   policies: Policies;
@@ -42,23 +59,30 @@ export interface AuthorizationOptions {
   requestObjects: RequestObjects;
   pushed: PushedRequests;
   resumption: Resumption;
+  providers: Providers;
+  providerSignIn: ProviderSignIn;
   signIn: SignIn;
   consent: ConsentStep;
+  outOfBand: OutOfBand;
   answer: AuthorizationResponse;
   allowHttp: boolean;
   clock: () => number;
   reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
   /** How an error is shown that must not be redirected. */
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
 
-/** The way of an authorization request, from wherever it comes: the client, the login, or the consent page. */
+/** The way of an authorization request, from wherever it comes: the client, the login, a provider, or the consent page. */
 export type Authorize = (req: Request, res: Response, resumed: Resumed, decision?: Decision) => Promise<void>;
 
-/** `GET` and `POST /authorize`. @see RFC 6749 §3.1 and §4.1, RFC 9207 */
+/**
+ * `GET` and `POST /authorize`, and `/authorize/:provider_id`, which says `connection` in the path.
+ *
+ * @see RFC 6749 §3.1 and §4.1, RFC 9207
+ */
 export function authorizationEndpoint(authorize: Authorize, options: AuthorizationOptions): RequestHandler {
-  const { resumption, pushed, requestObjects, reporter, limit, respond } = options;
+  const { identification, resumption, pushed, requestObjects, providers, frame, respond } = options;
 
   /** As it came; continued; pushed before; or signed. */
   async function arrive(parameters: Parameters): Promise<Resumed> {
@@ -83,17 +107,69 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
     }
   }
 
+  /** A request with the client that a header names, and the provider that the path names. */
+  function completed(req: Request, given: Parameters): Parameters {
+    const clientId = identification.clientId(req, given);
+    const named = clientId === undefined ? given : withParameter(given, 'client_id', clientId);
+    const { providerId } = providerPath(req.path) ?? {};
+    const connection = named.get('connection');
+    if (providerId === undefined) return named;
+    if (connection !== undefined && connection !== providerId) {
+      throw new OAuthError('invalid_request', 'connection differs from the provider in the path');
+    }
+    return withParameter(named, 'connection', providerId);
+  }
+
+  /** A pushed or signed request that names no provider gets that of the path. */
+  function withConnection(resumed: Resumed, arrived: Parameters): Resumed {
+    const connection = arrived.get('connection');
+    if (connection === undefined || resumed.parameters.get('connection') !== undefined) return resumed;
+    return { ...resumed, parameters: withParameter(resumed.parameters, 'connection', connection) };
+  }
+
   return endpoint(
-    { name: 'authorize', methods: ['GET', 'POST'], reporter, limit, respond },
+    frame,
+    { name: 'authorize', methods: ['GET', 'POST'], respond },
     async (req, res, subject) => {
       const query = queryParameters(req.url);
-      refuseSecrets(query);
-      const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
-      refuseSecrets(parameters);
-      subject.clientId = parameters.get('client_id');
-      await authorize(req, res, await arrive(only(parameters, REQUEST_PARAMETERS)));
+      if (req.method === 'POST') refuseSecrets(query);
+      const given = completed(req, req.method === 'POST' ? await bodyParameters(req) : query);
+      refuseSecrets(given, { allowed: secretsWithAMeaning(given) });
+      subject.clientId = given.get('client_id');
+      const resumed = withConnection(await arrive(only(given, REQUEST_PARAMETERS)), given);
+      const keys = { inHeader: identification.publishableKey(req), inQuery: given.get('client_secret') };
+      await authorize(req, res, isContinued(given) ? resumed : { ...resumed, keys });
     },
   );
+
+  /** They are looked at where the client is known. */
+  function secretsWithAMeaning(given: Parameters): readonly string[] {
+    return [
+      ...(isContinued(given) ? [] : ['client_secret']),
+      ...(isFederatedRequest(given, providers) ? ['token'] : []),
+    ];
+  }
+}
+
+/** Whether what is asked has been said, and looked at, before. */
+function isContinued(given: Parameters): boolean {
+  return given.get('resume') !== undefined || isPushedRequestUri(given.get('request_uri'));
+}
+
+/**
+ * A publishable key says which client it is; a secret proves it, and must not be where URLs are kept.
+ *
+ * @throws OAuthError that must not be redirected
+ */
+function checkKeys(client: Client, { inHeader, inQuery }: NonNullable<Resumed['keys']>): void {
+  const isPublishable = inQuery !== undefined && client.publishableKeys.includes(inQuery);
+  const mayBeSecret = inQuery !== undefined && !isPublishable && client.confidential;
+  if (mayBeSecret || (inQuery !== undefined && !client.publishableKeyInQuery)) {
+    throw secretOutOfPlace('client_secret');
+  }
+  const keys = [inHeader, inQuery].filter((key) => key !== undefined);
+  const fault = publishableKeyFault(client, keys);
+  if (fault !== undefined) throw invalidPublishableKey(fault);
 }
 
 export function authorization(options: AuthorizationOptions): Authorize {
@@ -104,8 +180,10 @@ export function authorization(options: AuthorizationOptions): Authorize {
     grantTokens,
     pushed,
     resumption,
+    providerSignIn,
     signIn,
     consent,
+    outOfBand,
     answer,
     clock,
     reporter,
@@ -118,19 +196,33 @@ export function authorization(options: AuthorizationOptions): Authorize {
     decision?: Decision,
   ): Promise<void> {
     const target = await redirectTarget(resumed.parameters, registry, options);
+    if (resumed.keys) checkKeys(target.client, resumed.keys);
+    const state = resumed.returned?.answer.state ?? resumed.progress.signedIn?.state;
     try {
       if (resumed.fault) throw resumed.fault;
-      await proceed(req, res, target, resumed, decision);
+      const { parameters, progress, returned } = resumed;
+      const signedIn = returned ? await providerSignIn.arrive(req, res, returned, target) : progress.signedIn;
+      await proceed(req, res, target, { parameters, progress: { ...progress, signedIn } }, decision);
     } catch (thrown) {
       const error = asOAuthError(thrown);
       if (res.headersSent) throw error;
       reporter.refused('authorize', error, { clientId: target.client.clientId });
+      if (state !== undefined) providerSignIn.finish(res, state);
+      if (target.outOfBand !== undefined) return outOfBand.refuse(req, res, target, error);
+      const { errorRedirectUri = target.redirectUri } = state === undefined ? {} : target;
+      const code = error.members?.error_code;
       // RFC 6749 §4.1.2.1
-      answer(res, target, {
-        error: error.code,
-        error_description: error.description,
-        error_uri: error.uri,
-      });
+      answer(
+        res,
+        { ...target, redirectUri: errorRedirectUri },
+        {
+          error: error.code,
+          error_description: error.description,
+          error_uri: error.uri,
+          error_code: typeof code === 'string' ? code : undefined,
+        },
+        { seeOther: state !== undefined },
+      );
     }
   }
 
@@ -141,8 +233,16 @@ export function authorization(options: AuthorizationOptions): Authorize {
     resumed: Resumed,
     decision: Decision | undefined,
   ): Promise<void> {
-    const request = authorizationRequest(target, resumed.parameters, resumed.progress, options);
-    const user = await signIn(req, res, request, resumed, decision);
+    const { progress } = resumed;
+    const request = authorizationRequest(target, resumed.parameters, progress, options);
+    if (request.outOfBand === 'json') return outOfBand.respond(req, res, request, saveCode);
+
+    const { federation } = request;
+    const providerUser = providerSignIn.userOf(req, progress);
+    if (federation && !providerUser) {
+      return providerSignIn.depart(res, { ...request, federation }, resumed);
+    }
+    const user = await signIn(req, res, request, resumed, { decision, providerUser });
     if (!user) return;
     const signedIn: SignedInRequest = {
       ...request,
@@ -154,29 +254,32 @@ export function authorization(options: AuthorizationOptions): Authorize {
     if (!allowed) return;
     const scope = request.scope.filter((value) => allowed.includes(value));
     const claims = { ...request.claims, ...allowedClaims(request.claims, allowed) };
-    const grant = await saveCode({ ...signedIn, scope, claims });
+    const grant = await saveCode({ ...signedIn, scope, claims }, progress.signedIn);
     // Spent after the code is stored, so that a failure before costs nothing; whoever comes second gets no code.
-    await complete(request, resumed).catch(async (thrown: unknown) => {
+    await complete(request, progress).catch(async (thrown: unknown) => {
       await store.revokeGrant(grant.id);
       throw thrown;
     });
     reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
-    answer(res, target, { code: grantTokens.code(grant.id) });
+    const code = grantTokens.code(grant.id);
+    if (progress.signedIn) providerSignIn.finish(res, progress.signedIn.state);
+    if (target.outOfBand === 'page') return outOfBand.show(res, target, code);
+    answer(res, target, { code }, { seeOther: progress.signedIn !== undefined });
   }
 
-  async function complete(request: AuthorizationRequest, { progress }: Resumed): Promise<void> {
+  async function complete(request: AuthorizationRequest, progress: Progress): Promise<void> {
     const context = grantContext(request);
     await resumption.complete(progress);
     // As long as somebody could still come with it.
-    const { pushedRequestLifetime, parkedRequestLifetime, consentLifetime } = policies;
-    const lifetimes = [pushedRequestLifetime, parkedRequestLifetime, consentLifetime];
+    const { pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime } = policies;
+    const lifetimes = [pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime];
     const lifetime = lifetimes.reduce((sum, of) => sum + of(context), 0);
     await pushed.complete(progress, lifetime);
   }
 
-  async function saveCode(request: SignedInRequest): Promise<Grant> {
+  async function saveCode(request: CodeRequest, signedIn?: SignedIn): Promise<Grant> {
     const { client, userId, scope, resources, codeChallenge, redirectUri, redirectUriGiven } = request;
-    const { nonce, dpopJkt, authentication, claims } = request;
+    const { nonce, dpopJkt, authentication, claims, afterCallbackRedirectUrl } = request;
     const { idToken, userinfo } = claims;
     const now = clock();
     const grant: Grant = {
@@ -194,6 +297,12 @@ export function authorization(options: AuthorizationOptions): Authorize {
       codeChallenge,
       redirectUri,
       redirectUriGiven,
+      federation: signedIn && {
+        providerId: signedIn.providerId,
+        type: signedIn.type,
+        isNewUser: signedIn.isNewUser,
+        afterCallbackRedirectUrl,
+      },
       createdAt: now,
       expiresAt: now + policies.authorizationCodeLifetime(grantContext(request)) * 1000,
     };

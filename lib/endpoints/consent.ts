@@ -3,14 +3,14 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Consent } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
-import { isNativeRedirectUri } from '../clients/redirect-uris';
+import { isNativeRedirectUri, isOutOfBandUri } from '../clients/redirect-uris';
 import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Policies } from '../grants/policy';
 import { userNameOf, type OAuthUser } from '../grants/user';
 import { scopeOfClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
-import { endpoint, type RateLimiter } from '../http/endpoint';
+import { endpoint, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import { consentPage, type ConsentView } from '../pages/consent';
 import { protectPage, type Page } from '../pages/layout';
@@ -114,7 +114,9 @@ export function consentStep(options: ConsentOptions): ConsentStep {
   }
 
   async function isSilent(request: SignedInRequest): Promise<boolean> {
-    if (request.prompt.includes('consent') || isImpersonable(request)) return false;
+    // A code that is copied has nothing that says where it goes: the user is asked each time.
+    const isCopied = request.outOfBand !== undefined;
+    if (isCopied || request.prompt.includes('consent') || isImpersonable(request)) return false;
     return request.client.firstParty || covers(await remembered(request), request);
   }
 
@@ -146,7 +148,9 @@ export function consentStep(options: ConsentOptions): ConsentStep {
     const { client, user, userId, scope } = request;
     const context = grantContext(request);
     const lifetime = policies.parkedRequestLifetime(context);
-    const parked = await resumption.park(resumed, { always: false, lifetime });
+    // So that a sign-in through a provider, which nobody asks for again, gives one code.
+    const always = resumed.progress.signedIn !== undefined;
+    const parked = await resumption.park(resumed, { always, lifetime });
     const expiresAt = clock() + policies.consentLifetime(context) * 1000;
     const form: Form = { ...resumption.carried(parked), userId, scope, expiresAt };
     const { clientUri, logoUri, policyUri, tosUri } = client.metadata;
@@ -177,16 +181,15 @@ interface ConsentEndpointOptions {
   sealer: Sealer;
   resumption: Resumption;
   clock: () => number;
-  reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
 
 /** `POST /consent`: where the form of the consent page goes. The whole request is checked again. */
 export function consentEndpoint(options: ConsentEndpointOptions): RequestHandler {
-  const { authorize, sealer, resumption, clock, reporter, limit, respond } = options;
+  const { authorize, sealer, resumption, clock, frame, respond } = options;
 
-  return endpoint({ name: 'consent', methods: ['POST'], reporter, limit, respond }, async (req, res) => {
+  return endpoint(frame, { name: 'consent', methods: ['POST'], respond }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req, { maximumLength: MAXIMUM_FORM_LENGTH });
     refuseFaults(parameters);
@@ -227,6 +230,7 @@ function sameValues(some: readonly string[], others: readonly string[]): boolean
 }
 
 function destinationOf(redirectUri: string): string {
+  if (isOutOfBandUri(redirectUri)) return 'a page with a code to copy';
   const { protocol, host } = new URL(redirectUri);
   return /^https?:$/.test(protocol) ? host : `the app for ${protocol}`;
 }

@@ -4,10 +4,9 @@ import type { Store } from '../adapters/store';
 import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { OAuthError } from '../errors';
-import type { EventReporter } from '../events';
 import { asGrant, refreshExpiryOf, stands } from '../grants/grant';
 import { bodyParameters } from '../http/body';
-import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
+import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import type { TokenStatus } from '../grants/token-status';
 import { audiences, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
@@ -23,8 +22,7 @@ interface IntrospectionEndpointOptions {
   accessTokens: AccessTokens;
   subjects: Subjects;
   clock: () => number;
-  reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -34,20 +32,10 @@ const INACTIVE: Answer = { active: false };
 
 /** `POST /introspect`. @see RFC 7662 §2 */
 export function introspectionEndpoint(options: IntrospectionEndpointOptions): RequestHandler {
-  const {
-    issuer,
-    authentication,
-    store,
-    status,
-    grantTokens,
-    accessTokens,
-    subjects,
-    clock,
-    reporter,
-    limit,
-  } = options;
+  const { issuer, authentication, store, status, grantTokens, accessTokens, subjects, clock, frame } =
+    options;
 
-  return endpoint({ name: 'introspect', methods: ['POST'], reporter, limit }, async (req, res) => {
+  return endpoint(frame, { name: 'introspect', methods: ['POST'] }, async (req, res) => {
     refuseSecrets(queryParameters(req.url));
     const parameters = await bodyParameters(req);
     refuseFaults(parameters);

@@ -3,11 +3,10 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
-import type { EventReporter } from '../events';
 import type { SignOut } from '../grants/sign-out';
 import { authenticationOf, userNameOf, type OAuthUser } from '../grants/user';
 import { bodyParameters } from '../http/body';
-import { endpoint, type RateLimiter } from '../http/endpoint';
+import { endpoint, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required, type Parameters } from '../http/parameters';
 import { redirect, withParameters } from '../http/redirect';
 import type { Page } from '../pages/layout';
@@ -31,8 +30,7 @@ interface LogoutOptions {
   sealer: Sealer;
   page: Page;
   clock: () => number;
-  reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
   respond: (req: Request, res: Response, error: OAuthError) => void;
 }
 
@@ -67,30 +65,26 @@ export function logoutEndpoint(options: LogoutOptions): RequestHandler {
     sealer,
     page,
     clock,
-    reporter,
-    limit,
+    frame,
     respond,
   } = options;
 
-  return endpoint(
-    { name: 'logout', methods: ['GET', 'POST'], reporter, limit, respond },
-    async (req, res, event) => {
-      const query = queryParameters(req.url);
-      refuseSecrets(query);
-      const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
-      refuseFaults(parameters);
-      const user = (await authenticate(req)) ?? undefined;
-      if (user) event.userId = String(user.id);
-      if (req.method === 'POST' && parameters.get('confirmation') !== undefined) {
-        return confirmed(req, res, parameters, user);
-      }
+  return endpoint(frame, { name: 'logout', methods: ['GET', 'POST'], respond }, async (req, res, event) => {
+    const query = queryParameters(req.url);
+    refuseSecrets(query);
+    const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
+    refuseFaults(parameters);
+    const user = (await authenticate(req)) ?? undefined;
+    if (user) event.userId = String(user.id);
+    if (req.method === 'POST' && parameters.get('confirmation') !== undefined) {
+      return confirmed(req, res, parameters, user);
+    }
 
-      const request = await logoutRequest(parameters);
-      if (!user) return finish(res, request.location);
-      if (isOfSession(request, user)) return end(req, res, user, request.location);
-      ask(res, request, user);
-    },
-  );
+    const request = await logoutRequest(parameters);
+    if (!user) return finish(res, request.location);
+    if (isOfSession(request, user)) return end(req, res, user, request.location);
+    ask(res, request, user);
+  });
 
   async function logoutRequest(parameters: Parameters): Promise<LogoutRequest> {
     const token = parameters.get('id_token_hint');

@@ -1,7 +1,6 @@
 import { Router, type RequestHandler } from 'express';
 
-import type { EventReporter } from '../events';
-import { endpoint, writeJson } from '../http/endpoint';
+import { endpoint, writeJson, type EndpointFrame } from '../http/endpoint';
 import { STANDARD_CLAIMS } from '../grants/user-claims';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import { PROMPTS, RESPONSE_MODES } from './authorization-request';
@@ -16,6 +15,8 @@ export const PATHS = {
   logout: '/logout',
   revoke: '/revoke',
   introspect: '/introspect',
+  linkTickets: '/link_tickets',
+  callback: '/callback',
   jwks: '/jwks',
   metadata: '/.well-known/oauth-authorization-server',
   discovery: '/.well-known/openid-configuration',
@@ -38,12 +39,12 @@ interface MetadataOptions {
   hasLogout: boolean;
   hasBackchannelLogout: boolean;
   hasCertificates: boolean;
-  reporter: EventReporter;
+  frame: EndpointFrame;
 }
 
 /** Authorization server metadata. @see RFC 8414 §2 and §3, OpenID Connect Discovery §3 */
 export function metadataEndpoint(options: MetadataOptions): RequestHandler {
-  const { issuer, grantTypes, scopes, authenticationMethods, signingAlgorithms, reporter } = options;
+  const { issuer, grantTypes, scopes, authenticationMethods, signingAlgorithms, frame } = options;
   const assertionAlgorithms = [...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'];
   const body = {
     issuer,
@@ -58,7 +59,10 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
     // RFC 8414 §3.2: an empty list is left out.
     ...(scopes.length > 0 && { scopes_supported: scopes }),
     response_types_supported: ['code'],
-    response_modes_supported: RESPONSE_MODES,
+    // JARM needs a signature that the client can verify.
+    response_modes_supported: RESPONSE_MODES.filter(
+      (mode) => signingAlgorithms.length > 0 || !mode.endsWith('jwt'),
+    ),
     grant_types_supported: grantTypes,
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: authenticationMethods,
@@ -70,8 +74,8 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
     ),
     introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     authorization_response_iss_parameter_supported: true,
-    authorization_signing_alg_values_supported: signingAlgorithms,
-    id_token_signing_alg_values_supported: signingAlgorithms,
+    ...(signingAlgorithms.length > 0 && { authorization_signing_alg_values_supported: signingAlgorithms }),
+    ...(signingAlgorithms.length > 0 && { id_token_signing_alg_values_supported: signingAlgorithms }),
     subject_types_supported: ['public', ...(options.hasPairwise ? ['pairwise'] : [])],
     claim_types_supported: ['normal'],
     claims_supported: ['sub', ...(options.hasUserClaims ? STANDARD_CLAIMS : [])],
@@ -87,7 +91,7 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
       backchannel_logout_session_supported: true,
     }),
   };
-  return endpoint({ name: 'metadata', methods: ['GET'], head: true, cors: true, reporter }, (_req, res) => {
+  return endpoint(frame, { name: 'metadata', methods: ['GET'], head: true, cors: true }, (_req, res) => {
     res.setHeader('Cache-Control', 'public, max-age=300');
     writeJson(res, 200, body);
     return Promise.resolve();

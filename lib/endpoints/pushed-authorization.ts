@@ -5,17 +5,16 @@ import type { Client } from '../clients/client';
 import type { ProofOfPossession } from '../clients/proof-of-possession';
 import type { ClientRegistry } from '../clients/registry';
 import { OAuthError } from '../errors';
-import type { EventReporter } from '../events';
 import type { Audiences } from '../grants/audiences';
 import type { Policies } from '../grants/policy';
 import { bodyParameters } from '../http/body';
-import { endpoint, writeJson, type RateLimiter } from '../http/endpoint';
+import { endpoint, writeJson, type EndpointFrame } from '../http/endpoint';
 import {
   only,
-  parametersOf,
   queryParameters,
   refuseFaults,
   refuseSecrets,
+  withParameter,
   type Parameters,
 } from '../http/parameters';
 import { noStore } from '../http/redirect';
@@ -27,6 +26,7 @@ import {
   redirectTarget,
   REQUEST_PARAMETERS,
 } from './authorization-request';
+import type { Providers } from './federation-request';
 import type { PushedRequests } from './pushed-request';
 import type { RequestObjects } from './request-object';
 
@@ -39,10 +39,10 @@ interface PushedAuthorizationOptions {
   pushed: PushedRequests;
   audiences: Audiences;
   idTokens: IdTokens;
+  providers: Providers;
   policies: Policies;
   allowHttp: boolean;
-  reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
 }
 
 /** What continues or carries another request is none of this one's. */
@@ -52,37 +52,33 @@ const PUSHED_PARAMETERS = REQUEST_PARAMETERS.filter(
 
 /** `POST /par`: an authorization request is checked and kept before the browser is involved. @see RFC 9126 §2 */
 export function pushedAuthorizationEndpoint(options: PushedAuthorizationOptions): RequestHandler {
-  const { pushUrl, authentication, possession, registry, requestObjects, pushed, policies, reporter, limit } =
-    options;
+  const { pushUrl, authentication, possession, registry, requestObjects, pushed, policies, frame } = options;
 
-  return endpoint(
-    { name: 'par', methods: ['POST'], cors: true, reporter, limit },
-    async (req, res, subject) => {
-      refuseSecrets(queryParameters(req.url));
-      const body = await bodyParameters(req);
-      refuseFaults(body);
-      const proof = possession.read(req, pushUrl);
-      const client = await authentication.identify(req, body).authenticate();
-      subject.clientId = client.clientId;
-      await possession.once(proof);
-      if (body.get('request_uri') !== undefined) {
-        throw new OAuthError('invalid_request', 'request_uri must not be pushed');
-      }
+  return endpoint(frame, { name: 'par', methods: ['POST'], cors: true }, async (req, res, subject) => {
+    refuseSecrets(queryParameters(req.url));
+    const body = await bodyParameters(req);
+    refuseFaults(body);
+    const proof = possession.read(req, pushUrl);
+    const client = await authentication.identify(req, body).authenticate();
+    subject.clientId = client.clientId;
+    await possession.once(proof);
+    if (body.get('request_uri') !== undefined) {
+      throw new OAuthError('invalid_request', 'request_uri must not be pushed');
+    }
 
-      const signed = body.get('request') !== undefined;
-      const named = withParameter(body, 'client_id', client.clientId);
-      const given = only(signed ? await requestObjects(named) : named, PUSHED_PARAMETERS);
-      const parameters = proof ? boundToKey(given, proof, res, client) : given;
-      const target = await redirectTarget(parameters, registry, options);
-      // In this moment it is being pushed.
-      const request = authorizationRequest(target, parameters, { pushedId: '', signed }, options);
+    const signed = body.get('request') !== undefined;
+    const named = withParameter(body, 'client_id', client.clientId);
+    const given = only(signed ? await requestObjects(named) : named, PUSHED_PARAMETERS);
+    const parameters = proof ? boundToKey(given, proof, res, client) : given;
+    const target = await redirectTarget(parameters, registry, options);
+    // In this moment it is being pushed.
+    const request = authorizationRequest(target, parameters, { pushedId: '', signed }, options);
 
-      const lifetime = policies.pushedRequestLifetime(grantContext(request));
-      const requestUri = await pushed.push(client.clientId, { parameters, signed }, lifetime);
-      noStore(res);
-      writeJson(res, 201, { request_uri: requestUri, expires_in: lifetime });
-    },
-  );
+    const lifetime = policies.pushedRequestLifetime(grantContext(request));
+    const requestUri = await pushed.push(client.clientId, { parameters, signed }, lifetime);
+    noStore(res);
+    writeJson(res, 201, { request_uri: requestUri, expires_in: lifetime });
+  });
 
   /** RFC 9449 §10.1: a proof here does what `dpop_jkt` does. */
   function boundToKey(parameters: Parameters, proof: DpopProof, res: Response, client: Client): Parameters {
@@ -93,9 +89,4 @@ export function pushedAuthorizationEndpoint(options: PushedAuthorizationOptions)
     }
     return withParameter(parameters, 'dpop_jkt', proof.jkt);
   }
-}
-
-function withParameter(parameters: Parameters, name: string, value: string): Parameters {
-  const others = parameters.entries().filter(([other]) => other !== name);
-  return parametersOf([...others, [name, value]]);
 }

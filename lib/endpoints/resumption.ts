@@ -4,7 +4,9 @@ import type { Store } from '../adapters/store';
 import { OAuthError } from '../errors';
 import { withParameters } from '../http/redirect';
 import { parametersOf, type Parameters } from '../http/parameters';
+import type { OAuthUser } from '../grants/user';
 import type { Sealer } from '../tokens/keys';
+import type { Returned } from './provider-transaction';
 
 /** How far an authorization request has come. */
 export interface Progress {
@@ -20,12 +22,28 @@ export interface Progress {
   readonly pushedId?: string | undefined;
   /** Whether its client has signed it. */
   readonly signed?: boolean | undefined;
+  /** Who has signed in through a provider; a resume URL does not carry it. */
+  readonly signedIn?: SignedIn | undefined;
+}
+
+/** Who has signed in through a provider. */
+export interface SignedIn {
+  readonly providerId: string;
+  readonly type: 'authenticate' | 'link';
+  readonly isNewUser: boolean;
+  /** Under which the browser left: only that browser goes on. */
+  readonly state: string;
+  readonly user: OAuthUser;
 }
 
 /** An authorization request with its progress. */
 export interface Resumed {
   readonly parameters: Parameters;
   readonly progress: Progress;
+  /** What came back from a provider, and was not looked at yet. */
+  readonly returned?: Returned;
+  /** What came along to say whose request it is, where it first arrived. */
+  readonly keys?: { readonly inHeader: string | undefined; readonly inQuery: string | undefined };
   /** Why the request that arrived is none: to be told to the client, if it can be told. */
   readonly fault?: OAuthError;
 }

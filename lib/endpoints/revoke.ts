@@ -7,7 +7,7 @@ import { OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import { asGrant, subjectOf } from '../grants/grant';
 import { bodyParameters } from '../http/body';
-import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
+import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets, required } from '../http/parameters';
 import { REVOCATION_GRACE, revocationKey } from '../grants/token-status';
 import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
@@ -20,33 +20,30 @@ interface RevocationEndpointOptions {
   accessTokens: AccessTokens;
   clock: () => number;
   reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
 }
 
 /** `POST /revoke`. @see RFC 7009 §2 */
 export function revocationEndpoint(options: RevocationEndpointOptions): RequestHandler {
-  const { authentication, store, grantTokens, accessTokens, clock, reporter, limit } = options;
+  const { authentication, store, grantTokens, accessTokens, clock, reporter, frame } = options;
 
-  return endpoint(
-    { name: 'revoke', methods: ['POST'], cors: true, reporter, limit },
-    async (req, res, subject) => {
-      refuseSecrets(queryParameters(req.url));
-      const parameters = await bodyParameters(req);
-      refuseFaults(parameters);
-      const client = await authentication.identify(req, parameters).authenticate();
-      subject.clientId = client.clientId;
-      const token = required(parameters, 'token');
+  return endpoint(frame, { name: 'revoke', methods: ['POST'], cors: true }, async (req, res, subject) => {
+    refuseSecrets(queryParameters(req.url));
+    const parameters = await bodyParameters(req);
+    refuseFaults(parameters);
+    const client = await authentication.identify(req, parameters).authenticate();
+    subject.clientId = client.clientId;
+    const token = required(parameters, 'token');
 
-      // The form of a token tells its kind: `token_type_hint` is not needed (RFC 7009 §2.1).
-      const reference = grantTokens.readRefreshToken(token) ?? grantTokens.readCode(token);
-      const claims = reference ? undefined : accessTokens.read(token);
-      if (reference) await revokeGrant(reference.grantId, client);
-      else if (claims) await revokeAccessToken(claims, client);
+    // The form of a token tells its kind: `token_type_hint` is not needed (RFC 7009 §2.1).
+    const reference = grantTokens.readRefreshToken(token) ?? grantTokens.readCode(token);
+    const claims = reference ? undefined : accessTokens.read(token);
+    if (reference) await revokeGrant(reference.grantId, client);
+    else if (claims) await revokeAccessToken(claims, client);
 
-      // RFC 7009 §2.2: an unknown token is a success. Clients ignore the body, but some insist that it is JSON.
-      sendJson(res, {});
-    },
-  );
+    // RFC 7009 §2.2: an unknown token is a success. Clients ignore the body, but some insist that it is JSON.
+    sendJson(res, {});
+  });
 
   async function revokeGrant(grantId: string, client: Client): Promise<void> {
     const grant = asGrant(await store.getGrant(grantId), grantId);

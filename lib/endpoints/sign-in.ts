@@ -45,7 +45,11 @@ export type SignIn = (
   res: Response,
   request: AuthorizationRequest,
   resumed: Resumed,
-  decision: Decision | undefined,
+  from: {
+    readonly decision: Decision | undefined;
+    /** Who has signed in through a provider: the host's own login is not asked then. */
+    readonly providerUser: OAuthUser | undefined;
+  },
 ) => Promise<OAuthUser | undefined>;
 
 interface SignInOptions {
@@ -62,8 +66,8 @@ interface SignInOptions {
 export function signIn(options: SignInOptions): SignIn {
   const { authenticate, loginUrl, resumption, subjects, policies, page, clock } = options;
 
-  return async (req, res, request, resumed, decision) => {
-    const user = (await authenticate(req)) ?? undefined;
+  return async (req, res, request, resumed, { decision, providerUser }) => {
+    const user = providerUser ?? (await authenticate(req)) ?? undefined;
     const { progress } = resumed;
     const shortcoming = user && shortcomingOf(user, request, progress, decision, { now: clock(), subjects });
     const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;

@@ -1,13 +1,12 @@
 import type { Request, RequestHandler } from 'express';
 
 import { OAuthError } from '../errors';
-import type { EventReporter } from '../events';
 import { claimsIn } from '../grants/grant';
 import type { UserLoader } from '../grants/token-issuer';
 import type { LiveToken, TokenStatus } from '../grants/token-status';
 import type { UserClaims } from '../grants/user-claims';
 import { bodyParameters } from '../http/body';
-import { endpoint, sendJson, type RateLimiter } from '../http/endpoint';
+import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseFaults, refuseSecrets } from '../http/parameters';
 import { challenge } from '../resource/require-token';
 import {
@@ -25,8 +24,7 @@ interface UserinfoOptions<User> {
   subjects: Subjects;
   loadUser: UserLoader<User>;
   userClaims: UserClaims<User>;
-  reporter: EventReporter;
-  limit: RateLimiter;
+  frame: EndpointFrame;
 }
 
 /**
@@ -36,10 +34,11 @@ interface UserinfoOptions<User> {
  * @see OpenID Connect Core §5.3
  */
 export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
-  const { check, status, subjects, loadUser, userClaims, reporter, limit } = options;
+  const { check, status, subjects, loadUser, userClaims, frame } = options;
 
   return endpoint(
-    { name: 'userinfo', methods: ['GET', 'POST'], cors: true, reporter, limit },
+    frame,
+    { name: 'userinfo', methods: ['GET', 'POST'], cors: true },
     async (req, res, event) => {
       refuseSecrets(queryParameters(req.url));
       const presented = await tokenOf(req);

@@ -2,7 +2,7 @@ import { isScope, scopeValues, type Client } from '../clients/client';
 import { OAuthError } from '../errors';
 import type { Parameters } from '../http/parameters';
 import type { AccessTokenFormat } from '../tokens/access-token';
-import type { SigningAlgorithm } from '../tokens/algorithms';
+import type { AccessTokenAlgorithm } from '../tokens/algorithms';
 import type { Policy } from './policy';
 import { CLAIMS_OF_SCOPE } from './user-claims';
 
@@ -19,7 +19,7 @@ export interface ResourceOptions {
   /** @defaultValue the router's `accessTokenFormat` */
   accessTokenFormat?: Policy<AccessTokenFormat>;
   /** The first signing key of it signs. @defaultValue that of the first signing key */
-  signingAlgorithm?: SigningAlgorithm;
+  signingAlgorithm?: AccessTokenAlgorithm;
   /** `'required'`: a token for it is given for a DPoP proof only. @defaultValue `'allowed'` */
   dpop?: 'allowed' | 'required';
 }

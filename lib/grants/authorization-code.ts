@@ -18,8 +18,9 @@ const DOUBLE_SUBMIT_WINDOW = 2_000;
 /** @see RFC 6749 §4.1.3, RFC 7636 §4.6 */
 export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
   const { store, grantTokens, issue, audiences, policies, clock, reporter } = options;
+  const { anonymousSubject } = options;
 
-  async function respond({ client, parameters, grant, confirmation }: TokenRequest): Promise<TokenSet> {
+  async function respond({ client, parameters, grant, confirmation, req }: TokenRequest): Promise<TokenSet> {
     required(parameters, 'code');
     if (!grant) throw invalidGrant('authorization code', 'unknown');
     if (grant.clientId !== client.clientId)
@@ -38,7 +39,7 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
     const context = {
       client,
       grantType: 'authorization_code',
-      userId: grant.userId,
+      userId: grant.anonymous ? await anonymousSubject(req, { client, grantId: grant.id }) : grant.userId,
       scope: audiences.scope(parameters.get('scope'), granted, resources),
       resources,
     };
@@ -49,6 +50,7 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       context,
       authentication: authenticationIn(grant),
       confirmation,
+      federation: grant.federation,
       grantId,
       notAfter: lifetimes?.expiresAt,
       idToken: granted.includes('openid') ? { nonce, claims: claimsIn(grant, client).idToken } : undefined,
@@ -57,6 +59,8 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       ...grant,
       // Without a refresh token the record lives as long as the access token, which is good only while it is there.
       ...sessionLifetimes(policies, context, grant, lifetimes ?? { expiresAt: issued.expiresAt }),
+      userId: context.userId,
+      anonymous: undefined,
       generation: 1,
       attempt: newAttempt(),
       redeemedAt: clock(),

@@ -6,6 +6,7 @@ import type { EventReporter } from '../events';
 import type { Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
+import type { SubjectMaker } from './anonymous-subject';
 import type { Audiences } from './audiences';
 import type { Grant } from './grant';
 import type { Policies } from './policy';
@@ -39,6 +40,8 @@ export interface GrantTypeOptions {
   issue: TokenIssuer;
   audiences: Audiences;
   policies: Policies;
+  /** Makes the user of a code that has none, and gives its id. */
+  anonymousSubject: SubjectMaker;
   clock: () => number;
   reporter: EventReporter;
 }

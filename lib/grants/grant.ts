@@ -32,11 +32,25 @@ export interface Grant extends StoredGrant, Authentication {
   readonly redirectUri?: string | undefined;
   /** Whether the authorization request named it: only then must the token request (RFC 6749 §4.1.3). */
   readonly redirectUriGiven?: boolean | undefined;
+  /** How its user signed in through a provider, if so. */
+  readonly federation?: FederationFacts | undefined;
+  /** Its user is made when the code is redeemed. */
+  readonly anonymous?: boolean | undefined;
   readonly redeemedAt?: number | undefined;
   readonly rotatedAt?: number | undefined;
   readonly absoluteExpiresAt?: number | undefined;
   /** When its refresh token ends, where the record is kept for longer. */
   readonly refreshExpiresAt?: number | undefined;
+}
+
+/** A sign-in through an upstream provider, as the token response and its hook tell it. */
+export interface FederationFacts {
+  readonly providerId: string;
+  readonly type: 'authenticate' | 'link';
+  /** The host made the account just then. */
+  readonly isNewUser: boolean;
+  /** Where the app wants to go afterwards: one of the client's registered URIs. */
+  readonly afterCallbackRedirectUrl: string | undefined;
 }
 
 /** What an adapter gave back. @throws OAuthError `server_error` if it is not what was stored */

@@ -17,6 +17,7 @@ const LIFETIMES = {
   parkedRequestLifetime: 3600,
   pushedRequestLifetime: 90,
   sessionLifetime: 14 * DAY,
+  federationLifetime: 600,
 } as const;
 type LifetimeName = keyof typeof LIFETIMES;
 
@@ -33,7 +34,7 @@ export type PolicyOptions = Partial<Record<LifetimeName, Policy<number>>> & {
 /** Every policy as a function, with the defaults, what resources say for themselves, and what clients are held to. */
 export function policiesOf(
   options: PolicyOptions & { resources: readonly ResourceOptions[] },
-  { algorithms, signer }: SigningKeys,
+  { algorithms }: SigningKeys,
 ): Policies {
   const lifetimes = Object.entries(LIFETIMES).map(([name, otherwise]) => {
     const given = options[name as LifetimeName] ?? otherwise;
@@ -62,7 +63,7 @@ export function policiesOf(
     ...general,
     // FAPI 2.0 Security Profile §5.3.2.1 and §5.3.2.2
     authorizationCodeLifetime: (context) =>
-      Math.min(general.authorizationCodeLifetime(context), context.client.fapi ? 60 : Infinity),
+      Math.min(general.authorizationCodeLifetime(context), isShortLived(context) ? 60 : Infinity),
     pushedRequestLifetime: (context) =>
       Math.min(general.pushedRequestLifetime(context), context.client.fapi ? 599 : Infinity),
     accessTokenLifetime: (context) => {
@@ -81,7 +82,7 @@ export function policiesOf(
       const own = policiesOfResources(context).flatMap(({ algorithm }) => algorithm ?? []);
       return own.length > 0 ? own : undefined;
     },
-    idTokenAlgorithms: idTokenAlgorithms(algorithms, signer),
+    idTokenAlgorithms: idTokenAlgorithms(algorithms),
     refreshTokens: (context) =>
       context.client.grantTypes.includes('refresh_token') &&
       ((context.client.refreshTokens ?? refreshTokens(context)) === 'always' ||
@@ -95,15 +96,17 @@ export function policiesOf(
 }
 
 /** OpenID Connect Registration §2: RS256 unless the client says otherwise, if there is a key for it. */
-function idTokenAlgorithms(
-  algorithms: readonly string[],
-  signer: SigningKeys['signer'],
-): (client: Client) => readonly string[] {
+function idTokenAlgorithms(algorithms: readonly string[]): (client: Client) => readonly string[] {
   return ({ metadata, fapi }) => {
     if (metadata.idTokenSignedResponseAlg !== undefined) return [metadata.idTokenSignedResponseAlg];
     if (fapi) return FAPI_ALGORITHMS;
-    return [algorithms.includes('RS256') ? 'RS256' : signer().alg];
+    return algorithms.includes('RS256') ? ['RS256'] : algorithms.slice(0, 1);
   };
+}
+
+/** Codes of clients that are held to it, and those that a user or an app copies from an answer. */
+function isShortLived({ client }: GrantContext): boolean {
+  return client.fapi || client.outOfBand !== undefined;
 }
 
 interface ResourcePolicies {

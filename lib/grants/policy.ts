@@ -34,4 +34,5 @@ export interface Policies {
   parkedRequestLifetime(context: GrantContext): number;
   pushedRequestLifetime(context: GrantContext): number;
   sessionLifetime(context: GrantContext): number;
+  federationLifetime(context: GrantContext): number;
 }

@@ -11,6 +11,7 @@ import { invalidProof } from '../tokens/dpop';
 import type { IdTokens } from '../tokens/id-token';
 import type { Subjects } from '../tokens/subject';
 import type { Audiences } from './audiences';
+import type { FederationFacts } from './grant';
 import type { GrantContext, Policies } from './policy';
 import type { Authentication } from './user';
 import type { UserClaims } from './user-claims';
@@ -22,6 +23,17 @@ export interface ClaimsContext<User> extends GrantContext {
 }
 
 export type ClaimsHook<User> = (context: ClaimsContext<User>) => ExtraClaims | Promise<ExtraClaims>;
+
+/** A token response that a hook may add to. */
+export interface TokenResponseContext<User> extends ClaimsContext<User> {
+  /** How the user signed in through a provider, where a code is redeemed that came from one. */
+  readonly federation: FederationFacts | undefined;
+}
+
+/** Gives further members of the JSON body: not those of RFC 6749 §5.1, and nothing that JSON does not have. */
+export type TokenResponseHook<User> = (
+  context: TokenResponseContext<User>,
+) => ExtraClaims | Promise<ExtraClaims>;
 
 type ExtraClaims = Readonly<Record<string, unknown>> | undefined | null;
 
@@ -41,6 +53,8 @@ export interface IssuedTokens {
   /** Epoch milliseconds. */
   readonly expiresAt: number;
   readonly idToken?: string | undefined;
+  /** Further members of the response. */
+  readonly members: Readonly<Record<string, unknown>>;
 }
 
 export interface IssueRequest {
@@ -53,6 +67,8 @@ export interface IssueRequest {
   readonly grantId?: string | undefined;
   /** Epoch milliseconds: the token must not outlive it. */
   readonly notAfter?: number | undefined;
+  /** How the user of a code signed in. */
+  readonly federation?: FederationFacts | undefined;
   /** What an ID token is to have besides; none is made without it. */
   readonly idToken?: { readonly nonce?: string | undefined; readonly claims: readonly string[] } | undefined;
 }
@@ -75,9 +91,13 @@ interface TokenIssuerOptions<User> {
   policies: Policies;
   clock: () => number;
   claims: ClaimsHook<User> | undefined;
+  tokenResponse: TokenResponseHook<User> | undefined;
   loadUser: UserLoader<User>;
   userClaims: UserClaims<User>;
 }
+
+/** RFC 6749 §5.1, OpenID Connect Core §3.1.3.3 */
+const RESERVED_MEMBERS = ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope', 'id_token'];
 
 /** Makes tokens: loads the user, asks the hooks for claims, signs. Nothing of it writes to the store. */
 export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssuer {
@@ -127,6 +147,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       expiresIn: exp - iat,
       expiresAt: exp * 1000,
       idToken: await idTokenFor(request, user, accessToken, iat),
+      members: await responseMembers({ ...context, user, federation: request.federation }),
     };
   }
 
@@ -154,6 +175,20 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       ...(sid !== undefined && { sid: subjects.sid(client, sid) }),
     };
     return idTokens.issue(claims, { algorithms: policies.idTokenAlgorithms(client), accessToken });
+  }
+
+  async function responseMembers(context: TokenResponseContext<User>): Promise<Record<string, unknown>> {
+    const { federation } = context;
+    if (!federation && !options.tokenResponse) return {};
+    const own = federation && {
+      is_new_user: federation.isNewUser,
+      after_callback_redirect_url: federation.afterCallbackRedirectUrl,
+    };
+    const given = options.tokenResponse ? await hook(options.tokenResponse, serverError, context) : undefined;
+    const reserved = RESERVED_MEMBERS.find((name) => Object.hasOwn(given ?? {}, name));
+    if (reserved) throw serverError(new Error(`the tokenResponse hook must not set ${reserved}`));
+    // As it will be sent: what cannot be must fail before anything is written.
+    return JSON.parse(JSON.stringify({ ...own, ...given })) as Record<string, unknown>;
   }
 
   async function extraClaims(context: ClaimsContext<User>): Promise<Readonly<Record<string, unknown>>> {

@@ -54,6 +54,19 @@ export function authenticationOf(user: OAuthUser): Authentication {
   };
 }
 
+/** What is kept of a user between two requests: what tokens and pages say. */
+export function essentialsOf(user: OAuthUser & { name?: unknown; email?: unknown }): OAuthUser {
+  const { id, acr, amr, sid, name, email } = user;
+  return {
+    id,
+    acr,
+    amr,
+    sid,
+    ...(typeof name === 'string' && { name }),
+    ...(typeof email === 'string' && { email }),
+  };
+}
+
 /** For pages: a host's user mostly has one of these. */
 export function userNameOf(user: OAuthUser & { name?: unknown; email?: unknown }): string {
   const name = [user.name, user.email].find((value) => typeof value === 'string');

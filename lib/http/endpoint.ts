@@ -11,18 +11,15 @@ type Handle = (req: Request, res: Response, subject: EventSubject) => Promise<vo
 type ErrorResponse = (req: Request, res: Response, error: OAuthError) => void;
 
 export interface EndpointOptions {
-  /** As stack traces and events call it. */
+  /** As stack traces, events and the host's functions call it. */
   name: string;
   /** GET brings HEAD along only if `head` says so. Any other method is 405. */
   methods: readonly Method[];
   head?: boolean;
   /** Any origin may call it, without credentials. */
   cors?: boolean;
-  reporter: EventReporter;
   /** How an error is answered; as JSON unless said. */
   respond?: ErrorResponse;
-  /** Whether the request comes too soon. */
-  limit?: RateLimiter;
 }
 
 /** The host's limiter: gives the seconds to wait, or nothing for a request that may pass. */
@@ -31,26 +28,78 @@ export type RateLimit = (
   context: { readonly endpoint: string },
 ) => number | undefined | null | Promise<number | undefined | null>;
 
-/** @throws OAuthError `too_many_requests` */
-export type RateLimiter = (req: Request, endpoint: string) => Promise<void>;
+/**
+ * The host's own door, before every endpoint: `true` lets a request pass, anything else is 401 `invalid_client`. It may throw
+ * an `OAuthError` of its own.
+ */
+export type RequestGuard = (
+  req: Request,
+  context: { readonly endpoint: string },
+) => boolean | Promise<boolean>;
 
-export function rateLimiter(rateLimit: RateLimit | undefined): RateLimiter {
-  return async (req, name) => {
-    const retryAfter = await rateLimit?.(req, { endpoint: name });
+/** Further members of the JSON body of an error. It has no say in `error` and `error_description`. */
+export type FormatError = (error: OAuthError, req: Request) => Readonly<Record<string, unknown>> | undefined;
+
+/** What all endpoints have in common. */
+export interface EndpointFrame {
+  readonly reporter: EventReporter;
+  /** @throws OAuthError for a request that the host does not let in */
+  admit(req: Request, endpoint: string): Promise<void>;
+  /** RFC 6749 §5.2 */
+  readonly sendError: ErrorResponse;
+}
+
+export function endpointFrame(options: {
+  reporter: EventReporter;
+  rateLimit: RateLimit | undefined;
+  requestGuard: RequestGuard | undefined;
+  formatError: FormatError | undefined;
+}): EndpointFrame {
+  const { reporter, rateLimit, requestGuard, formatError } = options;
+
+  async function admit(req: Request, endpoint: string): Promise<void> {
+    await limit(req, endpoint);
+    const passes: unknown = requestGuard ? await requestGuard(req, { endpoint }) : true;
+    if (passes !== true) {
+      throw new OAuthError('invalid_client', 'The request was refused', { reason: 'requestGuard' });
+    }
+  }
+
+  async function limit(req: Request, endpoint: string): Promise<void> {
+    const retryAfter = await rateLimit?.(req, { endpoint });
     if (retryAfter === undefined || retryAfter === null) return;
     if (!Number.isFinite(retryAfter) || retryAfter < 0) {
       throw serverError(new TypeError('rateLimit must give a number of seconds, or nothing'));
     }
     throw new OAuthError('too_many_requests', 'Too many requests', { retryAfter });
+  }
+
+  /** What the host adds; without it if its function fails, because a client must learn of its error. */
+  function membersOf(error: OAuthError, req: Request): object {
+    try {
+      const members = formatError?.(error, req) ?? {};
+      JSON.stringify(members);
+      return members;
+    } catch (cause) {
+      reporter.emit('server.failed', { endpoint: 'formatError', cause });
+      return {};
+    }
+  }
+
+  return {
+    reporter,
+    admit,
+    sendError: (req, res, error) => sendError(req, res, error, membersOf(error, req)),
   };
 }
 
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
 const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 3600 });
 
-/** An endpoint's frame: methods, CORS, and one place where whatever is thrown becomes a response and an event. */
-export function endpoint(options: EndpointOptions, handle: Handle): RequestHandler {
-  const { name, reporter, limit, respond = sendError } = options;
+/** An endpoint: methods, CORS, and one place where whatever is thrown becomes a response and an event. */
+export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle: Handle): RequestHandler {
+  const { reporter, admit } = frame;
+  const { name, respond = frame.sendError } = options;
   const allowed: string[] = [...options.methods, ...(options.head ? ['HEAD'] : [])];
   const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
 
@@ -58,7 +107,7 @@ export function endpoint(options: EndpointOptions, handle: Handle): RequestHandl
     const subject: EventSubject = {};
     try {
       if (!allowed.includes(req.method)) return methodNotAllowed(res, allow);
-      await limit?.(req, name);
+      await admit(req, name);
       await handle(req, res, subject);
     } catch (thrown) {
       const error = asOAuthError(thrown);
@@ -102,11 +151,11 @@ function methodNotAllowed(res: Response, allow: string): void {
 }
 
 /** RFC 6749 §5.2. */
-export function sendError(_req: Request, res: Response, error: OAuthError): void {
+export function sendError(_req: Request, res: Response, error: OAuthError, members: object = {}): void {
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
   if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
-  writeJson(res, error.status, errorBody(error));
+  writeJson(res, error.status, { ...members, ...errorBody(error) });
 }
 
 function errorBody(error: OAuthError): Record<string, unknown> {

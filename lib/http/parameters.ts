@@ -108,19 +108,24 @@ export function refuseFaults(parameters: Parameters): void {
 }
 
 /**
- * For what stands in a URL, or may come to stand there (RFC 6749 §2.3.1, RFC 6750 §2.3).
+ * For what stands in a URL, or may come to stand there (RFC 6749 §2.3.1, RFC 6750 §2.3). What is allowed has a meaning of its
+ * own at an endpoint.
  *
  * @throws OAuthError `invalid_request` if there is a secret among them
  */
-export function refuseSecrets(parameters: Parameters): void {
+export function refuseSecrets(parameters: Parameters, { allowed = [] as readonly string[] } = {}): void {
   if (parameters === NONE) return;
   const name = SECRET_NAMES.find(
-    (secret) => parameters.get(secret) !== undefined || parameters.faults.has(secret),
+    (secret) =>
+      !allowed.includes(secret) && (parameters.get(secret) !== undefined || parameters.faults.has(secret)),
   );
-  if (name)
-    throw new OAuthError('invalid_request', `${name} must not be sent here`, {
-      reason: 'secret out of place',
-    });
+  if (name) throw secretOutOfPlace(name);
+}
+
+export function secretOutOfPlace(name: string): OAuthError {
+  return new OAuthError('invalid_request', `${name} must not be sent here`, {
+    reason: 'secret out of place',
+  });
 }
 
 /** @throws OAuthError `invalid_request` if the parameter is missing. */
@@ -134,4 +139,10 @@ export function required(parameters: Parameters, name: string): string {
 export function only(parameters: Parameters, names: readonly string[]): Parameters {
   const kept = parametersOf(parameters.entries().filter(([name]) => names.includes(name)));
   return { ...kept, faults: parameters.faults };
+}
+
+/** With one parameter set to a value. */
+export function withParameter(parameters: Parameters, name: string, value: string): Parameters {
+  const others = parameters.entries().filter(([other]) => other !== name);
+  return { ...parametersOf([...others, [name, value]]), faults: parameters.faults };
 }

@@ -13,9 +13,12 @@ export function withParameters(
   return uri + separator + new URLSearchParams(given).toString();
 }
 
-/** 302 after GET; 303 after POST, so that the browser does not post the form on (RFC 9700 §4.12). */
-export function redirect(res: Response, location: string): void {
-  res.statusCode = res.req.method === 'POST' ? 303 : 302;
+/**
+ * 302 after GET; 303 after POST, so that the browser does not post the form on (RFC 9700 §4.12), and wherever what the browser
+ * sent is over.
+ */
+export function redirect(res: Response, location: string, { seeOther = false } = {}): void {
+  res.statusCode = seeOther || res.req.method === 'POST' ? 303 : 302;
   // res.redirect() would encode the location anew and render a body with it.
   res.setHeader('Location', location);
   res.setHeader('Referrer-Policy', 'no-referrer');

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 
 import type { OAuthError } from '../errors';
-import { sendError } from '../http/endpoint';
+import type { EndpointFrame } from '../http/endpoint';
 import { html, type Html } from './html';
 import { protectPage, type Page } from './layout';
 
@@ -9,7 +9,7 @@ import { protectPage, type Page } from './layout';
 export type ErrorPageHandler = (req: Request, res: Response, error: OAuthError) => unknown;
 
 /** An error that must not be redirected: a page for people, JSON for programs. */
-export function errorResponse(page: Page, handler?: ErrorPageHandler) {
+export function errorResponse(page: Page, { sendError }: EndpointFrame, handler?: ErrorPageHandler) {
   return (req: Request, res: Response, error: OAuthError): void => {
     if (req.accepts(['html', 'json']) === 'json') return sendError(req, res, error);
     if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));

@@ -20,7 +20,11 @@ export interface Branding {
 }
 
 /** A page of the library: a response with its own security headers, whatever the host's middleware has set. */
-export type Page = (res: Response, status: number, page: { title: string; body: Html }) => void;
+export type Page = (
+  res: Response,
+  status: number,
+  page: { title: string; body: Html; referrerPolicy?: 'no-referrer' },
+) => void;
 
 export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page {
   const style = stylesheet(colors.accent ?? '#2457d6', colors.accentText ?? '#ffffff');
@@ -37,7 +41,7 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
     ? html`<img class="logo" src="${logoUrl}" alt="${name}" />`
     : html`<span class="brand">${name}</span>`;
 
-  return (res, status, { title, body }) => {
+  return (res, status, { title, body, referrerPolicy }) => {
     const document = html`<!doctype html>
 <html lang="en">
 <head>
@@ -55,6 +59,7 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
 </html>
 `;
     protectPage(res);
+    if (referrerPolicy) res.setHeader('Referrer-Policy', referrerPolicy);
     res.setHeader('Content-Security-Policy', policy);
     res.status(status).type('html').send(document.text);
   };
@@ -97,6 +102,8 @@ p { margin: 0 0 .75rem; overflow-wrap: anywhere; }
 ul { list-style: none; margin: 0 0 1.25rem; padding: 0; border: 1px solid var(--line); border-radius: .625rem; }
 li { padding: .7rem .9rem; overflow-wrap: anywhere; }
 li + li { border-top: 1px solid var(--line); }
+pre { margin: 0 0 1.25rem; padding: .9rem; border: 1px solid var(--line); border-radius: .625rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; user-select: all; }
 li code { display: block; color: var(--quiet); font-size: .8rem; }
 form { display: flex; flex-direction: row-reverse; gap: .75rem; margin: 1.25rem 0; }
 button, .button { flex: 1; display: block; padding: .7rem 1rem; font: inherit; font-weight: 600; text-align: center;

@@ -3,8 +3,7 @@ import Joi from 'joi';
 
 import { isScope, scopeValues } from '../clients/client';
 import { asOAuthError, OAuthConfigurationError } from '../errors';
-import type { EventReporter } from '../events';
-import { sendError } from '../http/endpoint';
+import type { EndpointFrame } from '../http/endpoint';
 import { noStore } from '../http/redirect';
 import { audiences, grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
 import { presentedToken, type IsLive, type TokenCheck } from './token-check';
@@ -61,9 +60,9 @@ export function requireTokenFactory(options: {
   defaultAudience: string;
   /** Without it `checkRevocation` cannot be asked for. */
   isLive: IsLive | undefined;
-  reporter: EventReporter;
+  frame: Pick<EndpointFrame, 'reporter' | 'sendError'>;
 }): RequireToken {
-  const { check, defaultAudience, isLive, reporter } = options;
+  const { check, defaultAudience, isLive, frame } = options;
 
   return (given = {}) => {
     const { error } = schema.validate(given, { abortEarly: false, convert: false });
@@ -86,8 +85,8 @@ export function requireTokenFactory(options: {
         req.oauth = accessTokenInfo(await check(req, res, presented, demand));
       } catch (thrown) {
         const refusal = asOAuthError(thrown);
-        reporter.refused('resource', refusal);
-        return sendError(req, res, refusal);
+        frame.reporter.refused('resource', refusal);
+        return frame.sendError(req, res, refusal);
       }
       next();
     }

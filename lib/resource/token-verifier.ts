@@ -7,9 +7,9 @@ import { remoteKeySet } from '../clients/key-sets';
 import { proofOfPossession } from '../clients/proof-of-possession';
 import { OAuthConfigurationError, OAuthError } from '../errors';
 import { eventReporter, type OAuthEvents } from '../events';
+import { sendError } from '../http/endpoint';
 import { outbound } from '../http/outbound';
 import {
-  ACCESS_TOKEN_TYPE,
   accessTokenCache,
   isAccessToken,
   MAXIMUM_LENGTH,
@@ -17,7 +17,7 @@ import {
 } from '../tokens/access-token';
 import { SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import { dpopNonces } from '../tokens/dpop';
-import { decodeJwt, hasSignature, isType } from '../tokens/jwt';
+import { ACCESS_TOKEN_TYPE, decodeJwt, hasSignature, isType } from '../tokens/jwt';
 import { canonicalBytes } from '../tokens/keys';
 import { verifierUrl } from './request-url';
 import { requireTokenFactory, type RequireToken } from './require-token';
@@ -202,7 +202,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     check,
     defaultAudience: audience,
     isLive: introspection && isLive,
-    reporter,
+    frame: { reporter, sendError },
   });
   return { requireToken, events: reporter.events };
 }

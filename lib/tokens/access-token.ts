@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-import { signJwt } from './jwt';
+import { ACCESS_TOKEN_TYPE, signJwt } from './jwt';
 import { deriveKeys, sealer } from './keys';
 import type { SigningKeys } from './signing-keys';
 
@@ -58,8 +58,6 @@ export interface AccessTokens {
 /** Characters. Node takes 16 KiB of headers in all, and the cache must stay small. */
 export const MAXIMUM_LENGTH = 8192;
 const CACHED_TOKENS = 10_000;
-/** RFC 9068 §2.1 */
-export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
 export function accessTokens(keys: SigningKeys, secrets: readonly string[], issuer: string): AccessTokens {
   const opaque = sealer(deriveKeys(secrets, 'opaque access token', issuer));

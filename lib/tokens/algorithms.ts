@@ -14,6 +14,10 @@ export const SIGNING_ALGORITHMS = [
 ] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
+/** Access tokens can also be signed by a secret that resource servers share. Nothing else is. */
+export const SHARED_ALGORITHM = 'HS256';
+export type AccessTokenAlgorithm = SigningAlgorithm | typeof SHARED_ALGORITHM;
+
 /** The algorithms that clients may sign by; RFC 9864 calls the last one by the name of its curve. */
 export const VERIFICATION_ALGORITHMS = [...SIGNING_ALGORITHMS, 'EdDSA', 'Ed25519'] as const;
 

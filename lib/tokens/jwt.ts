@@ -4,6 +4,9 @@ import { sign, verify, type Algorithm } from 'jsonwebtoken';
 
 import { canonicalBytes } from './keys';
 
+/** RFC 9068 §2.1 */
+export const ACCESS_TOKEN_TYPE = 'at+jwt';
+
 /** A JWT that nobody has verified yet. */
 export interface DecodedJwt {
   readonly header: Readonly<Record<string, unknown>> & { readonly alg: string };

@@ -1,7 +1,21 @@
-import { createPrivateKey, createPublicKey, KeyObject, type JsonWebKey } from 'node:crypto';
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  KeyObject,
+  type JsonWebKey,
+} from 'node:crypto';
 
-import { algorithmsOf, SIGNING_ALGORITHMS, thumbprint, type SigningAlgorithm } from './algorithms';
-import { decodeJwt, hasSignature, isType } from './jwt';
+import {
+  algorithmsOf,
+  SHARED_ALGORITHM,
+  SIGNING_ALGORITHMS,
+  thumbprint,
+  type AccessTokenAlgorithm,
+  type SigningAlgorithm,
+} from './algorithms';
+import { ACCESS_TOKEN_TYPE, decodeJwt, hasSignature, isType } from './jwt';
 
 /** A private JSON Web Key with its `alg` (RFC 7517 §4). */
 export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
@@ -9,20 +23,24 @@ export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
 /**
  * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON or as JSON in base64url, a `KeyObject`, or one of these with its algorithm
  * and key id beside it. An RSA key, and any JWK, must say its `alg`; other keys have just one.
+ *
+ * `{ alg: 'HS256', key }`, with a secret of at least 32 bytes, is for access tokens alone, of resource servers that share it.
  */
 export type SigningKeyInput =
   | string
   | KeyObject
   | SigningJwk
-  | { key: string | KeyObject | SigningJwk; alg?: SigningAlgorithm; kid?: string };
+  | { key: string | KeyObject | SigningJwk; alg?: AccessTokenAlgorithm; kid?: string };
 
 export interface SigningKey {
   readonly kid: string;
-  readonly alg: SigningAlgorithm;
+  readonly alg: AccessTokenAlgorithm;
+  /** A private key, or a secret. */
   readonly privateKey: KeyObject;
-  readonly publicKey: KeyObject;
-  /** The public half, as `/jwks` shows it. */
-  readonly publicJwk: Readonly<Record<string, unknown>>;
+  /** The public half, or the secret. */
+  readonly verificationKey: KeyObject;
+  /** The public half as `/jwks` shows it; a secret has none. */
+  readonly publicJwk: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** @throws Error with a sentence on what is wrong with the key, and nothing of the key */
@@ -31,15 +49,44 @@ export function signingKey(input: SigningKeyInput): SigningKey {
   if ((key as unknown) === undefined) throw new Error('is not set');
   const jwk = typeof key === 'object' && !(key instanceof KeyObject) ? key : undefined;
   if (jwk && !jwk.alg && !givenAlg) throw new Error('is a JWK without alg');
+  const kid: unknown = givenKid ?? jwk?.kid;
+  if (kid !== undefined && typeof kid !== 'string') throw new Error('has a kid that is not a string');
+  if ((givenAlg ?? jwk?.alg) === SHARED_ALGORITHM) return sharedKey(key, kid);
 
   const privateKey = privateKeyOf(key);
   if (privateKey.type !== 'private') throw new Error('is not a private key');
   const alg = algorithmOf(privateKey, givenAlg ?? jwk?.alg);
   const publicKey = createPublicKey(privateKey);
   const exported = publicKey.export({ format: 'jwk' });
-  const kid: unknown = givenKid ?? jwk?.kid ?? thumbprint(publicKey);
-  if (typeof kid !== 'string') throw new Error('has a kid that is not a string');
-  return { kid, alg, privateKey, publicKey, publicJwk: { ...exported, kid, alg, use: 'sig' } };
+  const id = kid ?? thumbprint(publicKey);
+  const publicJwk = { ...exported, kid: id, alg, use: 'sig' };
+  return { kid: id, alg, privateKey, verificationKey: publicKey, publicJwk };
+}
+
+/** RFC 7518 §3.2: a key of HS256 has 256 bits or more. */
+function sharedKey(key: string | KeyObject | SigningJwk, kid: string | undefined): SigningKey {
+  const secret = secretOf(key);
+  if ((secret.symmetricKeySize ?? 0) < 32) throw new Error('is weak: a key of HS256 has at least 32 bytes');
+  // A thumbprint would be a hash of the secret.
+  const id = kid ?? createHmac('sha256', secret).update('kid').digest('base64url');
+  return {
+    kid: id,
+    alg: SHARED_ALGORITHM,
+    privateKey: secret,
+    verificationKey: secret,
+    publicJwk: undefined,
+  };
+}
+
+function secretOf(key: string | KeyObject | SigningJwk): KeyObject {
+  if (typeof key === 'string') return createSecretKey(Buffer.from(key));
+  if (key instanceof KeyObject) {
+    if (key.type !== 'secret') throw new Error('is not a secret key, which HS256 needs');
+    return key;
+  }
+  if (key.kty !== 'oct' || typeof key.k !== 'string')
+    throw new Error('is not a secret key, which HS256 needs');
+  return createSecretKey(Buffer.from(key.k, 'base64url'));
 }
 
 function unwrapped(input: SigningKeyInput): {
@@ -49,7 +96,8 @@ function unwrapped(input: SigningKeyInput): {
 } {
   const wrapped = typeof input === 'object' && 'key' in input ? (input as { key: string }) : { key: input };
   const { key } = wrapped;
-  if (typeof key !== 'string') return wrapped;
+  // A secret is what it is, whatever it looks like.
+  if (typeof key !== 'string' || ('alg' in wrapped && wrapped.alg === SHARED_ALGORITHM)) return wrapped;
   // As `init` prints it: the JSON in base64url, which begins with {" and needs no quotes in an environment file.
   const json = key.startsWith('eyJ') ? Buffer.from(key, 'base64url').toString() : key;
   if (!json.trimStart().startsWith('{')) return wrapped;
@@ -89,7 +137,7 @@ export interface SigningKeys {
   readonly all: readonly SigningKey[];
   /** The first key, or the first that signs by one of the algorithms. @throws Error if there is none */
   signer(algorithms?: readonly string[]): SigningKey;
-  /** The algorithms that can be signed by. */
+  /** The algorithms by which anybody can verify: all but that of shared secrets. */
   readonly algorithms: readonly SigningAlgorithm[];
   /**
    * The claims of a JWT of this `typ` that was signed here, whatever its times are. The key is chosen among ours by `kid`,
@@ -108,9 +156,12 @@ export function signingKeyRing(all: readonly SigningKey[]): SigningKeys {
   function read(token: string, typ: string): Readonly<Record<string, unknown>> | undefined {
     const jwt = decodeJwt(token);
     const key = all.find(({ kid }) => kid === jwt?.header.kid);
+    // Who shares a secret could make whatever it verifies.
+    if (key?.alg === SHARED_ALGORITHM && typ !== ACCESS_TOKEN_TYPE) return undefined;
     if (!key || jwt?.header.alg !== key.alg || !isType(jwt.header.typ, typ)) return undefined;
-    return hasSignature(token, key.publicKey, key.alg) ? jwt.claims : undefined;
+    return hasSignature(token, key.verificationKey, key.alg) ? jwt.claims : undefined;
   }
 
-  return { all, signer, read, algorithms: [...new Set(all.map(({ alg }) => alg))] };
+  const algorithms = [...new Set(all.flatMap(({ alg }) => (alg === SHARED_ALGORITHM ? [] : alg)))];
+  return { all, signer, read, algorithms };
 }

@@ -1,0 +1,70 @@
+import { OAuthError } from '../errors';
+
+/** What openid-client's errors, and those of a connection, have. */
+interface Thrown {
+  readonly message?: unknown;
+  readonly code?: unknown;
+  readonly error?: unknown;
+  readonly error_description?: unknown;
+  readonly status?: unknown;
+  readonly cause?: unknown;
+}
+
+/** What the user, or the provider for its user, said no to. */
+const DENIALS = [
+  'access_denied',
+  'consent_required',
+  'interaction_required',
+  'login_required',
+  'invalid_grant',
+];
+/** An answer that came, and must not be believed. */
+const DISTRUSTED = [
+  'OAUTH_INVALID_RESPONSE',
+  'OAUTH_JWT_CLAIM_COMPARISON_FAILED',
+  'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
+  'OAUTH_JWT_TIMESTAMP_CHECK_FAILED',
+  'OAUTH_KEY_SELECTION_FAILED',
+  'OAUTH_MISSING_SERVER_METADATA',
+  'OAUTH_UNSUPPORTED_OPERATION',
+  'OAUTH_WWW_AUTHENTICATE_CHALLENGE',
+];
+
+/**
+ * What a client is told when a provider fails: `access_denied` if the user did not get through there, `server_error` if the two
+ * servers do not understand or trust each other, `temporarily_unavailable` for anything else.
+ */
+export function providerFailure(providerId: string, thrown: unknown): OAuthError {
+  const { error, code } = thrown as Thrown;
+  const cause = withoutTokens(thrown);
+  const status = statusOf(thrown as Thrown);
+  const isDown = status === 429 || (status !== undefined && status >= 500);
+  if (!isDown && DENIALS.includes(String(error))) {
+    return new OAuthError('access_denied', `The sign-in at ${providerId} was refused`, { cause });
+  }
+  const isAnswer = status !== undefined || typeof error === 'string' || DISTRUSTED.includes(String(code));
+  if (!isDown && isAnswer && !['server_error', 'temporarily_unavailable'].includes(String(error))) {
+    return new OAuthError('server_error', `The sign-in at ${providerId} failed`, { cause });
+  }
+  return new OAuthError('temporarily_unavailable', `The provider ${providerId} does not answer`, { cause });
+}
+
+/** Of an answer other than the expected one, whose body was no error of OAuth's. */
+function statusOf({ status, cause }: Thrown): number | undefined {
+  const value = status ?? (cause instanceof Response && !cause.ok ? cause.status : undefined);
+  return typeof value === 'number' ? value : undefined;
+}
+
+/** The words of an error and of what caused it: what hangs on it may hold the provider's answer, tokens and all. */
+function withoutTokens(thrown: unknown): Error {
+  const words: string[] = [];
+  let current: unknown = thrown;
+  for (let depth = 0; depth < 4 && current instanceof Error; depth++) {
+    const { message, error, error_description: description, code, status, cause } = current as Thrown;
+    // What cannot be parsed is quoted in the message of the parser's error.
+    if (!(current instanceof SyntaxError)) words.push(String(message));
+    words.push(...[error, description, code, status].filter((word) => word !== undefined).map(String));
+    current = cause;
+  }
+  return new Error(words.join(': ') || 'the provider failed');
+}

@@ -1,0 +1,45 @@
+import type { OAuth2ProviderOptions, OidcProviderOptions } from './provider';
+
+type Preset<Options> = Omit<Options, 'clientId'>;
+
+/**
+ * What is public of well-known providers, to be spread into `oidcProvider()` or `oauth2Provider()`. Where the e-mail address of
+ * one is not said to be verified, it counts as not verified.
+ */
+export const providerPresets = {
+  google: { issuer: 'https://accounts.google.com', userinfo: false },
+  /** Any account of Microsoft's; give `issuer` with a tenant's id for one tenant. */
+  microsoft: { issuer: 'https://login.microsoftonline.com/common/v2.0', userinfo: false },
+  /** `clientSecret` must be a function that signs the JWT that Apple wants. */
+  apple: {
+    issuer: 'https://appleid.apple.com',
+    scope: 'openid name email',
+    responseMode: 'form_post',
+    userinfo: false,
+  },
+  gitlab: { issuer: 'https://gitlab.com' },
+  slack: { issuer: 'https://slack.com' },
+  github: {
+    issuer: 'https://github.com/login/oauth',
+    authorizationEndpoint: 'https://github.com/login/oauth/authorize',
+    tokenEndpoint: 'https://github.com/login/oauth/access_token',
+    userinfo: 'https://api.github.com/user',
+    emails: 'https://api.github.com/user/emails',
+    scope: 'read:user user:email',
+    claims: { subject: 'id', username: 'login', picture: 'avatar_url' },
+  },
+  facebook: {
+    authorizationEndpoint: 'https://www.facebook.com/v23.0/dialog/oauth',
+    tokenEndpoint: 'https://graph.facebook.com/v23.0/oauth/access_token',
+    userinfo: 'https://graph.facebook.com/v23.0/me?fields=id,name,email,picture',
+    scope: 'public_profile email',
+    claims: { subject: 'id', picture: 'picture.data.url' },
+  },
+  discord: {
+    authorizationEndpoint: 'https://discord.com/oauth2/authorize',
+    tokenEndpoint: 'https://discord.com/api/oauth2/token',
+    userinfo: 'https://discord.com/api/users/@me',
+    scope: 'identify email',
+    claims: { subject: 'id', emailVerified: 'verified', name: 'global_name', username: 'username' },
+  },
+} as const satisfies Record<string, Preset<OidcProviderOptions> | Preset<OAuth2ProviderOptions>>;
