@@ -129,14 +129,18 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
     it('the error page can be the host’s own, and falls back if that fails', async () => {
       const query = '/authorize?client_id=nobody';
       const own = makeHost(variant, { errorPage: (_req, res, { code }) => res.send(`own ${code}`) });
-      const shown = await request(own.app).get(own.base + query);
+      const shown = await request(own.app)
+        .get(own.base + query)
+        .set('Accept', 'text/html');
       expect([shown.status, shown.text, shown.headers['x-frame-options']]).toEqual([
         400,
         'own invalid_request',
         'DENY',
       ]);
       const failing = makeHost(variant, { errorPage: () => Promise.reject(new Error('template')) });
-      const fallback = await request(failing.app).get(failing.base + query);
+      const fallback = await request(failing.app)
+        .get(failing.base + query)
+        .set('Accept', 'text/html');
       expect([fallback.status, fallback.text.includes('cannot be completed')]).toEqual([400, true]);
     });
 
@@ -146,7 +150,9 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         logoUrl: 'https://acme.example/logo.png',
         colors: { accent: '#123456' },
       };
-      const { text } = await request(makeHost(variant, { branding }).app).get(`${host.base}/authorize`);
+      const { text } = await request(makeHost(variant, { branding }).app)
+        .get(`${host.base}/authorize`)
+        .set('Accept', 'text/html');
       for (const part of [
         'alt="Acme &amp; Co"',
         'src="https://acme.example/logo.png"',

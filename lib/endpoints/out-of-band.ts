@@ -25,7 +25,6 @@ export type CodeRequest = AuthorizationRequest & {
   /** `undefined` for a user that is made when the code is redeemed. */
   readonly userId: string | undefined;
   readonly authentication: Authentication;
-  readonly anonymous?: boolean;
 };
 
 /** Codes for clients that have nowhere to be redirected to. Nothing here is ever redirected. */
@@ -73,7 +72,7 @@ export function outOfBand(options: OutOfBandOptions): OutOfBand {
     }
     const subject = user
       ? { userId: userIdOf(user, client), authentication: authenticationOf(user) }
-      : { userId: undefined, authentication: {}, anonymous: true };
+      : { userId: undefined, authentication: {} };
     const grant = await saveCode({ ...request, ...subject });
     reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
     sendJson(res, { code: grantTokens.code(grant.id), state, iss: issuer });

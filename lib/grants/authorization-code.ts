@@ -39,7 +39,7 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
     const context = {
       client,
       grantType: 'authorization_code',
-      userId: grant.anonymous ? await anonymousSubject(req, { client, grantId: grant.id }) : grant.userId,
+      userId: grant.userId ?? (await anonymousSubject(req, { client, grantId: grant.id })),
       scope: audiences.scope(parameters.get('scope'), granted, resources),
       resources,
     };
@@ -60,7 +60,6 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
       // Without a refresh token the record lives as long as the access token, which is good only while it is there.
       ...sessionLifetimes(policies, context, grant, lifetimes ?? { expiresAt: issued.expiresAt }),
       userId: context.userId,
-      anonymous: undefined,
       generation: 1,
       attempt: newAttempt(),
       redeemedAt: clock(),

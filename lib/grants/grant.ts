@@ -34,8 +34,6 @@ export interface Grant extends StoredGrant, Authentication {
   readonly redirectUriGiven?: boolean | undefined;
   /** How its user signed in through a provider, if so. */
   readonly federation?: FederationFacts | undefined;
-  /** Its user is made when the code is redeemed. */
-  readonly anonymous?: boolean | undefined;
   readonly redeemedAt?: number | undefined;
   readonly rotatedAt?: number | undefined;
   readonly absoluteExpiresAt?: number | undefined;

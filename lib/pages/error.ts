@@ -11,7 +11,8 @@ export type ErrorPageHandler = (req: Request, res: Response, error: OAuthError) 
 /** An error that must not be redirected: a page for people, JSON for programs. */
 export function errorResponse(page: Page, { sendError }: EndpointFrame, handler?: ErrorPageHandler) {
   return (req: Request, res: Response, error: OAuthError): void => {
-    if (req.accepts(['html', 'json']) === 'json') return sendError(req, res, error);
+    // A browser says that it wants a page; whoever takes anything is a program.
+    if (req.accepts(['json', 'html']) === 'json') return sendError(req, res, error);
     if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
     const builtIn = (): void => {
       if (!res.headersSent) page(res, error.status, errorPage(error));

@@ -1,0 +1,82 @@
+/** What a shop's recommendations do: an app without a browser gets a code, and a profile of its own, and a JWT that all share. */
+import { randomUUID, timingSafeEqual } from 'node:crypto';
+
+import express, { type Express } from 'express';
+import { verify } from 'jsonwebtoken';
+import { createOAuthRouter, OAuthError } from 'express-oauth-router';
+
+export const API_KEY = 'the api key of this example';
+export const SHARED_SECRET = 'a secret that all resource servers of this example share';
+
+export function createApp(origin: string): Express {
+  const profiles = new Map<string, { outfits: string[] }>();
+  const issuer = `${origin}/oauth`;
+
+  const oauth = createOAuthRouter({
+    issuer,
+    clients: [
+      {
+        clientId: 'shop-app',
+        redirectUris: ['urn:ietf:wg:oauth:2.0:oob:auto'],
+        outOfBand: 'json',
+        scope: 'outfits:read',
+      },
+    ],
+    // Every resource server has the secret: whoever has it can make tokens, too.
+    signingKeys: [{ alg: 'HS256', key: SHARED_SECRET }],
+    accessTokenLifetime: 86_400,
+    requestGuard: (req) => isEqual(req.get('x-api-key') ?? '', API_KEY),
+    // A profile is made when a code is redeemed; another attempt at the same code finds it.
+    anonymousSubject: (_req, { grantId }) => {
+      const id = `profile-${grantId}`;
+      profiles.set(id, profiles.get(id) ?? { outfits: [] });
+      return { id };
+    },
+    // A code for the profile that the app has already.
+    headerSubject: (req) => {
+      const token = req.get('x-dressipi-jwt');
+      if (token === undefined) return undefined;
+      const id = subjectOf(token, issuer);
+      if (id === undefined || !profiles.has(id))
+        throw new OAuthError('invalid_token', 'x-dressipi-jwt is not valid');
+      return { id };
+    },
+    // Nobody signs in here.
+    authenticate: () => undefined,
+    loginUrl: (_req, res) => res.status(401).json({ error: 'there is no login' }),
+  });
+  const app = express();
+  app.use('/oauth', oauth);
+  app.use(oauth.wellKnown);
+
+  app.get('/outfits', oauth.requireToken({ scope: 'outfits:read' }), (req, res) => {
+    res.json(profiles.get(req.oauth.subject) ?? { outfits: [] });
+  });
+  app.post('/outfits', oauth.requireToken({ scope: 'outfits:read' }), (req, res) => {
+    const profile = profiles.get(req.oauth.subject);
+    profile?.outfits.push(randomUUID());
+    res.status(201).json(profile);
+  });
+  return app;
+}
+
+function subjectOf(token: string, issuer: string): string | undefined {
+  try {
+    const claims = verify(token, SHARED_SECRET, { algorithms: ['HS256'], issuer, audience: issuer });
+    return typeof claims === 'object' ? claims.sub : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** In constant time. */
+function isEqual(given: string, expected: string): boolean {
+  const [some, others] = [Buffer.from(given), Buffer.from(expected)];
+  return some.length === others.length && timingSafeEqual(some, others);
+}
+
+if (require.main === module) {
+  createApp('http://localhost:3000').listen(3000, 'localhost', () => {
+    console.log(`GET http://localhost:3000/oauth/authorize with the header x-api-key: ${API_KEY}`);
+  });
+}

@@ -1,0 +1,118 @@
+/** One app, many tenants: each is an authorization server of its own, made when it is first asked for. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+
+import express, { type Express, type RequestHandler } from 'express';
+import session from 'express-session';
+import { LRUCache } from 'lru-cache';
+import {
+  createOAuthRouter,
+  memoryAdapter,
+  type Adapter,
+  type ClientOptions,
+  type OAuthRouter,
+} from 'express-oauth-router';
+
+declare module 'express-session' {
+  interface SessionData {
+    tenantMember: { tenant: string; id: string };
+  }
+}
+
+/** What a host keeps of a tenant, in its database. */
+export interface Tenant {
+  secret: string;
+  /** As JSON. */
+  signingKey: string;
+  clients: ClientOptions[];
+}
+
+export function newTenant(clients: ClientOptions[]): Tenant {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const signingKey = JSON.stringify({ ...privateKey.export({ format: 'jwk' }), alg: 'ES256' });
+  return { secret: randomBytes(32).toString('base64url'), signingKey, clients };
+}
+
+interface AppOptions {
+  tenantOf: (id: string) => Tenant | undefined;
+  /** With a prefix of the tenant's own where tenants share a database. */
+  adapterOf: (id: string) => Adapter;
+  /** How many are kept ready: all that a router knows is in its adapter, so that one can be made again. */
+  maximum?: number;
+}
+
+export function createApp(origin: string, { tenantOf, adapterOf, maximum = 100 }: AppOptions): Express {
+  const routers = new LRUCache<string, OAuthRouter>({ max: maximum });
+
+  function routerOf(id: string): OAuthRouter | undefined {
+    const ready = routers.get(id);
+    const tenant = ready ? undefined : tenantOf(id);
+    if (!tenant) return ready;
+    const router = createOAuthRouter({
+      issuer: `${origin}/t/${id}/oauth`,
+      adapter: adapterOf(id),
+      secrets: [tenant.secret],
+      signingKeys: [tenant.signingKey],
+      clients: tenant.clients,
+      // Whoever is signed in at one tenant is nobody at another.
+      authenticate: ({ session: { tenantMember } }) =>
+        tenantMember?.tenant === id ? { id: tenantMember.id } : undefined,
+      loginUrl: `/t/${id}/login`,
+    });
+    routers.set(id, router);
+    return router;
+  }
+
+  const app = express();
+  app.use(session({ secret: 'of this example', resave: false, saveUninitialized: false }));
+  app.use('/t/:tenant/oauth', (req, res, next) => {
+    const router = routerOf(req.params.tenant);
+    if (router) router(req, res, next);
+    else next();
+  });
+  // The documents whose place is before the issuer's path.
+  app.use((req, res, next) => {
+    const id = /^\/\.well-known\/[\w-]+\/t\/([\w-]+)\/oauth$/.exec(req.path)?.[1];
+    const router = id === undefined ? undefined : routerOf(id);
+    if (router) router.wellKnown(req, res, next);
+    else next();
+  });
+
+  app
+    .route('/t/:tenant/login')
+    .get((_req, res) => void res.send('<form method="post"><button>Sign in as alice</button></form>'))
+    .post((req, res, next) => {
+      const { tenant } = req.params;
+      const returnTo = req.query.return_to;
+      req.session.regenerate((error) => {
+        if (error) return next(error);
+        req.session.tenantMember = { tenant, id: 'alice' };
+        res.redirect(routerOf(tenant)?.isResumeUrl(returnTo) ? returnTo : '/');
+      });
+    });
+
+  const protect: RequestHandler<{ tenant: string }> = (req, res, next) => {
+    const router = routerOf(req.params.tenant);
+    if (router) router.requireToken({ checkRevocation: true })(req as never, res, next);
+    else next();
+  };
+  app.get('/t/:tenant/api', protect, (req, res) => {
+    res.json({ tenant: req.params.tenant, user: req.oauth.subject });
+  });
+  return app;
+}
+
+if (require.main === module) {
+  const origin = 'http://localhost:3000';
+  const clients = [
+    { clientId: 'app', redirectUris: [`${origin}/callback`], scope: 'profile', firstParty: true },
+  ];
+  const tenants = new Map(['acme', 'globex'].map((id) => [id, newTenant(clients)]));
+  const adapters = new Map([...tenants.keys()].map((id) => [id, memoryAdapter()]));
+  const app = createApp(origin, {
+    tenantOf: (id) => tenants.get(id),
+    adapterOf: (id) => adapters.get(id) ?? memoryAdapter(),
+  });
+  app.listen(3000, 'localhost', () => {
+    console.log(`${origin}/t/acme/oauth/.well-known/oauth-authorization-server, and globex`);
+  });
+}
