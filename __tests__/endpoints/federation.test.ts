@@ -1,11 +1,13 @@
 import request from 'supertest';
 
+import { oauth2Provider, OAuthError, type ClientOptions } from 'express-oauth-router';
+
+import { browser } from '../support/browser';
 import {
   agentOf,
   callback,
   federatedHost,
   leave,
-  pathOf,
   providersOf,
   signIn,
   signInUpstream,
@@ -13,7 +15,21 @@ import {
   type FederatedHost,
   type Upstreams,
 } from '../support/federation';
-import { answerOf, claimsOf, pkce, redeem, VARIANTS } from '../support/host';
+import {
+  answerOf,
+  authorizationForm,
+  CALLBACK,
+  claimsOf,
+  CLIENTS,
+  getTokens,
+  pkce,
+  post,
+  redeem,
+  refresh,
+  VARIANTS,
+  type Form,
+} from '../support/host';
+import { SIGNING_KEYS } from '../support/openid';
 
 let upstreams: Upstreams;
 beforeAll(async () => {
@@ -21,10 +37,18 @@ beforeAll(async () => {
 });
 afterAll(() => upstreams.stop());
 
+const SECOND = 'https://app.example.com/second';
+const CLIENTS_HERE: ClientOptions[] = [
+  { ...CLIENTS.web, redirectUris: [CALLBACK, SECOND] },
+  CLIENTS.spa,
+  CLIENTS.third,
+  CLIENTS.native,
+];
+
 describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (variant) => {
   let host: FederatedHost;
   beforeEach(() => {
-    host = federatedHost(variant, providersOf(upstreams));
+    host = federatedHost(variant, providersOf(upstreams), { clients: CLIENTS_HERE });
   });
 
   it('through OpenID Connect: a code of ours for who came back', async () => {
@@ -45,6 +69,16 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       emailVerified: true,
       name: 'Alice Upstream',
     });
+    expect(host.events).toContainEqual({
+      name: 'provider.signed_in',
+      event: {
+        clientId: 'web',
+        userId: 'acme-alice',
+        providerId: 'acme',
+        type: 'authenticate',
+        isNewUser: true,
+      },
+    });
   });
 
   it('through plain OAuth 2.0', async () => {
@@ -58,5 +92,514 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       emailVerified: false,
       picture: 'https://x.example/a.png',
     });
+  });
+
+  it('leaves with PKCE, state and nonce of its own, and a cookie', async () => {
+    const agent = agentOf(host);
+    const left = await leave(host, agent, { more: { login_hint: 'al', ui_locales: 'de', prompt: 'login' } });
+    expect(left.status).toBe(302);
+    expect(left.headers['cache-control']).toBe('no-store');
+    expect(left.headers['referrer-policy']).toBe('no-referrer');
+    const url = new URL(left.headers.location!);
+    expect(url.origin).toBe(upstreams.issuer);
+    const { state, nonce, code_challenge: challenge, ...rest } = Object.fromEntries(url.searchParams);
+    expect(rest).toEqual({
+      client_id: 'our-server',
+      response_type: 'code',
+      redirect_uri: `${host.issuer}/callback/acme`,
+      scope: 'openid profile email',
+      code_challenge_method: 'S256',
+      login_hint: 'al',
+      ui_locales: 'de',
+      prompt: 'login',
+    });
+    expect([state, nonce, challenge].map((value) => value?.length)).toEqual([43, 43, 43]);
+    expect(state).not.toBe('xyz');
+    const [cookie] = left.headers['set-cookie'] as unknown as string[];
+    expect(cookie).toMatch(
+      new RegExp(`^oauth-${state!}=[\\w-]{43}; Max-Age=3600; Path=/; .*HttpOnly; SameSite=Lax$`),
+    );
+    const next = await leave(host, agent);
+    expect(new URL(next.headers.location!).searchParams.get('state')).not.toBe(state);
+  });
+
+  it('`connection` is another name of the path', async () => {
+    const agent = agentOf(host);
+    const at = (path: string, more: Form): request.Test =>
+      agent
+        .get(`${host.base}${path}?${new URLSearchParams(authorizationForm('web', pkce(), more)).toString()}`)
+        .set('Accept', 'application/json');
+    expect((await at('/authorize', { connection: 'acme' })).headers.location).toMatch(upstreams.issuer);
+    const both = await at('/authorize/acme', { connection: 'plain' });
+    expect([both.status, both.headers.location]).toEqual([400, undefined]);
+    const posted = await agent
+      .post(`${host.base}/authorize/acme`)
+      .type('form')
+      .send(authorizationForm('web', pkce()));
+    expect([posted.status, new URL(posted.headers.location!).origin]).toEqual([303, upstreams.issuer]);
+  });
+
+  it('works for a pushed request, and in two tabs at once', async () => {
+    const agent = agentOf(host);
+    const pair = pkce();
+    const { client_id: _, ...form } = authorizationForm('web', pair, { connection: 'acme' });
+    const { body } = await post(host, '/par', 'web', form);
+    const query = new URLSearchParams({ client_id: 'web', request_uri: body.request_uri as string });
+    const first = await agent.get(`${host.base}/authorize?${query.toString()}`);
+    const second = await signIn(host, { agent, login: 'mallory' });
+    expect(answerOf(second.response)).toHaveProperty('code');
+    const back = await signInUpstream(host, first.headers.location!);
+    const answer = answerOf(await callback(agent, back));
+    const tokens = await redeem(host, 'web', { code: answer.code!, verifier: pair.verifier });
+    expect(claimsOf(tokens.body.access_token as string).sub).toBe('acme-alice');
+    // Spent, as any pushed request is.
+    const again = await agent.get(`${host.base}/authorize?${query.toString()}`);
+    expect(again.status).toBe(400);
+  });
+
+  describe('login CSRF and replay (RFC 9700 §4.7)', () => {
+    it('a callback in another browser is refused, and uses nothing up', async () => {
+      const agent = agentOf(host);
+      const back = await signInUpstream(host, (await leave(host, agent)).headers.location!);
+      const victim = await callback(agentOf(host), back);
+      expect([victim.status, victim.headers.location]).toEqual([400, undefined]);
+      expect(victim.body).toMatchObject({ error: 'invalid_request' });
+      const page = await request(host.app).get(back).set('Accept', 'text/html');
+      expect([page.status, page.type]).toEqual([400, 'text/html']);
+      const forged = await request(host.app)
+        .get(back)
+        .set('Cookie', `oauth-${new URLSearchParams(back.split('?')[1]).get('state')!}=${'A'.repeat(43)}`);
+      expect(forged.status).toBe(400);
+      expect(host.resolved).toHaveLength(0);
+      expect(answerOf(await callback(agent, back))).toHaveProperty('code');
+    });
+
+    it('a state is good once, also for many at once', async () => {
+      const agent = agentOf(host);
+      const left = await leave(host, agent);
+      const back = await signInUpstream(host, left.headers.location!);
+      const cookie = left.headers['set-cookie']![0]!.split(';')[0]!;
+      const at = (): request.Test => request(host.app).get(back).set('Cookie', cookie);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => at()));
+      expect(answers.filter(({ status }) => status === 303)).toHaveLength(1);
+      expect(answers.filter(({ status }) => status === 400)).toHaveLength(9);
+      expect((await at()).status).toBe(400);
+      expect(host.resolved).toHaveLength(1);
+    });
+
+    it('after ten minutes the app is told', async () => {
+      const agent = agentOf(host);
+      const back = await signInUpstream(host, (await leave(host, agent)).headers.location!);
+      host.pass(600);
+      const response = await callback(agent, back);
+      expect(answerOf(response)).toEqual({
+        error: 'access_denied',
+        error_description: 'The transaction expired',
+        state: 'xyz',
+        iss: host.issuer,
+      });
+      expect(host.resolved).toHaveLength(0);
+    });
+
+    it('the cookie is cleared when the sign-in is over', async () => {
+      const { response } = await signIn(host);
+      expect(response.headers['set-cookie']![0]).toMatch(
+        /^oauth-[\w-]{43}=; Path=\/; Expires=Thu, 01 Jan 1970/,
+      );
+    });
+
+    it('a callback under another provider is refused before anybody is asked', async () => {
+      const agent = agentOf(host);
+      const back = await signInUpstream(host, (await leave(host, agent)).headers.location!);
+      const response = await callback(agent, back.replace('/callback/acme', '/callback/plain'));
+      expect([response.status, response.headers.location]).toEqual([400, undefined]);
+      expect((await callback(agent, back.replace('/callback/acme', '/callback/nobody'))).status).toBe(400);
+      expect(host.resolved).toHaveLength(0);
+      expect(host.eventNames()).not.toContain('provider.failed');
+    });
+
+    it.each(['?state=unknown', '', '?code=x', `?state=${'A'.repeat(43)}&code=x`])(
+      'a callback with "%s" is an error page',
+      async (query) => {
+        const response = await callback(agentOf(host), `${host.base}/callback/acme${query}`);
+        expect([response.status, response.headers.location]).toEqual([400, undefined]);
+      },
+    );
+  });
+
+  describe('what can be refused is refused before the browser leaves', () => {
+    it.each([
+      ['an unknown client', { client_id: 'nobody' }],
+      ['a foreign redirect_uri', { redirect_uri: 'https://evil.example/cb' }],
+      ['a redirect_uri with a path of its own', { redirect_uri: `${CALLBACK}/../x` }],
+      ['a redirect_uri with a fragment', { redirect_uri: `${CALLBACK}#x` }],
+      ['a foreign error_redirect_uri', { error_redirect_uri: 'https://evil.example/cb' }],
+      ['a foreign error_redirect_url', { error_redirect_url: 'https://evil.example/cb' }],
+      ['an error_redirect_uri that runs script', { error_redirect_uri: 'javascript:alert(1)' }],
+      ['two error URIs that differ', { error_redirect_uri: CALLBACK, error_redirect_url: SECOND }],
+      ['a foreign after_callback_redirect_url', { after_callback_redirect_url: 'https://evil.example' }],
+      ['an after_callback_redirect_url that is none', { after_callback_redirect_url: 'dashboard' }],
+      ['a real secret in the query', { client_secret: 'web-secret' }],
+    ])('%s: an error page, never a redirect', async (_what, more) => {
+      const response = await leave(host, agentOf(host), { more });
+      expect([response.status, response.headers.location]).toEqual([400, undefined]);
+      expect(response.body).toMatchObject({ error: 'invalid_request' });
+      expect(response.headers['set-cookie']).toBeUndefined();
+    });
+
+    it.each([
+      ['response_type=token', { response_type: 'token' }, 'unsupported_response_type'],
+      ['no response_type', { response_type: undefined }, 'invalid_request'],
+      ['no challenge', { code_challenge: undefined }, 'invalid_request'],
+      ['plain', { code_challenge_method: 'plain' }, 'invalid_request'],
+      ['another grant_type', { grant_type: 'password' }, 'invalid_request'],
+      ['an unknown type', { type: 'merge' }, 'invalid_request'],
+      ['link without a token', { type: 'link' }, 'invalid_request'],
+      ['a token that is none', { type: 'link', token: 'forged' }, 'login_required'],
+      ['a foreign scope', { scope: 'admin' }, 'invalid_scope'],
+      ['a provider_scope outside the list', { provider_scope: 'calendar' }, 'invalid_scope'],
+      ['prompt=none', { prompt: 'none' }, 'login_required'],
+    ])('%s: told to the client', async (_what, more, error) => {
+      const response = await leave(host, agentOf(host), {
+        more: { ...more, error_redirect_uri: SECOND },
+      });
+      expect(response.status).toBe(302);
+      expect(response.headers.location).toMatch(`${CALLBACK}?`);
+      expect(answerOf(response)).toMatchObject({ error, state: 'xyz', iss: host.issuer });
+      expect(response.headers['set-cookie']).toBeUndefined();
+    });
+
+    it('an unknown provider: the client learns its name', async () => {
+      const response = await leave(host, agentOf(host), { provider: 'nobody' });
+      expect(answerOf(response)).toMatchObject({
+        error: 'invalid_request',
+        error_description: 'The provider nobody is unknown',
+        state: 'xyz',
+      });
+    });
+
+    it('a pushed request is checked when it is pushed', async () => {
+      const push = async (more: Form): Promise<unknown> => {
+        const { client_id: _, ...form } = authorizationForm('web', pkce(), { connection: 'acme', ...more });
+        return ((await post(host, '/par', 'web', form)).body as { error?: string }).error;
+      };
+      expect(await push({ connection: 'nobody' })).toBe('invalid_request');
+      expect(await push({ after_callback_redirect_url: 'https://evil.example' })).toBe('invalid_request');
+      expect(await push({ provider_scope: 'calendar' })).toBe('invalid_scope');
+      expect(await push({ type: 'link' })).toBe('invalid_request');
+    });
+  });
+
+  it('a user who denies at the provider: the client is told, at error_redirect_uri if there is one', async () => {
+    for (const more of [{}, { error_redirect_uri: SECOND }]) {
+      const agent = agentOf(host);
+      const left = await leave(host, agent, { more });
+      const state = new URL(left.headers.location!).searchParams.get('state')!;
+      const denied = new URLSearchParams({
+        error: 'access_denied',
+        error_description: 'no',
+        state,
+        iss: upstreams.issuer,
+      });
+      const response = await callback(agent, `${host.base}/callback/acme?${denied.toString()}`);
+      expect(response.status).toBe(303);
+      expect(response.headers.location).toMatch(`${more.error_redirect_uri ?? CALLBACK}?`);
+      expect(answerOf(response)).toMatchObject({ error: 'access_denied', state: 'xyz', iss: host.issuer });
+    }
+    expect(host.eventNames()).not.toContain('provider.failed');
+  });
+
+  it('a code that the provider does not know: access_denied, with state', async () => {
+    const agent = agentOf(host);
+    const back = await signInUpstream(host, (await leave(host, agent)).headers.location!);
+    const response = await callback(agent, back.replace(/code=[^&]+/, 'code=injected'));
+    expect(answerOf(response)).toMatchObject({ error: 'access_denied', state: 'xyz' });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('a provider’s code of another sign-in is refused by its PKCE (code injection)', async () => {
+    const [attacker, victim] = [agentOf(host), agentOf(host)];
+    const stolen = await signInUpstream(host, (await leave(host, attacker)).headers.location!, 'mallory');
+    const own = await signInUpstream(host, (await leave(host, victim)).headers.location!);
+    const code = new URLSearchParams(stolen.split('?')[1]).get('code')!;
+    const response = await callback(victim, own.replace(/code=[^&]+/, `code=${code}`));
+    expect(answerOf(response)).toMatchObject({ error: 'access_denied' });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('asks for consent where the client is not the host’s own, of who has just signed in', async () => {
+    const { response, agent, verifier } = await signIn(host, { client: 'third' });
+    expect(response.status).toBe(200);
+    expect(response.text).toContain('acme-alice');
+    const sealed = /name="request" value="([^"]+)"/.exec(response.text)![1]!;
+    const decide = (at: ReturnType<typeof agentOf>): request.Test =>
+      at.post(`${host.base}/consent`).type('form').send({ request: sealed, decision: 'allow' });
+    // Not in a browser that did not sign in: that one is sent to the provider.
+    const elsewhere = await decide(agentOf(host));
+    expect(elsewhere.headers.location).toMatch(upstreams.issuer);
+    const allowed = await decide(agent);
+    const { code } = answerOf(allowed);
+    expect(allowed.status).toBe(303);
+    const { body } = await redeem(host, 'third', { code: code!, verifier });
+    expect(claimsOf(body.access_token as string).sub).toBe('acme-alice');
+    // The cookie is gone, and with it the sign-in; and what was parked is spent.
+    expect(answerOf(await decide(agent))).not.toHaveProperty('code');
+  });
+
+  it('a host’s own session, started by resolveUser, is there afterwards', async () => {
+    const own = federatedHost(variant, providersOf(upstreams), {
+      resolveUser: (identity, { response, request: { path } }) => {
+        response.cookie('session', `of ${identity.subject} by ${path}`);
+        return { id: identity.subject, authTime: 1000 };
+      },
+    });
+    const { response } = await signIn(own);
+    expect(response.headers['set-cookie']).toContainEqual(expect.stringMatching(/^session=of%20alice/));
+    expect(answerOf(response)).toHaveProperty('code');
+  });
+
+  it('resolveUser may refuse, with an error of its own, by nobody, or by throwing', async () => {
+    const answers = [
+      () => {
+        throw new OAuthError('access_denied', 'Sign-up is closed', {
+          members: { error_code: 'sign_up_closed' },
+        });
+      },
+      () => undefined,
+      () => {
+        throw new Error('a secret of the database');
+      },
+    ];
+    const seen: Record<string, string>[] = [];
+    for (const resolveUser of answers) {
+      const own = federatedHost(variant, providersOf(upstreams), { resolveUser });
+      seen.push(answerOf((await signIn(own)).response));
+    }
+    expect(seen).toEqual([
+      expect.objectContaining({
+        error: 'access_denied',
+        error_description: 'Sign-up is closed',
+        error_code: 'sign_up_closed',
+        state: 'xyz',
+      }),
+      expect.objectContaining({ error: 'access_denied', state: 'xyz' }),
+      expect.objectContaining({ error: 'server_error', state: 'xyz' }),
+    ]);
+    expect(JSON.stringify(seen)).not.toContain('database');
+  });
+
+  describe('linking', () => {
+    let accessToken: string;
+    beforeEach(async () => {
+      host.user = { id: 'bob' };
+      accessToken = (await getTokens(host, 'web')).access_token;
+    });
+
+    async function ticket(token = accessToken): Promise<request.Response> {
+      return request(host.app).post(`${host.base}/link_tickets`).set('Authorization', `Bearer ${token}`);
+    }
+
+    it('a ticket says to whom, without a session at the host', async () => {
+      const { body, status, headers } = await ticket();
+      expect([status, headers['cache-control'], body.expires_in]).toEqual([200, 'no-store', 60]);
+      host.user = undefined;
+      const { response, verifier } = await signIn(host, {
+        more: { type: 'link', token: body.ticket as string, after_callback_redirect_url: SECOND },
+      });
+      const tokens = await redeem(host, 'web', { code: answerOf(response).code!, verifier });
+      expect(claimsOf(tokens.body.access_token as string).sub).toBe('bob');
+      expect(tokens.body).toMatchObject({ after_callback_redirect_url: SECOND });
+      expect(host.resolved[0]!.context).toMatchObject({ type: 'link', currentUser: { id: 'bob' } });
+      const refreshed = await refresh(host, 'web', tokens.body.refresh_token as string);
+      expect(refreshed.body).not.toHaveProperty('is_new_user');
+      expect(refreshed.body).not.toHaveProperty('after_callback_redirect_url');
+    });
+
+    it('`token` without link says who is at the app, for a host that upgrades guests', async () => {
+      const { body } = await ticket();
+      await signIn(host, { more: { token: body.ticket as string } });
+      expect(host.resolved[0]!.context).toMatchObject({
+        type: 'authenticate',
+        currentUser: { id: 'bob' },
+      });
+    });
+
+    const linkWith = async (token: string, more: Form = {}): Promise<Record<string, string>> =>
+      answerOf(await leave(host, agentOf(host), { more: { type: 'link', token, ...more } }));
+
+    it('a ticket is good once, for a minute, for its client', async () => {
+      const { body } = await ticket();
+      const used = body.ticket as string;
+      expect(await linkWith(used)).toHaveProperty('nonce');
+      expect(await linkWith(used)).toMatchObject({ error: 'login_required', state: 'xyz' });
+
+      const late = (await ticket()).body.ticket as string;
+      host.pass(60);
+      expect(await linkWith(late)).toMatchObject({ error: 'login_required' });
+
+      const own = (await ticket()).body.ticket as string;
+      const foreign = answerOf(
+        await leave(host, agentOf(host), { client: 'spa', more: { type: 'link', token: own } }),
+      );
+      expect(foreign).toMatchObject({ error: 'access_denied' });
+      expect(await linkWith(own)).toHaveProperty('nonce');
+    });
+
+    it('of many who use a ticket at once one leaves', async () => {
+      const { body } = await ticket();
+      const answers = await Promise.all(Array.from({ length: 8 }, () => linkWith(body.ticket as string)));
+      expect(answers.filter(({ nonce }) => nonce !== undefined)).toHaveLength(1);
+    });
+
+    it('a ticket of another tenant is refused, and so is one with its name on it', async () => {
+      const other = federatedHost(variant, providersOf(upstreams), {
+        issuer: `http://localhost:3000/other${host.base}`,
+        clients: CLIENTS_HERE,
+      });
+      const theirs = other.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+      const { body } = await request(other.app)
+        .post(`${other.base}/link_tickets`)
+        .set('Authorization', `Bearer ${theirs}`);
+      const foreign = body.ticket as string;
+      expect(await linkWith(foreign)).toMatchObject({ error: 'access_denied' });
+      const [tag] = ((await ticket()).body.ticket as string).split('.');
+      expect(await linkWith(`${tag!}.${foreign.split('.')[1]!}`)).toMatchObject({ error: 'login_required' });
+    });
+
+    it('an access token is no ticket, unless the host says so', async () => {
+      expect(await linkWith(accessToken)).toMatchObject({ error: 'login_required' });
+      const own = federatedHost(variant, providersOf(upstreams), {
+        linkWithAccessTokens: true,
+        clients: CLIENTS_HERE,
+      });
+      own.user = { id: 'bob' };
+      const tokens = await getTokens(own, 'web');
+      const using = async (token: string): Promise<Record<string, string>> =>
+        answerOf(await leave(own, agentOf(own), { more: { type: 'link', token } }));
+      expect(await using(tokens.access_token)).toHaveProperty('nonce');
+      const thirds = own.oauth.issueAccessToken({ subject: 'bob', clientId: 'third' });
+      expect(await using(thirds)).toMatchObject({ error: 'access_denied' });
+      const machines = own.oauth.issueAccessToken({ subject: 'web', clientId: 'web' });
+      expect(await using(machines)).toMatchObject({ error: 'login_required' });
+      const elsewhere = federatedHost(variant, {}, { issuer: 'http://localhost:4000' });
+      const foreign = elsewhere.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+      expect(await using(foreign)).toMatchObject({ error: 'access_denied' });
+      await post(own, '/revoke', 'web', { token: tokens.access_token });
+      expect(await using(tokens.access_token)).toMatchObject({ error: 'login_required' });
+    });
+
+    it('tickets are for users of first-party clients, with a good token', async () => {
+      const thirds = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'third' });
+      expect((await ticket(thirds)).status).toBe(403);
+      const machines = host.oauth.issueAccessToken({ subject: 'web', clientId: 'web' });
+      expect((await ticket(machines)).status).toBe(401);
+      expect((await ticket('forged')).status).toBe(401);
+      const bare = await request(host.app).post(`${host.base}/link_tickets`);
+      expect([bare.status, bare.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+      await host.oauth.revokeGrants({ userId: 'bob' });
+      expect((await ticket()).status).toBe(401);
+    });
+  });
+});
+
+describe('the provider’s own scope, and what clients may add', () => {
+  const extra = (allowExtraScopes: unknown): Promise<string[]> =>
+    Promise.all(
+      ['calendar', 'calendar admin', ''].map(async (scope) => {
+        const host = federatedHost(VARIANTS[0]!, providersOf(upstreams, { allowExtraScopes }));
+        const answer = answerOf(await leave(host, agentOf(host), { more: { provider_scope: scope } }));
+        return answer.error ?? answer.scope!;
+      }),
+    );
+
+  it.each([
+    [false, ['invalid_scope', 'invalid_scope', 'openid profile email']],
+    [true, ['openid profile email calendar', 'openid profile email calendar admin', 'openid profile email']],
+    [['calendar'], ['openid profile email calendar', 'invalid_scope', 'openid profile email']],
+    [
+      (scope: string, { client }: { client: { clientId: string } }) =>
+        scope === 'calendar' && client.clientId === 'web',
+      ['openid profile email calendar', 'invalid_scope', 'openid profile email'],
+    ],
+  ])('%s', async (allowed, expected) => {
+    expect(await extra(allowed)).toEqual(expected);
+  });
+});
+
+describe('fresh sign-ins (OpenID Connect Core §3.1.2.1)', () => {
+  it('max_age and prompt=login hold for the provider’s sign-in', async () => {
+    const host = federatedHost(VARIANTS[0]!, providersOf(upstreams));
+    const agent = agentOf(host);
+    const left = await leave(host, agent, { more: { max_age: '600' } });
+    expect(new URL(left.headers.location!).searchParams.get('max_age')).toBe('600');
+    const back = await signInUpstream(host, left.headers.location!);
+    expect(answerOf(await callback(agent, back))).toHaveProperty('code');
+    // A provider that cannot say when is not believed.
+    const plain = answerOf((await signIn(host, { provider: 'plain', more: { max_age: '600' } })).response);
+    expect(plain).toMatchObject({ error: 'login_required', state: 'xyz' });
+  });
+});
+
+describe('without providers', () => {
+  it('nothing of it is there', async () => {
+    const host = federatedHost(VARIANTS[0]!, {}, { providers: {} });
+    host.user = { id: 'alice' };
+    for (const path of ['/authorize/acme', '/callback/acme']) {
+      expect((await request(host.app).get(host.base + path)).status).toBe(404);
+    }
+    expect((await request(host.app).post(`${host.base}/link_tickets`)).status).toBe(404);
+    const form = new URLSearchParams(authorizationForm('web', pkce(), { connection: 'acme', type: 'x' }));
+    const ignored = await request(host.app).get(`${host.base}/authorize?${form.toString()}`);
+    expect(answerOf(ignored)).toHaveProperty('code');
+  });
+});
+
+describe('a provider that posts back (OAuth 2.0 Form Post Response Mode)', () => {
+  it('is answered at POST /callback', async () => {
+    const host = federatedHost(VARIANTS[0]!, providersOf(upstreams, { responseMode: 'form_post' }));
+    const pair = pkce();
+    const left = await leave(host, agentOf(host), { pair });
+    const cookie = left.headers['set-cookie']![0]!;
+    expect(cookie).toMatch(/; Secure; SameSite=None$/);
+    const { visit } = browser(left.headers.location!);
+    const form = await visit(left.headers.location!);
+    const consent = await visit(form.url, { prompt: 'login', login: 'alice', password: 'any' });
+    const { text } = await visit(consent.url, { prompt: 'consent' });
+    const field = (name: string): string => new RegExp(`name="${name}" value="([^"]+)"`).exec(text)![1]!;
+    const response = await request(host.app)
+      .post('/callback/acme')
+      .set('Cookie', cookie.split(';')[0]!)
+      .type('form')
+      .send({ code: field('code'), state: field('state'), iss: upstreams.issuer });
+    expect(response.status).toBe(303);
+    const { body } = await redeem(host, 'web', { code: answerOf(response).code!, verifier: pair.verifier });
+    expect(claimsOf(body.access_token as string).sub).toBe('acme-alice');
+  });
+});
+
+describe('behind https', () => {
+  it.each([
+    [undefined, 'Lax'],
+    ['form_post' as const, 'None'],
+  ])('the browser is known by a __Host- cookie (response mode %s)', async (responseMode, sameSite) => {
+    const provider = oauth2Provider({
+      authorizationEndpoint: 'https://provider.example/authorize',
+      tokenEndpoint: 'https://provider.example/token',
+      userinfo: 'https://provider.example/me',
+      clientId: 'our-server',
+      ...(responseMode && { responseMode }),
+    });
+    const host = federatedHost(
+      VARIANTS[2]!,
+      { distant: provider },
+      { issuer: 'https://api.example.com', signingKeys: SIGNING_KEYS },
+    );
+    const left = await leave(host, agentOf(host), { provider: 'distant' });
+    const url = new URL(left.headers.location!);
+    expect(url.origin + url.pathname).toBe('https://provider.example/authorize');
+    expect(url.searchParams.get('redirect_uri')).toBe('https://api.example.com/callback/distant');
+    const cookie = left.headers['set-cookie']![0]!;
+    expect(cookie).toMatch(/^__Host-oauth-[\w-]{43}=[\w-]{43}; Max-Age=3600; Path=\/; /);
+    expect(cookie).toMatch(new RegExp(`; HttpOnly; Secure; SameSite=${sameSite}$`));
   });
 });

@@ -208,6 +208,8 @@ const EVENTS: EventName[] = [
   'consent.denied',
   'backchannel_logout.sent',
   'backchannel_logout.failed',
+  'provider.signed_in',
+  'provider.failed',
   'store.failed',
   'server.failed',
 ];

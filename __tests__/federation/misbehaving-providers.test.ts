@@ -1,0 +1,323 @@
+import * as jose from 'jose';
+import type { ServerResponse } from 'node:http';
+
+import { oauth2Provider, oidcProvider } from 'express-oauth-router';
+
+import { agentOf, callback, federatedHost, leave, type FederatedHost } from '../support/federation';
+import { answerOf, VARIANTS, type Form } from '../support/host';
+import { json, misbehavingProvider, type MisbehavingProvider } from '../support/misbehaving-provider';
+
+const SECRET = 'our-secret-at-the-provider';
+
+describe('providers that misbehave', () => {
+  let provider: MisbehavingProvider;
+  let host: FederatedHost;
+  const own = (more: object = {}): object => ({ issuer: provider.issuer, clientId: 'our-server', ...more });
+
+  beforeEach(async () => {
+    provider = await misbehavingProvider();
+    host = federatedHost(VARIANTS[0]!, {
+      acme: oidcProvider({ ...own(), clientSecret: SECRET, timeout: 1 } as never),
+    });
+  });
+  afterEach(() => provider.close());
+
+  async function come({
+    more = {},
+    withState = true,
+  }: { more?: Record<string, string>; withState?: boolean } = {}): Promise<Form> {
+    const agent = agentOf(host);
+    const left = await leave(host, agent);
+    if (answerOf(left).error !== undefined) return answerOf(left);
+    const back = await callback(agent, provider.callbackFor(left.headers.location!, more));
+    expect(back.status).toBe(303);
+    const answer = answerOf(back);
+    if (withState) expect(answer).toMatchObject({ state: 'xyz', iss: host.issuer });
+    return answer;
+  }
+
+  const events = (): string =>
+    JSON.stringify(host.events, (_key, value: unknown) =>
+      value instanceof Error ? { message: value.message, cause: value.cause } : value,
+    );
+
+  it('one that behaves is believed', async () => {
+    expect(await come()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity).toMatchObject({ subject: 'eve', emailVerified: false });
+  });
+
+  const hang = (): void => undefined;
+  const fail = (_req: unknown, res: ServerResponse): unknown => json(res, 503, { error: 'maintenance' });
+  const nonsense = (_req: unknown, res: ServerResponse): unknown =>
+    res.writeHead(200, { 'Content-Type': 'text/html' }).end('<h1>Welcome to the hotel wifi</h1>');
+  const endless = (_req: unknown, res: ServerResponse): void => {
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    res.write('{"padding":"');
+    const chunk = 'x'.repeat(1024 * 1024);
+    for (let written = 0; written < 10; written++) res.write(chunk);
+    res.end('"}');
+  };
+  const cut = (_req: unknown, res: ServerResponse): unknown => res.destroy();
+  const limited = (_req: unknown, res: ServerResponse): unknown => json(res, 429, {});
+
+  const OUTAGES = { hang, fail, nonsense, endless, cut, limited };
+  const PLACES = ['/.well-known/openid-configuration', '/token', '/userinfo', '/jwks'] as const;
+
+  it.each(PLACES.flatMap((place) => Object.keys(OUTAGES).map((outage) => [place, outage] as const)))(
+    'an outage never leaves the user on a blank page: %s, %s',
+    async (place, outage) => {
+      provider.instead[place] = OUTAGES[outage as keyof typeof OUTAGES];
+      const answer = await come();
+      expect(answer).toMatchObject({ error: 'temporarily_unavailable', state: 'xyz', iss: host.issuer });
+      expect(host.resolved).toHaveLength(0);
+      expect(host.events).toContainEqual({
+        name: 'provider.failed',
+        event: { clientId: 'web', providerId: 'acme', cause: expect.any(Error) as Error },
+      });
+      // And it goes on when the provider does.
+      provider.instead = {};
+      expect(await come()).toHaveProperty('code');
+    },
+  );
+
+  it('what a provider published keeps working while it cannot be asked', async () => {
+    expect(await come()).toHaveProperty('code');
+    provider.instead['/.well-known/openid-configuration'] = fail;
+    host.pass(7200);
+    expect(await come()).toHaveProperty('code');
+  });
+
+  it('discovery is asked once for many, and again when it is old', async () => {
+    const count = (): number => provider.asked.filter(({ path }) => path.startsWith('/.well-known')).length;
+    await Promise.all(Array.from({ length: 5 }, () => leave(host, agentOf(host))));
+    expect(count()).toBe(1);
+    host.pass(3601);
+    await leave(host, agentOf(host));
+    expect(count()).toBe(2);
+  });
+
+  it.each([
+    ['iss of another provider (mix-up)', { iss: 'https://evil.example' }],
+    ['no iss from one that says that it sends it', { iss: '' }],
+  ])('the authorization response: %s', async (_what, more) => {
+    expect(await come({ more })).toMatchObject({ error: 'server_error' });
+    expect(provider.asked.some(({ path }) => path === '/token')).toBe(false);
+    expect(host.eventNames()).toContain('provider.failed');
+  });
+
+  it.each([
+    ['of another issuer', { iss: 'https://evil.example' }],
+    ['for another client', { aud: 'somebody-else' }],
+    ['expired', { exp: 1 }],
+    ['with another nonce (a code of another sign-in)', { nonce: 'x'.repeat(43) }],
+    ['without a nonce', { nonce: undefined }],
+    ['without a subject', { sub: undefined }],
+  ])('an ID token %s is not believed', async (_what, claims) => {
+    provider.claims = claims;
+    expect(await come()).toMatchObject({ error: 'server_error' });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('an ID token that somebody else has signed is not believed', async () => {
+    provider.signWith = (await jose.generateKeyPair('RS256')).privateKey;
+    expect(await come()).toMatchObject({ error: expect.stringMatching(/server_error|temporarily/) });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('an unsigned ID token is not believed', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    provider.instead['/token'] = (_req, res, body) => {
+      const claims = { iss: provider.issuer, sub: 'eve', aud: 'our-server', iat: now, exp: now + 60 };
+      const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+      const nonce = body.get('code')!.split('.')[1];
+      json(res, 200, {
+        access_token: 'a',
+        token_type: 'Bearer',
+        id_token: `${part({ alg: 'none' })}.${part({ ...claims, nonce })}.`,
+      });
+    };
+    expect(await come()).toHaveProperty('error');
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('userinfo of another user is not believed', async () => {
+    provider.instead['/userinfo'] = (_req, res) =>
+      json(res, 200, { sub: 'alice', email: 'alice@example.com' });
+    expect(await come()).toMatchObject({ error: 'server_error' });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it.each([
+    [400, { error: 'invalid_grant' }, 'access_denied'],
+    [401, { error: 'invalid_client' }, 'server_error'],
+    [400, { error: 'unauthorized_client' }, 'server_error'],
+    [500, { error: 'server_error' }, 'temporarily_unavailable'],
+    [302, {}, 'server_error'],
+  ])('the token endpoint answers %s %j', async (status, body, error) => {
+    provider.instead['/token'] = (_req, res) => json(res, status, body);
+    expect(await come()).toMatchObject({ error });
+  });
+
+  it.each([
+    ['access_denied', 'access_denied'],
+    ['consent_required', 'access_denied'],
+    ['temporarily_unavailable', 'temporarily_unavailable'],
+    ['server_error', 'temporarily_unavailable'],
+    ['invalid_scope', 'server_error'],
+  ])('the authorization endpoint answers %s', async (theirs, error) => {
+    expect(await come({ more: { error: theirs, code: '' } })).toMatchObject({ error });
+  });
+
+  it('says nothing in events of what the provider has answered', async () => {
+    provider.tokens = { refresh_token: 'upstream-refresh-token' };
+    provider.claims = { aud: 'somebody-else' };
+    await come();
+    provider.claims = {};
+    provider.instead['/token'] = (_req, res) =>
+      json(res, 200, { access_token: 4711, token_type: 'Bearer', refresh_token: 'upstream-refresh-token' });
+    await come();
+    provider.instead['/token'] = (_req, res) =>
+      res.writeHead(200, { 'Content-Type': 'application/json' }).end('upstream-access-token');
+    await come();
+    expect(host.eventNames().filter((name) => name === 'provider.failed')).toHaveLength(3);
+    const seen = events();
+    for (const secret of ['upstream-refresh-token', 'upstream-access', SECRET, 'eyJ']) {
+      expect(seen).not.toContain(secret);
+    }
+  });
+
+  it('plain OAuth 2.0: no subject, refused userinfo, an ID token that nobody asked for', async () => {
+    const plain = (more: object = {}): FederatedHost =>
+      federatedHost(VARIANTS[0]!, {
+        acme: oauth2Provider({
+          authorizationEndpoint: `${provider.issuer}/authorize`,
+          tokenEndpoint: `${provider.issuer}/token`,
+          userinfo: `${provider.issuer}/userinfo`,
+          clientId: 'our-server',
+          timeout: 1,
+          ...more,
+        }),
+      });
+    const at = async (): Promise<Form> => {
+      const agent = agentOf(host);
+      const left = await leave(host, agent);
+      const query = new URL(left.headers.location!).searchParams;
+      expect(query.get('nonce')).toBeNull();
+      const back = `/callback/acme?code=code.x&state=${query.get('state')!}&iss=anything`;
+      return answerOf(await callback(agent, back));
+    };
+    host = plain();
+    provider.claims = { iss: 'https://evil.example' };
+    expect(await at()).toHaveProperty('code');
+    provider.instead['/userinfo'] = (_req, res) => json(res, 200, { name: 'nobody' });
+    expect(await at()).toMatchObject({ error: 'temporarily_unavailable' });
+    provider.instead['/userinfo'] = (_req, res) => json(res, 403, {});
+    expect(await at()).toMatchObject({ error: 'server_error' });
+    provider.instead['/userinfo'] = (_req, res) => json(res, 200, [1]);
+    expect(await at()).toHaveProperty('error');
+    expect(host.resolved).toHaveLength(1);
+
+    host = plain({ issuer: 'https://named.example' });
+    expect(await at()).toMatchObject({ error: 'server_error' });
+
+    host = plain({ userinfo: async (token: string) => Promise.resolve({ sub: `of ${token}` }) });
+    expect(await at()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity.subject).toBe('of upstream-access-token');
+
+    const emails = `${provider.issuer}/jwks`;
+    provider.instead = {
+      '/jwks': (_req, res) =>
+        json(res, 200, [
+          { email: 'unverified@example.com', primary: true, verified: false },
+          { email: 'second@example.com', primary: false, verified: true },
+        ]),
+    };
+    host = plain({ emails });
+    expect(await at()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity).toMatchObject({ email: 'second@example.com', emailVerified: true });
+  });
+
+  it.each(['client_secret_basic', 'client_secret_post', 'none'] as const)(
+    'this server authenticates by %s, by a secret that is made each time',
+    async (method) => {
+      let made = 0;
+      host = federatedHost(VARIANTS[0]!, {
+        acme: oidcProvider({
+          issuer: provider.issuer,
+          clientId: 'our-server',
+          tokenEndpointAuthMethod: method,
+          clientSecret: () => Promise.resolve(`secret-${++made}`),
+        }),
+      });
+      await come();
+      await come();
+      const asked = provider.asked.filter(({ path }) => path === '/token');
+      const basic = asked.map(({ authorization = 'Basic ' }) =>
+        decodeURIComponent(Buffer.from(authorization.slice(6), 'base64').toString()),
+      );
+      const inBody = asked.map(({ body }) => body.get('client_secret'));
+      expect({ basic, inBody }).toEqual(
+        {
+          client_secret_basic: {
+            basic: ['our-server:secret-1', 'our-server:secret-2'],
+            inBody: [null, null],
+          },
+          client_secret_post: { basic: ['', ''], inBody: ['secret-1', 'secret-2'] },
+          none: { basic: ['', ''], inBody: [null, null] },
+        }[method],
+      );
+      // RFC 7636, unless the provider refuses it.
+      expect(asked.every(({ body }) => body.get('code_verifier')?.length === 43)).toBe(true);
+    },
+  );
+
+  it('can do without PKCE and userinfo, and sends what the provider wants besides', async () => {
+    host = federatedHost(VARIANTS[0]!, {
+      acme: oidcProvider({
+        issuer: provider.issuer,
+        clientId: 'our-server',
+        pkce: false,
+        userinfo: false,
+        authorizationParameters: { access_type: 'offline', prompt: 'consent' },
+      }),
+    });
+    const left = await leave(host, agentOf(host), { more: { prompt: 'select_account consent' } });
+    const query = new URL(left.headers.location!).searchParams;
+    expect([query.get('code_challenge'), query.get('access_type'), query.get('prompt')]).toEqual([
+      null,
+      'offline',
+      'consent select_account',
+    ]);
+    await come();
+    expect(provider.asked.map(({ path }) => path)).not.toContain('/userinfo');
+    expect(provider.asked.find(({ path }) => path === '/token')!.body.has('code_verifier')).toBe(false);
+  });
+
+  it('takes the name that Apple sends beside the code, for want of a better one', async () => {
+    const nameOf = async (user: string): Promise<string | undefined> => {
+      host.resolved.length = 0;
+      await come({ more: { user } });
+      return host.resolved[0]!.identity.name;
+    };
+    expect(await nameOf('{"name":{"firstName":"Ada","lastName":"Lovelace"},"email":"x@y.example"}')).toBe(
+      'Ada Lovelace',
+    );
+    expect(host.resolved[0]!.identity.email).toBeUndefined();
+    for (const user of ['{', '[]', '{"name":4}', 'null']) expect(await nameOf(user)).toBeUndefined();
+    provider.claims = { name: 'The provider’s' };
+    expect(await nameOf('{"name":{"firstName":"Ada"}}')).toBe('The provider’s');
+  });
+
+  it.each([
+    [true, true],
+    ['true', true],
+    [false, false],
+    ['false', false],
+    [1, false],
+    [undefined, false],
+  ])('email_verified %j counts as %s', async (claim, verified) => {
+    provider.claims = { email: 'eve@example.com', email_verified: claim };
+    await come();
+    expect(host.resolved[0]!.identity.emailVerified).toBe(verified);
+  });
+});

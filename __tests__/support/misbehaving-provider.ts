@@ -1,0 +1,114 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import * as jose from 'jose';
+
+type Answer = (req: IncomingMessage, res: ServerResponse, body: URLSearchParams) => unknown;
+type Endpoint = '/.well-known/openid-configuration' | '/token' | '/userinfo' | '/jwks';
+
+/** An OpenID Connect provider that does what a test tells it to; what it is not told it does right. */
+export interface MisbehavingProvider {
+  issuer: string;
+  /** What it does instead. */
+  instead: Partial<Record<Endpoint, Answer>>;
+  /** Claims that its ID tokens have, or have otherwise. */
+  claims: Record<string, unknown>;
+  /** Members of its token response. */
+  tokens: Record<string, unknown>;
+  /** The paths that it was asked, with the bodies. */
+  asked: { path: string; body: URLSearchParams; authorization: string | undefined }[];
+  /** Who signed the ID tokens; another key than it publishes, perhaps. */
+  signWith: jose.CryptoKey;
+  /** What its authorization endpoint would redirect to, for a browser that was sent there. */
+  callbackFor(location: string, more?: Record<string, string>): string;
+  close(): Promise<void>;
+}
+
+export function json(res: ServerResponse, status: number, body: unknown): void {
+  res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+}
+
+export async function misbehavingProvider(): Promise<MisbehavingProvider> {
+  const { privateKey, publicKey } = await jose.generateKeyPair('RS256');
+  const jwk = { ...(await jose.exportJWK(publicKey)), kid: 'one', alg: 'RS256', use: 'sig' };
+
+  const right: Record<Endpoint, Answer> = {
+    '/.well-known/openid-configuration': (_req, res) =>
+      json(res, 200, {
+        issuer: provider.issuer,
+        authorization_endpoint: `${provider.issuer}/authorize`,
+        token_endpoint: `${provider.issuer}/token`,
+        userinfo_endpoint: `${provider.issuer}/userinfo`,
+        jwks_uri: `${provider.issuer}/jwks`,
+        response_types_supported: ['code'],
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['RS256'],
+        authorization_response_iss_parameter_supported: true,
+      }),
+    '/jwks': (_req, res) => json(res, 200, { keys: [jwk] }),
+    '/token': async (_req, res, body) => {
+      const now = Math.floor(Date.now() / 1000);
+      const claims = {
+        iss: provider.issuer,
+        sub: 'eve',
+        aud: 'our-server',
+        iat: now,
+        exp: now + 300,
+        // The code carries it.
+        nonce: body.get('code')?.split('.')[1],
+        ...provider.claims,
+      };
+      const idToken = await new jose.SignJWT(claims)
+        .setProtectedHeader({ alg: 'RS256', kid: 'one' })
+        .sign(provider.signWith);
+      json(res, 200, {
+        access_token: 'upstream-access-token',
+        token_type: 'Bearer',
+        expires_in: 300,
+        id_token: idToken,
+        ...provider.tokens,
+      });
+    },
+    '/userinfo': (_req, res) => json(res, 200, { sub: 'eve' }),
+  };
+
+  const server = createServer((req, res) => {
+    const path = (req.url ?? '').split('?')[0] as Endpoint;
+    let text = '';
+    req.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    req.on('end', () => {
+      const body = new URLSearchParams(text);
+      provider.asked.push({ path, body, authorization: req.headers.authorization });
+      const answer = provider.instead[path] ?? right[path];
+      if ((answer as Answer | undefined) === undefined) res.writeHead(404).end();
+      else answer(req, res, body);
+    });
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+
+  const provider: MisbehavingProvider = {
+    issuer: `http://localhost:${(server.address() as AddressInfo).port}`,
+    instead: {},
+    claims: {},
+    tokens: {},
+    asked: [],
+    signWith: privateKey,
+    callbackFor: (location, more = {}) => {
+      const asked = new URL(location).searchParams;
+      const { pathname } = new URL(asked.get('redirect_uri')!);
+      const answer = {
+        code: `code.${asked.get('nonce')!}`,
+        state: asked.get('state')!,
+        iss: provider.issuer,
+        ...more,
+      };
+      return `${pathname}?${new URLSearchParams(answer).toString()}`;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+  return provider;
+}
