@@ -1,0 +1,201 @@
+import { oidcProvider } from 'express-oauth-router';
+
+import {
+  agentOf,
+  callback,
+  federatedHost,
+  leave,
+  providersOf,
+  signIn,
+  startUpstreams,
+  type FederatedHost,
+  type Upstreams,
+} from '../support/federation';
+import { sharedRedis, VARIANTS, type Variant } from '../support/host';
+import { json, misbehavingProvider, type MisbehavingProvider } from '../support/misbehaving-provider';
+
+const STORES = [VARIANTS[0]!, VARIANTS[2]!];
+
+describe.each(STORES)('oauth.providerTokens() on $store, at a real provider', (variant) => {
+  let upstreams: Upstreams;
+  beforeAll(async () => {
+    upstreams = await startUpstreams();
+  });
+  afterAll(() => upstreams.stop());
+
+  it('gives a fresh access token, refreshed there when it is about to end', async () => {
+    const providers = providersOf(upstreams, {
+      storeTokens: true,
+      scope: 'openid offline_access',
+      authorizationParameters: { prompt: 'consent' },
+    });
+    const host = federatedHost(variant, providers);
+    await signIn(host);
+    // They live for 30 seconds there, so that every use is a refresh, whose tokens are rotated.
+    const first = await host.oauth.providerTokens('acme-alice', 'acme');
+    const second = await host.oauth.providerTokens('acme-alice', 'acme');
+    expect(first).toMatchObject({ tokenType: 'bearer', scope: expect.stringContaining('openid') as string });
+    expect(second!.accessToken).not.toBe(first!.accessToken);
+    const me = await fetch(`${upstreams.issuer}/me`, {
+      headers: { Authorization: `Bearer ${second!.accessToken}` },
+    });
+    expect(await me.json()).toMatchObject({ sub: 'alice' });
+  });
+});
+
+describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => {
+  let provider: MisbehavingProvider;
+  let host: FederatedHost;
+  let refreshed: number;
+
+  const newHost = (options = {}): FederatedHost =>
+    federatedHost(
+      variant,
+      {
+        acme: oidcProvider({
+          issuer: provider.issuer,
+          clientId: 'our-server',
+          clientSecret: 's',
+          storeTokens: true,
+          timeout: 1,
+        }),
+        other: oidcProvider({ issuer: provider.issuer, clientId: 'our-server', clientSecret: 's' }),
+      },
+      options,
+    );
+
+  beforeEach(async () => {
+    provider = await misbehavingProvider();
+    host = newHost();
+    refreshed = 0;
+  });
+  afterEach(() => provider.close());
+
+  async function signInHere(tokens: Record<string, unknown>): Promise<void> {
+    provider.tokens = tokens;
+    const agent = agentOf(host);
+    const left = await leave(host, agent);
+    await callback(agent, provider.callbackFor(left.headers.location!));
+    provider.instead['/token'] = async (_req, res, body) => {
+      refreshed++;
+      expect(body.get('grant_type')).toBe('refresh_token');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      json(res, 200, {
+        access_token: `of ${body.get('refresh_token')!}`,
+        token_type: 'Bearer',
+        expires_in: 600,
+        refresh_token: `after ${body.get('refresh_token')!}`,
+      });
+    };
+  }
+
+  const tokens = (of: FederatedHost = host): ReturnType<typeof of.oauth.providerTokens> =>
+    of.oauth.providerTokens('acme-eve', 'acme');
+
+  it('gives what is fresh as it is', async () => {
+    await signInHere({ expires_in: 600, refresh_token: 'r1', scope: 'a b' });
+    expect(await tokens()).toEqual({
+      accessToken: 'upstream-access-token',
+      tokenType: 'bearer',
+      scope: 'a b',
+      expiresAt: host.now + 600_000,
+    });
+    host.pass(539);
+    await tokens();
+    expect(refreshed).toBe(0);
+    host.pass(2);
+    expect(await tokens()).toMatchObject({ accessToken: 'of r1', scope: 'a b' });
+    host.pass(600);
+    expect(await tokens()).toMatchObject({ accessToken: 'of after r1' });
+  });
+
+  it('is refreshed once for many who ask at once', async () => {
+    await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => tokens()));
+    expect(new Set(answers.map((answer) => answer!.accessToken))).toEqual(new Set(['of r1']));
+    expect(refreshed).toBe(1);
+  });
+
+  it('is refreshed once for many processes', async () => {
+    await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    const others = [newHost({ adapter: host.adapter }), newHost({ adapter: host.adapter })];
+    const all = [host, ...others, ...others, host];
+    const answers = await Promise.all(all.map((one) => tokens(one)));
+    expect(new Set(answers.map((answer) => answer!.accessToken))).toEqual(new Set(['of r1']));
+    expect(refreshed).toBe(1);
+  });
+
+  it('without a refresh token there are none when they have ended', async () => {
+    await signInHere({ expires_in: 100 });
+    expect(await tokens()).toBeDefined();
+    host.pass(100);
+    expect(await tokens()).toBeUndefined();
+    expect(refreshed).toBe(0);
+  });
+
+  it('what the provider has taken back is forgotten', async () => {
+    await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    provider.instead['/token'] = (_req, res) => json(res, 400, { error: 'invalid_grant' });
+    expect(await tokens()).toBeUndefined();
+    expect(host.eventNames()).toContain('provider.failed');
+    provider.instead['/token'] = () => {
+      throw new Error('it must not be asked again');
+    };
+    expect(await tokens()).toBeUndefined();
+  });
+
+  it('an outage: the old one while it lasts, then an error, and nothing is lost', async () => {
+    await signInHere({ expires_in: 50, refresh_token: 'r1' });
+    const working = provider.instead['/token'];
+    provider.instead['/token'] = (_req, res) => json(res, 503, {});
+    expect(await tokens()).toMatchObject({ accessToken: 'upstream-access-token' });
+    host.pass(50);
+    // Nobody else tries before the turn of that one is over.
+    if (variant.store === 'memory') {
+      host.pass(10);
+      await expect(tokens()).rejects.toMatchObject({ code: 'temporarily_unavailable' });
+      host.pass(10);
+      provider.instead['/token'] = working!;
+      expect(await tokens()).toMatchObject({ accessToken: 'of r1' });
+    }
+  });
+
+  it('is of one user at one provider, and only where it is switched on', async () => {
+    await signInHere({ expires_in: 600 });
+    expect(await host.oauth.providerTokens('acme-alice', 'acme')).toBeUndefined();
+    expect(await host.oauth.providerTokens('acme-eve', 'other')).toBeUndefined();
+    await expect(host.oauth.providerTokens('acme-eve', 'nobody')).rejects.toThrow(TypeError);
+    await expect(host.oauth.providerTokens('', 'acme')).rejects.toThrow(TypeError);
+    await host.oauth.deleteProviderTokens('acme-eve', 'acme');
+    expect(await tokens()).toBeUndefined();
+
+    const agent = agentOf(host);
+    provider.instead = {};
+    const left = await leave(host, agent, { provider: 'other' });
+    await callback(agent, provider.callbackFor(left.headers.location!));
+    expect(await host.oauth.providerTokens('other-eve', 'other')).toBeUndefined();
+  });
+
+  it('at rest nothing of it can be read, or given to somebody else', async () => {
+    await signInHere({ expires_in: 600, refresh_token: 'upstream-refresh-token' });
+    if (variant.store === 'memory') return expect(await tokens()).toBeDefined();
+    const keys = await sharedRedis().keys('*provider-tokens:*');
+    const values = await Promise.all(keys.map((key) => sharedRedis().get(key)));
+    expect(values.length).toBeGreaterThan(0);
+    const dump = JSON.stringify([keys, values]);
+    for (const secret of ['upstream-access-token', 'upstream-refresh-token', 'acme-eve']) {
+      expect(dump).not.toContain(secret);
+    }
+    // Moved to another user by whoever can write there.
+    await signInHere({ expires_in: 600 });
+    const own = (await sharedRedis().keys('*provider-tokens:*')).find((key) => !keys.includes(key));
+    for (const key of keys) await sharedRedis().set(key, values[0]!);
+    expect(own).toBeUndefined();
+  });
+
+  it('another secret opens nothing: the user signs in again', async () => {
+    await signInHere({ expires_in: 600 });
+    const changed = newHost({ adapter: host.adapter, secrets: ['another secret of more than 32 bytes!'] });
+    expect(await tokens(changed)).toBeUndefined();
+  });
+});
