@@ -60,7 +60,9 @@ export function tokenEngine(grantTypes: readonly GrantType[]): TokenEngine {
       throw (thrown as { inner?: unknown }).inner ?? thrown;
     }
     if (!carrier.tokens) throw serverError(new Error('the engine answered without a grant'));
-    return { tokens: carrier.tokens, body: response.body as Record<string, unknown> };
+    const { tokens } = carrier;
+    // Not through the engine, to which some names of members mean something.
+    return { tokens, body: { ...tokens.members, ...(response.body as Record<string, unknown>) } };
   }
 
   return { dispatch };
@@ -82,7 +84,6 @@ function bridge({ name, respond }: GrantType): typeof AbstractGrantType {
         expires_in: tokens.expiresIn,
         token_type: tokens.tokenType,
         ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
-        ...tokens.members,
         client: { id: tokens.context.client.clientId, grants: [name] },
         user: {},
       };

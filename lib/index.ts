@@ -54,6 +54,7 @@ export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } fr
 export type { FederationFacts } from './grants/grant';
 export type { GrantContext, Policy } from './grants/policy';
 export type {
+  BeforeIssueToken,
   ClaimsContext,
   ClaimsHook,
   LoadUser,

@@ -27,7 +27,7 @@ import type { ResourceOptions } from './grants/audiences';
 import type { ExtensionGrant } from './grants/extension';
 import { LONGEST_LIFETIME, policiesOf } from './grants/policies';
 import type { Policies, Policy } from './grants/policy';
-import type { ClaimsHook, LoadUser, TokenResponseHook } from './grants/token-issuer';
+import type { BeforeIssueToken, ClaimsHook, LoadUser, TokenResponseHook } from './grants/token-issuer';
 import type { OAuthUser } from './grants/user';
 import type { UserClaimsHook } from './grants/user-claims';
 import type { FormatError, RateLimit, RequestGuard } from './http/endpoint';
@@ -63,8 +63,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
    */
   secrets?: readonly (string | undefined)[];
   /**
-   * Private keys. The first signs access tokens and the first of an algorithm what must be signed by that, all are
-   * published: a key is changed in the same three steps.
+   * Private keys. The first signs access tokens and the first of an algorithm what must be signed by that; the public half of
+   * each is published: a key is changed in the same three steps.
    * @defaultValue in development a random ES256 key and an RS256 key; elsewhere it must be given
    */
   signingKeys?: readonly (SigningKeyInput | undefined)[];
@@ -85,7 +85,7 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   /** Upstream providers to sign in through, by the id that stands in `/authorize/:provider_id`. @defaultValue none */
   providers?: Readonly<Record<string, Provider>>;
   /** Who at the host a provider's user is: needed with `providers`. `accountLinking()` makes one. */
-  resolveUser?: ResolveUser<User>;
+  resolveUser?: ResolveUser;
   /** Lets an access token be `token` at `/authorize/:provider_id`, beside link tickets. @defaultValue `false` */
   linkWithAccessTokens?: boolean;
   /** How long a sign-in at a provider may take. @defaultValue 600 */
@@ -98,6 +98,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   headerSubject?: HeaderSubject;
   /** Further members of the token response. @defaultValue none but `is_new_user` and `after_callback_redirect_url` */
   tokenResponse?: TokenResponseHook<LoadedUser>;
+  /** May refuse tokens, by throwing an `OAuthError`: nothing is spent by it. @defaultValue nothing is refused */
+  beforeIssueToken?: BeforeIssueToken<LoadedUser>;
   /** Further claims of access tokens. It must not set those that the library sets. @defaultValue none */
   claims?: ClaimsHook<LoadedUser>;
   /** The claims of a user for ID tokens and userinfo (OpenID Connect Core §5.1). @defaultValue `sub` only */
@@ -208,6 +210,7 @@ export interface ResolvedOptions {
   readonly anonymousSubject: AnonymousSubject | undefined;
   readonly headerSubject: HeaderSubject | undefined;
   readonly tokenResponse: TokenResponseHook<unknown> | undefined;
+  readonly beforeIssueToken: BeforeIssueToken<unknown> | undefined;
   readonly scopes: Readonly<Record<string, string>>;
   readonly defaultAudience: string;
   readonly resources: readonly ResourceOptions[];
@@ -242,7 +245,9 @@ const lifetime = (least: number): Joi.Schema =>
 const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
 const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
 const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
-const headerName = Joi.string().pattern(/^[\w-]+$/, 'header name');
+const headerName = Joi.string()
+  .pattern(/^[\w-]+$/, 'header name')
+  .pattern(/^(authorization|cookie|dpop)$/i, { invert: true, name: 'another purpose' });
 const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex colour');
 
 const resourceSchema = Joi.object({
@@ -270,10 +275,11 @@ const schema = Joi.object({
   providers: Joi.object().unknown(),
   resolveUser: Joi.function(),
   linkWithAccessTokens: Joi.boolean(),
-  clientHeaders: Joi.object({ id: headerName, publishableKey: headerName }),
+  clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
   anonymousSubject: Joi.function(),
   headerSubject: Joi.function(),
   tokenResponse: Joi.function(),
+  beforeIssueToken: Joi.function(),
   scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
   resources: Joi.array().items(
@@ -340,6 +346,10 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   if (!development) faults.push(...productionFaults(options));
   const secrets = secretsOf(options, development, faults);
   const signingKeys = signingKeyRing(signingKeysOf(options, development, faults));
+  const isShared = ({ privateKey }: SigningKey): boolean =>
+    privateKey.type === 'secret' && secrets.some((secret) => Buffer.from(secret).equals(privateKey.export()));
+  if (signingKeys.all.some(isShared))
+    faults.push('"signingKeys" has one of the "secrets": resource servers must not');
   // Nothing can be sealed without a secret, and that is a fault already.
   const seal = (secret: string): string =>
     secrets.length > 0 ? clientSecretSealer(secrets, options.issuer).seal(secret) : '';
@@ -363,6 +373,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     clientHeaders: options.clientHeaders ?? {},
     anonymousSubject: options.anonymousSubject,
     headerSubject: options.headerSubject,
+    beforeIssueToken: options.beforeIssueToken as BeforeIssueToken<unknown> | undefined,
     tokenResponse: options.tokenResponse as TokenResponseHook<unknown> | undefined,
     userClaims: options.userClaims as UserClaimsHook<unknown> | undefined,
     scopes: options.scopes ?? {},
@@ -553,10 +564,6 @@ function clientsOf(
       faults.push(`${label}: "clientSecret" must have at least 32 bytes for client_secret_jwt`);
       return client;
     }
-    if (secrets.some((secret) => client.publishableKeys?.includes(secret as string))) {
-      faults.push(`${label}: "clientSecret" must not be among "publishableKeys"`);
-      return client;
-    }
     const metadata = storedClient(client, seal);
     faults.push(...check(metadata, label));
     const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !known.includes(grantType));
@@ -571,9 +578,11 @@ function clientsOf(
 
 function federationFaults({ providers, resolveUser }: OAuthRouterOptions, allowHttp: boolean): string[] {
   // What is no object was found by the schema.
-  if (typeof providers !== 'object' || Object.keys(providers).length === 0) return [];
+  if (typeof providers !== 'object') return [];
   const faults = providerFaults(providers, { allowHttp });
-  return resolveUser ? faults : [...faults, '"providers" need the option "resolveUser"'];
+  return resolveUser || Object.keys(providers).length === 0
+    ? faults
+    : [...faults, '"providers" need the option "resolveUser"'];
 }
 
 /** RFC 7518 §3.2: an HMAC key is as long as its hash. */

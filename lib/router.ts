@@ -7,6 +7,7 @@ import { clientKeySets } from './clients/key-sets';
 import { clientIdentification } from './clients/identification';
 import { proofOfPossession } from './clients/proof-of-possession';
 import { clientRegistry } from './clients/registry';
+import { RESPONSE_MODES } from './endpoints/authorization-request';
 import { authorizationResponse } from './endpoints/authorization-response';
 import { authorization, authorizationEndpoint } from './endpoints/authorize';
 import { callbackEndpoint } from './endpoints/callback';
@@ -140,10 +141,14 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     clock,
   });
 
+  // A shared secret signs access tokens alone.
+  const hasIdTokens = signingKeys.algorithms.length > 0;
+  const responseModes = RESPONSE_MODES.filter((mode) => hasIdTokens || !mode.endsWith('jwt'));
   const audiences = audiencesOf({
     resources: resolved.resources,
     defaultAudience,
     multiple: resolved.multipleAudiences,
+    hasIdTokens,
   });
   const loadUser = userLoader(resolved.loadUser);
   const userClaims = userClaimsOf(resolved.userClaims);
@@ -156,6 +161,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     policies,
     clock,
     claims: resolved.claims,
+    beforeIssueToken: resolved.beforeIssueToken,
     tokenResponse: resolved.tokenResponse,
     loadUser,
     userClaims,
@@ -172,6 +178,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     subjects,
     frame,
     providers,
+    responseModes,
     anonymousSubject: subjectMaker(resolved.anonymousSubject),
   };
   const grantTypes = [
@@ -192,7 +199,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     store,
     clock,
   });
-  const pushed = pushedRequests({ store, clock });
+  const pushed = pushedRequests({ store, sealer: sealerFor('pushed request'), clock });
   const requestObjects = requestObjectsOf({ issuer, registry, keySetOf, clock });
   const upstreams = new Map(
     [...providers].map(([providerId, provider]) => {
@@ -230,6 +237,8 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       resolveUser: resolved.resolveUser,
       transactions,
       binding,
+      authenticate,
+      defaultAudience,
       linkTickets,
       linkWithAccessTokens: resolved.linkWithAccessTokens,
       providerTokens,
@@ -258,7 +267,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   };
   const authorize = authorization(authorizationOptions);
   const scopes = [
-    ...(signingKeys.algorithms.length > 0 ? ['openid'] : []),
+    ...(hasIdTokens ? ['openid'] : []),
     ...Object.keys(resolved.scopes),
     ...registry.fixed.flatMap(({ client }) => client.scope),
     ...resolved.resources.flatMap((resource) => resource.scopes ?? []),
@@ -269,10 +278,11 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     scopes: [...new Set(scopes)],
     authenticationMethods: authentication.methods,
     signingAlgorithms: signingKeys.algorithms,
+    responseModes,
     hasUserClaims: resolved.userClaims !== undefined,
     hasPairwise: resolved.pairwiseSecret !== undefined,
     hasLogout: endSession !== undefined,
-    hasBackchannelLogout: resolved.adapter.listGrants !== undefined,
+    hasBackchannelLogout: hasIdTokens && resolved.adapter.listGrants !== undefined,
     hasCertificates: clientCertificate !== undefined,
     frame,
   });
@@ -321,18 +331,17 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     });
     endpoints.set(PATHS.logout, logout);
   }
+  const ofProvider = new Map<string, RequestHandler>();
   if (providers.size > 0) {
     const check = tokenCheck({ ...tokenChecks, urlOf: () => url('linkTickets') });
-    const federated: [string, RequestHandler | undefined][] = [
-      ['/authorize/:provider_id', endpoints.get(PATHS.authorize)],
-      ['/callback/:provider_id', callbackEndpoint({ authorize, transactions, frame, respond })],
-      [PATHS.linkTickets, linkTicketsEndpoint({ check, status, linkTickets, frame })],
-    ];
-    for (const [path, handler] of federated) if (handler) endpoints.set(path, handler);
+    const linkTicketsOptions = { check, audience: defaultAudience, status, loadUser, linkTickets, frame };
+    endpoints.set(PATHS.linkTickets, linkTicketsEndpoint(linkTicketsOptions));
+    ofProvider.set(PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions));
+    ofProvider.set(PATHS.callback, callbackEndpoint({ authorize, transactions, frame, respond }));
   }
   // One look-up, where a route for each endpoint would match their patterns in turn for every request.
   const router = Router().use(function oauth(req, res, next) {
-    const endpoint = endpoints.get(req.path) ?? endpoints.get(providerPath(req.path)?.endpoint ?? '');
+    const endpoint = endpoints.get(req.path) ?? ofProvider.get(providerPath(req.path)?.base ?? '');
     if (endpoint) endpoint(req, res, next);
     else next();
   });

@@ -41,7 +41,7 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
   beforeEach(() => {
     host = makeHost(variant, {
       clients: CLIENTS_HERE,
-      clientHeaders: { id: 'X-Project-Id', publishableKey: 'X-Publishable-Key' },
+      clientHeaders: { id: 'X-Project-Id', publishableKey: 'X-Publishable-Key', placeholderKey: 'no_key' },
     });
   });
 
@@ -72,7 +72,13 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
       ['a header alone', {}, named('spa', 'pk_one')],
       ['header and body', { client_id: 'spa' }, named('spa', 'pk_two')],
       ['the key as client_secret', { client_id: 'spa', client_secret: 'pk_one' }, {}],
-      ['both', { client_id: 'spa', client_secret: 'pk_one' }, named('spa', 'pk_two')],
+      ['both', { client_id: 'spa', client_secret: 'pk_one' }, named('spa', 'pk_one')],
+      ['what stands for no key', { client_id: 'easy', client_secret: 'no_key' }, named('easy', 'no_key')],
+      [
+        'what stands for no key, of a client that has none',
+        { client_id: 'bare', client_secret: 'no_key' },
+        {},
+      ],
       ['no key where none is needed', { client_id: 'easy' }, {}],
       ['a right key where none is needed', { client_id: 'easy', client_secret: 'pk_easy' }, {}],
       [
@@ -88,7 +94,9 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
     it.each([
       ['no key where one is needed', { client_id: 'spa' }, {}],
       ['a wrong key', { client_id: 'spa', client_secret: 'wrong' }, {}],
-      ['a wrong key in the header', { client_id: 'spa', client_secret: 'pk_one' }, named('spa', 'wrong')],
+      ['a wrong key in the header', { client_id: 'spa' }, named('spa', 'wrong')],
+      ['what stands for no key where one is needed', { client_id: 'spa', client_secret: 'no_key' }, {}],
+      ['what stands for no key in place of a secret', { client_id: 'post', client_secret: 'no_key' }, {}],
       ['two keys in one header', {}, named('spa', 'pk_one, pk_two')],
       ['the key of another client', {}, named('spa', 'pk_easy')],
       ['a wrong key where none is needed', { client_id: 'easy', client_secret: 'pk_one' }, {}],
@@ -112,6 +120,8 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
         .type('form')
         .send({ grant_type: 'refresh_token', refresh_token: 'x' });
       expect(basic.status).toBe(400);
+      const keys = await token({ client_id: 'spa', client_secret: 'pk_one' }, named('spa', 'pk_two'));
+      expect([keys.status, keys.body]).toMatchObject([400, { error: 'invalid_request' }]);
     });
 
     it('the failure is an event', async () => {
@@ -128,6 +138,7 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
       ['in the query, of a client that may', 'spa', { client_secret: 'pk_one' }, {}],
       ['in the header', 'spa', {}, named('spa', 'pk_one')],
       ['none, where none is needed', 'easy', {}, {}],
+      ['what stands for none, where none is needed', 'easy', { client_secret: 'no_key' }, {}],
       ['of a confidential client that may', 'post', { client_secret: 'pk_post' }, {}],
       ['with the client in the header alone', 'spa', { client_id: '' }, named('spa', 'pk_one')],
     ])('a publishable key %s', async (_what, client, more, headers) => {
@@ -144,11 +155,25 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
       ['a real secret in the query', 'web', { client_secret: 'web-secret' }, {}, 400],
       ['a real secret of a client with publishable keys', 'post', { client_secret: 'post-secret' }, {}, 400],
       ['another client in the header', 'easy', {}, named('spa', 'pk_one'), 400],
+      ['what stands for none where one is needed', 'spa', { client_secret: 'no_key' }, {}, 401],
+      ['two keys that differ', 'spa', { client_secret: 'pk_one' }, named('spa', 'pk_two'), 400],
     ])('%s: an error page', async (_what, client, more, headers, status) => {
       const response = await authorize(client, more, headers);
       expect([response.status, response.headers.location]).toEqual([status, undefined]);
       expect(response.body).toMatchObject({ error: status === 401 ? 'invalid_client' : 'invalid_request' });
       expect(response.text).not.toContain('secret-');
+    });
+
+    it('a secret that is there twice is refused as if it was there once', async () => {
+      const url = (await authorize('web')).request.url;
+      const twice = await request(host.app).get(
+        `${new URL(url).pathname}${new URL(url).search}&client_secret=web-secret&client_secret=web-secret`,
+      );
+      expect([twice.status, twice.headers.location]).toEqual([400, undefined]);
+      expect(host.events).toContainEqual({
+        name: 'request.refused',
+        event: expect.objectContaining({ reason: 'secret out of place' }) as object,
+      });
     });
 
     it('a real secret in a query is an event', async () => {
@@ -193,7 +218,8 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
     };
     expect(fault({ requirePublishableKey: true })).toContain('needs publishableKeys');
     expect(fault({ publishableKeyInQuery: true })).toContain('needs publishableKeys');
-    expect(fault({ publishableKeys: ['web-secret'] })).toContain('must not be among "publishableKeys"');
+    expect(fault({ publishableKeys: ['web-secret'] })).toContain('must not have its secret among');
+    expect(fault({ publishableKeys: 5 })).toContain('must be an array');
   });
 });
 
@@ -261,6 +287,26 @@ describe('the host’s hooks', () => {
     });
   });
 
+  it('beforeIssueToken may refuse, and spends nothing', async () => {
+    let needed = true;
+    const host = makeHost(variant, {
+      beforeIssueToken: ({ userId }) => {
+        if (!needed) return;
+        throw new OAuthError('mfa_required', 'A second factor is needed', {
+          members: { mfa_token: `of ${userId!}` },
+        });
+      },
+    });
+    const code = await getCode(host);
+    const refused = await redeem(host, 'web', code);
+    expect([refused.status, refused.body]).toEqual([
+      400,
+      { error: 'mfa_required', error_description: 'A second factor is needed', mfa_token: 'of alice' },
+    ]);
+    needed = false;
+    expect((await redeem(host, 'web', code)).status).toBe(200);
+  });
+
   it.each([
     [
       'throws',
@@ -269,6 +315,10 @@ describe('the host’s hooks', () => {
       },
     ],
     ['gives what is no JSON', () => ({ big: 1n })],
+    ['gives a list', () => ['a'] as never],
+    ['gives text', () => 'abc' as never],
+    ['is async', () => Promise.resolve({ code: 'late' }) as never],
+    ['is async and fails', () => Promise.reject(new Error('oops')) as never],
   ])('a formatError that %s leaves the error as it is', async (_what, formatError) => {
     const host = makeHost(variant, { formatError });
     const refused = await post(host, '/token', 'web', { grant_type: 'authorization_code' });
@@ -290,15 +340,33 @@ describe('the host’s hooks', () => {
       },
     });
     const code = await getCode(host);
-    for (const nonsense of [{ access_token: 'x' }, { scope: 'all' }, { id_token: 'x' }, { big: 1n }]) {
+    const nonsenses = [
+      { access_token: 'x' },
+      { scope: 'all' },
+      { id_token: 'x' },
+      { error: 'invalid_grant' },
+      { toJSON: () => ({ access_token: 'x' }) },
+      { big: 1n },
+      ['a'],
+      'abc',
+    ];
+    for (const nonsense of nonsenses) {
       members = nonsense;
       expect((await redeem(host, 'web', code)).body).toMatchObject({ error: 'server_error' });
     }
-    members = { plan: 'gold', nothing: undefined };
+    // Names that mean something to others on the way.
+    members = { plan: 'gold', nothing: undefined, accessToken: 'x', user: { name: 'Alice' }, client: 1 };
     const { status, body } = await redeem(host, 'web', code);
     expect([status, body]).toEqual([
       200,
-      expect.objectContaining({ plan: 'gold', token_type: 'Bearer', scope: expect.any(String) as string }),
+      expect.objectContaining({
+        plan: 'gold',
+        accessToken: 'x',
+        user: { name: 'Alice' },
+        client: 1,
+        token_type: 'Bearer',
+        scope: expect.any(String) as string,
+      }),
     ]);
   });
 });

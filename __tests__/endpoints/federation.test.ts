@@ -22,6 +22,7 @@ import {
   claimsOf,
   CLIENTS,
   getTokens,
+  ORDERS,
   pkce,
   post,
   redeem,
@@ -30,6 +31,8 @@ import {
   type Form,
 } from '../support/host';
 import { SIGNING_KEYS } from '../support/openid';
+
+const stateIn = (url: string): string => new URLSearchParams(url.split('?')[1]).get('state')!;
 
 let upstreams: Upstreams;
 beforeAll(async () => {
@@ -112,12 +115,13 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       login_hint: 'al',
       ui_locales: 'de',
       prompt: 'login',
+      max_age: '0',
     });
     expect([state, nonce, challenge].map((value) => value?.length)).toEqual([43, 43, 43]);
     expect(state).not.toBe('xyz');
     const [cookie] = left.headers['set-cookie'] as unknown as string[];
     expect(cookie).toMatch(
-      new RegExp(`^oauth-${state!}=[\\w-]{43}; Max-Age=3600; Path=/; .*HttpOnly; SameSite=Lax$`),
+      new RegExp(`^oauth-${state!.slice(0, 8)}=[\\w-]{22}; Max-Age=1200; Path=/; .*HttpOnly; SameSite=Lax$`),
     );
     const next = await leave(host, agent);
     expect(new URL(next.headers.location!).searchParams.get('state')).not.toBe(state);
@@ -168,7 +172,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       expect([page.status, page.type]).toEqual([400, 'text/html']);
       const forged = await request(host.app)
         .get(back)
-        .set('Cookie', `oauth-${new URLSearchParams(back.split('?')[1]).get('state')!}=${'A'.repeat(43)}`);
+        .set('Cookie', `oauth-${stateIn(back).slice(0, 8)}=${'A'.repeat(22)}`);
       expect(forged.status).toBe(400);
       expect(host.resolved).toHaveLength(0);
       expect(answerOf(await callback(agent, back))).toHaveProperty('code');
@@ -204,7 +208,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     it('the cookie is cleared when the sign-in is over', async () => {
       const { response } = await signIn(host);
       expect(response.headers['set-cookie']![0]).toMatch(
-        /^oauth-[\w-]{43}=; Path=\/; Expires=Thu, 01 Jan 1970/,
+        /^oauth-[\w-]{8}=; Path=\/; Expires=Thu, 01 Jan 1970/,
       );
     });
 
@@ -227,6 +231,45 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     );
   });
 
+  it('a pushed request says itself which provider it is for, and its token is not stored in the clear', async () => {
+    const { client_id: _, ...form } = authorizationForm('web', pkce());
+    const { body } = await post(host, '/par', 'web', { ...form, token: 'a-token-in-the-clear' });
+    const query = new URLSearchParams({ client_id: 'web', request_uri: body.request_uri as string });
+    const other = await request(host.app).get(`${host.base}/authorize/acme?${query.toString()}`);
+    expect([other.status, other.headers.location]).toEqual([400, undefined]);
+    const stored = await host.adapter.get(`pushed:${(body.request_uri as string).split(':').at(-1)!}`);
+    expect(stored).toEqual(expect.any(String));
+    expect(stored).not.toContain('a-token');
+    // What names no provider has no use for a token, and does not keep it.
+    host.user = undefined;
+    const away = await request(host.app).get(`${host.base}/authorize?${query.toString()}`);
+    expect(away.headers.location).toMatch(/^\/login/);
+  });
+
+  it('keeps a few cookies and no more, and no long request', async () => {
+    const many = Array.from({ length: 30 }, (_unused, index) => `oauth-old${10000 + index}=x`).join('; ');
+    const left = await leave(host, agentOf(host)).set('Cookie', `session=1; ${many}`);
+    const cookies = left.headers['set-cookie'] as unknown as string[];
+    expect(cookies.filter((cookie) => cookie.includes('Expires=Thu, 01 Jan 1970'))).toHaveLength(20);
+    expect(cookies.some((cookie) => cookie.startsWith('session'))).toBe(false);
+    const long = await request(host.app)
+      .post(`${host.base}/authorize/acme`)
+      .type('form')
+      .send(
+        authorizationForm('web', pkce(), {
+          nonce: 'x'.repeat(8000),
+          state: 'y'.repeat(8000),
+          login_hint: 'z'.repeat(4000),
+        }),
+      );
+    expect(answerOf(long)).toMatchObject({ error: 'invalid_request' });
+  });
+
+  it('the patterns of the paths are no paths', async () => {
+    expect((await request(host.app).get(`${host.base}/authorize/:provider_id`)).status).toBe(404);
+    expect((await request(host.app).get(`${host.base}/callback`)).status).toBe(404);
+  });
+
   describe('what can be refused is refused before the browser leaves', () => {
     it.each([
       ['an unknown client', { client_id: 'nobody' }],
@@ -235,11 +278,13 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       ['a redirect_uri with a fragment', { redirect_uri: `${CALLBACK}#x` }],
       ['a foreign error_redirect_uri', { error_redirect_uri: 'https://evil.example/cb' }],
       ['a foreign error_redirect_url', { error_redirect_url: 'https://evil.example/cb' }],
+      ['an error_redirect_uri that is no place', { error_redirect_uri: 'urn:ietf:wg:oauth:2.0:oob' }],
       ['an error_redirect_uri that runs script', { error_redirect_uri: 'javascript:alert(1)' }],
       ['two error URIs that differ', { error_redirect_uri: CALLBACK, error_redirect_url: SECOND }],
       ['a foreign after_callback_redirect_url', { after_callback_redirect_url: 'https://evil.example' }],
       ['an after_callback_redirect_url that is none', { after_callback_redirect_url: 'dashboard' }],
       ['a real secret in the query', { client_secret: 'web-secret' }],
+      ['another connection than the path', { connection: 'plain' }],
     ])('%s: an error page, never a redirect', async (_what, more) => {
       const response = await leave(host, agentOf(host), { more });
       expect([response.status, response.headers.location]).toEqual([400, undefined]);
@@ -334,9 +379,9 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     const sealed = /name="request" value="([^"]+)"/.exec(response.text)![1]!;
     const decide = (at: ReturnType<typeof agentOf>): request.Test =>
       at.post(`${host.base}/consent`).type('form').send({ request: sealed, decision: 'allow' });
-    // Not in a browser that did not sign in: that one is sent to the provider.
+    // Not in a browser that did not sign in.
     const elsewhere = await decide(agentOf(host));
-    expect(elsewhere.headers.location).toMatch(upstreams.issuer);
+    expect(answerOf(elsewhere)).toMatchObject({ error: 'access_denied', state: 'xyz' });
     const allowed = await decide(agent);
     const { code } = answerOf(allowed);
     expect(allowed.status).toBe(303);
@@ -488,6 +533,52 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       expect(await using(tokens.access_token)).toMatchObject({ error: 'login_required' });
     });
 
+    it('a ticket gives no more than the token that it was given for', async () => {
+      const narrow = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'profile' });
+      const { body } = await ticket(narrow);
+      const { response, verifier } = await signIn(host, {
+        more: { type: 'link', token: body.ticket as string, scope: 'profile orders:read' },
+      });
+      const tokens = await redeem(host, 'web', { code: answerOf(response).code!, verifier });
+      expect(tokens.body).toMatchObject({ scope: 'profile' });
+    });
+
+    it('a token for another API, or of a user who is gone, gives no ticket', async () => {
+      const orders = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', audience: ORDERS });
+      expect((await ticket(orders)).status).toBe(401);
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: CLIENTS_HERE,
+        loadUser: () => undefined,
+      });
+      const gone = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+      expect((await ticket(gone)).body).toMatchObject({ error: 'invalid_grant' });
+    });
+
+    it('a ticket of somebody else’s, in a link, is refused for who is signed in', async () => {
+      const { body } = await ticket();
+      host.user = { id: 'victim' };
+      expect(await linkWith(body.ticket as string)).toMatchObject({ error: 'access_denied', state: 'xyz' });
+      host.user = { id: 'bob' };
+      expect(await linkWith(body.ticket as string)).toHaveProperty('nonce');
+    });
+
+    it('a link never becomes a sign-in: not after a denial, and not in another browser', async () => {
+      const clients = [{ ...CLIENTS.web, firstParty: true }];
+      host = federatedHost(variant, providersOf(upstreams), { clients });
+      const token = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'profile' });
+      const { body } = await ticket(token);
+      const { response, agent } = await signIn(host, {
+        more: { type: 'link', token: body.ticket as string, prompt: 'consent' },
+      });
+      const sealed = /name="request" value="([^"]+)"/.exec(response.text)![1]!;
+      const decide = async (at: ReturnType<typeof agentOf>, decision: string): Promise<Form> =>
+        answerOf(await at.post(`${host.base}/consent`).type('form').send({ request: sealed, decision }));
+      expect(await decide(agentOf(host), 'allow')).toMatchObject({ error: 'access_denied' });
+      expect(await decide(agent, 'deny')).toMatchObject({ error: 'access_denied' });
+      expect(await decide(agent, 'allow')).toMatchObject({ error: 'access_denied' });
+      expect(host.resolved).toHaveLength(1);
+    });
+
     it('tickets are for users of first-party clients, with a good token', async () => {
       const thirds = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'third' });
       expect((await ticket(thirds)).status).toBe(403);
@@ -521,6 +612,7 @@ describe('the provider’s own scope, and what clients may add', () => {
         scope === 'calendar' && client.clientId === 'web',
       ['openid profile email calendar', 'invalid_scope', 'openid profile email'],
     ],
+    [() => Promise.resolve(true), ['invalid_scope', 'invalid_scope', 'openid profile email']],
   ])('%s', async (allowed, expected) => {
     expect(await extra(allowed)).toEqual(expected);
   });
@@ -599,7 +691,7 @@ describe('behind https', () => {
     expect(url.origin + url.pathname).toBe('https://provider.example/authorize');
     expect(url.searchParams.get('redirect_uri')).toBe('https://api.example.com/callback/distant');
     const cookie = left.headers['set-cookie']![0]!;
-    expect(cookie).toMatch(/^__Host-oauth-[\w-]{43}=[\w-]{43}; Max-Age=3600; Path=\/; /);
+    expect(cookie).toMatch(/^__Host-oauth-[\w-]{8}=[\w-]{22}; Max-Age=1200; Path=\/; /);
     expect(cookie).toMatch(new RegExp(`; HttpOnly; Secure; SameSite=${sameSite}$`));
   });
 });

@@ -185,6 +185,48 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
       expect((await redeem('app', code, pair)).status).toBe(200);
     });
 
+    it('a pushed request gives one code', async () => {
+      const pair = pkce();
+      const form = authorizationForm('web', pair, { client_id: 'app', redirect_uri: AUTO });
+      const { body } = await post(host, '/par', undefined, form);
+      const query = new URLSearchParams({ client_id: 'app', request_uri: (body as Form).request_uri! });
+      const get = (): request.Test =>
+        request(host.app).get(`${host.base}/authorize?${query.toString()}`).set('Accept', 'application/json');
+      expect((await get()).body).toHaveProperty('code');
+      expect((await get()).body).toMatchObject({ error: 'invalid_request_uri' });
+    });
+
+    it('what a request says of its user holds, and nobody is asked anything', async () => {
+      const ask = async (more: Form, user?: string): Promise<unknown> => {
+        const test = request(host.app).get(at('app', pkce(), more));
+        const { body } = await (user === undefined ? test : test.set('X-User', user));
+        return (body as Form).error ?? 'code';
+      };
+      const wanted = JSON.stringify({ id_token: { sub: { value: 'carol' } } });
+      expect(await ask({ claims: wanted }, 'carol')).toBe('code');
+      expect(await ask({ claims: wanted }, 'bob')).toBe('login_required');
+      expect(await ask({ claims: wanted })).toBe('login_required');
+      for (const more of [{ prompt: 'login' }, { max_age: '1' }]) {
+        expect(await ask(more)).toBe('login_required');
+        expect(await ask(more, 'carol')).toBe('login_required');
+      }
+      expect(await ask({ prompt: 'consent' }, 'carol')).toBe('consent_required');
+      expect(await ask({ prompt: 'none' }, 'carol')).toBe('code');
+    });
+
+    it('nobody is made for a request that is refused', async () => {
+      const pair = pkce();
+      const code = ((await request(host.app).get(at('app', pair))).body as { code: string }).code;
+      expect((await redeem('app', code, pair, { scope: 'admin' })).body).toMatchObject({
+        error: 'invalid_scope',
+      });
+      expect((await redeem('app', code, pair, { resource: 'https://x.example' })).body).toMatchObject({
+        error: 'invalid_target',
+      });
+      expect(made).toHaveLength(0);
+      expect((await redeem('app', code, pair)).status).toBe(200);
+    });
+
     it('without anybody to make, who names nobody is refused', async () => {
       host = makeHost(variant, { clients: [APP], headerSubject: () => undefined });
       const response = await request(host.app).get(at('app', pkce()));
@@ -230,7 +272,7 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     it('…:auto has it in the title too', async () => {
       const { text } = await allowed(pkce(), { redirect_uri: AUTO });
       const code = /<code id="code">([\w-]+)<\/code>/.exec(text)![1]!;
-      expect(/<title>(.*)<\/title>/.exec(text)![1]).toContain(`Success code=${code}&amp;state=xyz`);
+      expect(/<title>(.*)<\/title>/.exec(text)![1]).toBe(`Success code=${code}&amp;state=xyz`);
     });
 
     it('is asked about each time, sends who is not signed in to the login, and shows errors as a page', async () => {
@@ -265,6 +307,7 @@ describe('the options of out-of-band clients', () => {
     expect(fault({ outOfBand: undefined })).toContain('needs outOfBand');
     expect(fault({ redirectUris: ['https://app.example.com/cb'] })).toContain('needs one of urn:');
     expect(fault({ redirectUris: ['urn:ietf:wg:oauth:2.0:oob:other'] })).toContain('has the scheme urn:');
+    expect(fault({ postLogoutRedirectUris: [AUTO] })).toContain('has the scheme urn:');
     expect(fault({ clientSecret: 'x', requirePkce: false })).toContain('must use PKCE');
     expect(fault({}, { anonymousSubject: undefined })).toContain('"anonymousSubject" or "headerSubject"');
   });

@@ -10,6 +10,7 @@ import {
   isActive,
   makeHost,
   post,
+  SECRET,
   VARIANTS,
   type HostOptions,
 } from '../support/host';
@@ -110,6 +111,23 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
     expect((await request(host.app).get('/api').set('Authorization', `Bearer ${own}`)).status).toBe(200);
   });
 
+  it('alone it makes no ID tokens, whoever asks, and no signed answers', async () => {
+    const host = makeHost(variant, { signingKeys: [SHARED] });
+    await host.adapter.saveClient!({
+      clientId: 'stored',
+      redirectUris: ['https://app.example.com/callback'],
+      scope: 'openid profile',
+      firstParty: true,
+    });
+    const at = async (more: object): Promise<request.Response> =>
+      request(host.app).get(
+        `/authorize?${new URLSearchParams({ client_id: 'stored', response_type: 'code', code_challenge: 'a'.repeat(43), code_challenge_method: 'S256', ...more }).toString()}`,
+      );
+    expect((await at({ scope: 'openid' })).headers.location).toContain('error=invalid_scope');
+    expect((await at({ response_mode: 'jwt' })).headers.location).toContain('error=invalid_request');
+    expect((await at({})).headers.location).toContain('code=');
+  });
+
   it('a resource may have it alone', async () => {
     const host = makeHost(variant, {
       signingKeys: [EC, SHARED],
@@ -126,6 +144,12 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
   it.each<[string, HostOptions, string]>([
     ['short', { signingKeys: [{ alg: 'HS256', key: 'short' }] }, 'has at least 32 bytes'],
     ['not set', { signingKeys: [{ alg: 'HS256', key: undefined as never }] }, 'is not set'],
+    [
+      'a public key in PEM',
+      { signingKeys: [{ alg: 'HS256', key: `-----BEGIN PUBLIC KEY-----${KEY}` }] },
+      'is not a secret',
+    ],
+    ['one of the secrets', { signingKeys: [{ alg: 'HS256', key: SECRET }] }, 'has one of the "secrets"'],
     ['a private key', { signingKeys: [{ alg: 'HS256', key: EC }] }, 'is not a secret key'],
     [
       'no secret of a JWK',

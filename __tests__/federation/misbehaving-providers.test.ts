@@ -1,7 +1,7 @@
 import * as jose from 'jose';
 import type { ServerResponse } from 'node:http';
 
-import { oauth2Provider, oidcProvider } from 'express-oauth-router';
+import { oauth2Provider, OAuthError, oidcProvider } from 'express-oauth-router';
 
 import { agentOf, callback, federatedHost, leave, type FederatedHost } from '../support/federation';
 import { answerOf, VARIANTS, type Form } from '../support/host';
@@ -82,9 +82,13 @@ describe('providers that misbehave', () => {
 
   it('what a provider published keeps working while it cannot be asked', async () => {
     expect(await come()).toHaveProperty('code');
-    provider.instead['/.well-known/openid-configuration'] = fail;
-    host.pass(7200);
-    expect(await come()).toHaveProperty('code');
+    for (const outage of [fail, hang]) {
+      provider.instead['/.well-known/openid-configuration'] = outage;
+      host.pass(7200);
+      const before = performance.now();
+      expect(await come()).toHaveProperty('code');
+      expect(performance.now() - before).toBeLessThan(900);
+    }
   });
 
   it('discovery is asked once for many, and again when it is old', async () => {
@@ -92,7 +96,8 @@ describe('providers that misbehave', () => {
     await Promise.all(Array.from({ length: 5 }, () => leave(host, agentOf(host))));
     expect(count()).toBe(1);
     host.pass(3601);
-    await leave(host, agentOf(host));
+    await Promise.all(Array.from({ length: 5 }, () => leave(host, agentOf(host))));
+    await new Promise((resolve) => setTimeout(resolve, 100));
     expect(count()).toBe(2);
   });
 
@@ -306,6 +311,49 @@ describe('providers that misbehave', () => {
     for (const user of ['{', '[]', '{"name":4}', 'null']) expect(await nameOf(user)).toBeUndefined();
     provider.claims = { name: 'The provider’s' };
     expect(await nameOf('{"name":{"firstName":"Ada"}}')).toBe('The provider’s');
+  });
+
+  it('an address and its verification are of one document', async () => {
+    provider.claims = { email: 'victim@example.com' };
+    provider.instead['/userinfo'] = (_req, res) =>
+      json(res, 200, { sub: 'eve', email: 'eve@example.com', email_verified: true });
+    await come();
+    expect(host.resolved[0]!.identity).toMatchObject({ email: 'victim@example.com', emailVerified: false });
+  });
+
+  it('an iss that is there twice is no missing one', async () => {
+    const agent = agentOf(host);
+    const left = await leave(host, agent);
+    const back = provider.callbackFor(left.headers.location!, { iss: 'https://evil.example' });
+    const answer = answerOf(await callback(agent, `${back}&iss=${encodeURIComponent(provider.issuer)}`));
+    expect(answer).toMatchObject({ error: 'server_error', state: 'xyz' });
+    expect(host.resolved).toHaveLength(0);
+  });
+
+  it('does not repeat a code that the provider quotes', async () => {
+    provider.instead['/token'] = (_req, res, body) =>
+      json(res, 400, {
+        error: 'invalid_request',
+        error_description: `The code ${body.get('code')!} was used`,
+      });
+    await come();
+    expect(events()).toContain('was used');
+    expect(events()).not.toContain('code.');
+  });
+
+  it('a function that gets the profile may refuse by itself', async () => {
+    host = federatedHost(VARIANTS[0]!, {
+      acme: oauth2Provider({
+        authorizationEndpoint: `${provider.issuer}/authorize`,
+        tokenEndpoint: `${provider.issuer}/token`,
+        userinfo: () => Promise.reject(new OAuthError('access_denied', 'Not in our organisation')),
+        clientId: 'our-server',
+      }),
+    });
+    const agent = agentOf(host);
+    const state = new URL((await leave(host, agent)).headers.location!).searchParams.get('state')!;
+    const answer = answerOf(await callback(agent, `/callback/acme?code=code.x&state=${state}`));
+    expect(answer).toMatchObject({ error: 'access_denied', error_description: 'Not in our organisation' });
   });
 
   it.each([

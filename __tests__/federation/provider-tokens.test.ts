@@ -71,8 +71,10 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
   });
   afterEach(() => provider.close());
 
-  async function signInHere(tokens: Record<string, unknown>): Promise<void> {
-    provider.tokens = tokens;
+  async function signInHere(tokens: Record<string, unknown>, sub = 'eve'): Promise<void> {
+    provider.instead = { '/userinfo': (_req, res) => json(res, 200, { sub }) };
+    provider.claims = { sub };
+    provider.tokens = { scope: 'a b', ...tokens };
     const agent = agentOf(host);
     const left = await leave(host, agent);
     await callback(agent, provider.callbackFor(left.headers.location!));
@@ -93,7 +95,7 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
     of.oauth.providerTokens('acme-eve', 'acme');
 
   it('gives what is fresh as it is', async () => {
-    await signInHere({ expires_in: 600, refresh_token: 'r1', scope: 'a b' });
+    await signInHere({ expires_in: 600, refresh_token: 'r1' });
     expect(await tokens()).toEqual({
       accessToken: 'upstream-access-token',
       tokenType: 'bearer',
@@ -111,6 +113,7 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
 
   it('is refreshed once for many who ask at once', async () => {
     await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    host.pass(2);
     const answers = await Promise.all(Array.from({ length: 10 }, () => tokens()));
     expect(new Set(answers.map((answer) => answer!.accessToken))).toEqual(new Set(['of r1']));
     expect(refreshed).toBe(1);
@@ -118,7 +121,9 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
 
   it('is refreshed once for many processes', async () => {
     await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    host.pass(2);
     const others = [newHost({ adapter: host.adapter }), newHost({ adapter: host.adapter })];
+    for (const other of others) other.now = host.now;
     const all = [host, ...others, ...others, host];
     const answers = await Promise.all(all.map((one) => tokens(one)));
     expect(new Set(answers.map((answer) => answer!.accessToken))).toEqual(new Set(['of r1']));
@@ -135,6 +140,7 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
 
   it('what the provider has taken back is forgotten', async () => {
     await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    host.pass(2);
     provider.instead['/token'] = (_req, res) => json(res, 400, { error: 'invalid_grant' });
     expect(await tokens()).toBeUndefined();
     expect(host.eventNames()).toContain('provider.failed');
@@ -144,20 +150,57 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
     expect(await tokens()).toBeUndefined();
   });
 
-  it('an outage: the old one while it lasts, then an error, and nothing is lost', async () => {
+  it('an outage: the old one while it lasts, then an error, at once for everybody, and nothing is lost', async () => {
     await signInHere({ expires_in: 50, refresh_token: 'r1' });
     const working = provider.instead['/token'];
     provider.instead['/token'] = (_req, res) => json(res, 503, {});
-    expect(await tokens()).toMatchObject({ accessToken: 'upstream-access-token' });
-    host.pass(50);
-    // Nobody else tries before the turn of that one is over.
-    if (variant.store === 'memory') {
-      host.pass(10);
-      await expect(tokens()).rejects.toMatchObject({ code: 'temporarily_unavailable' });
-      host.pass(10);
-      provider.instead['/token'] = working!;
-      expect(await tokens()).toMatchObject({ accessToken: 'of r1' });
+    const before = performance.now();
+    for (let times = 0; times < 3; times++) {
+      expect(await tokens()).toMatchObject({ accessToken: 'upstream-access-token' });
     }
+    host.pass(50);
+    const answers = await Promise.allSettled([tokens(), tokens(), tokens()]);
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'temporarily_unavailable' } });
+    }
+    expect(performance.now() - before).toBeLessThan(2000);
+    // Nobody tries again for a moment.
+    provider.instead['/token'] = working!;
+    await expect(tokens()).rejects.toMatchObject({ code: 'temporarily_unavailable' });
+    host.pass(5);
+    expect(await tokens()).toMatchObject({ accessToken: 'of r1' });
+  });
+
+  it('a second sign-in without a refresh token keeps the first one’s, unless it is of another account', async () => {
+    await signInHere({ expires_in: 600, refresh_token: 'r1' });
+    await signInHere({ expires_in: 100 });
+    host.pass(100);
+    expect(await tokens()).toMatchObject({ accessToken: 'of r1' });
+    const same = newHost({ adapter: host.adapter, resolveUser: () => ({ id: 'acme-eve' }) });
+    same.now = host.now;
+    host = same;
+    await signInHere({ expires_in: 100 }, 'another account');
+    host.pass(100);
+    expect(await tokens()).toBeUndefined();
+  });
+
+  it('a write that fails once loses nothing', async () => {
+    await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    host.pass(2);
+    let fails = 1;
+    const shaky = newHost({
+      adapter: {
+        ...host.adapter,
+        put: async (...args: Parameters<typeof host.adapter.put>) => {
+          if (fails-- > 0) throw new Error('the connection was lost');
+          return host.adapter.put(...args);
+        },
+      },
+    });
+    shaky.now = host.now + 10_000;
+    expect(await tokens(shaky)).toMatchObject({ accessToken: 'of r1' });
+    shaky.pass(600);
+    expect(await tokens(shaky)).toMatchObject({ accessToken: 'of after r1' });
   });
 
   it('is of one user at one provider, and only where it is switched on', async () => {
@@ -187,10 +230,13 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
       expect(dump).not.toContain(secret);
     }
     // Moved to another user by whoever can write there.
-    await signInHere({ expires_in: 600 });
-    const own = (await sharedRedis().keys('*provider-tokens:*')).find((key) => !keys.includes(key));
-    for (const key of keys) await sharedRedis().set(key, values[0]!);
-    expect(own).toBeUndefined();
+    await signInHere({ expires_in: 600 }, 'mallory');
+    const own = (await sharedRedis().keys('*provider-tokens:*')).find((key) => !keys.includes(key))!;
+    expect(await host.oauth.providerTokens('acme-mallory', 'acme')).toBeDefined();
+    const mine = keys.find((key) => key.slice(0, 18) === own.slice(0, 18))!;
+    await sharedRedis().set(own, (await sharedRedis().get(mine))!);
+    expect(await host.oauth.providerTokens('acme-mallory', 'acme')).toBeUndefined();
+    expect(await tokens()).toBeDefined();
   });
 
   it('another secret opens nothing: the user signs in again', async () => {

@@ -7,7 +7,12 @@ import type { Parameters } from '../http/parameters';
 import { clientAssertion, type ClientAssertionOptions } from './assertion';
 import { certificateFault, type CertificateReader } from './certificate';
 import type { Client, ClientRecord } from './client';
-import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
+import {
+  invalidPublishableKey,
+  publishableKeyFault,
+  type ClientIdentification,
+  type PresentedKeys,
+} from './identification';
 import type { ClientRegistry } from './registry';
 import { verifyClientSecret } from './secrets';
 
@@ -142,9 +147,9 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
     return { authenticate };
   }
 
-  function keysOf(req: Request, parameters: Parameters, client: Client): readonly string[] {
+  function keysOf(req: Request, parameters: Parameters, client: Client): PresentedKeys {
     const inBody = client.confidential ? undefined : parameters.get('client_secret');
-    return [identification.publishableKey(req), inBody].filter((key) => key !== undefined);
+    return identification.publishableKeys(req, inBody);
   }
 
   async function firstKnown(clientIds: readonly string[]): Promise<ClientRecord | undefined> {

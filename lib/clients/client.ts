@@ -9,7 +9,7 @@ import {
   VERIFICATION_ALGORITHMS,
 } from '../tokens/algorithms';
 import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
-import { isSecretHash } from './secrets';
+import { hashGeneratedSecret, isSecretHash } from './secrets';
 
 /** A client in the options: as {@link ClientMetadata}, with the secret itself if it has one. */
 export interface ClientOptions extends ClientMetadata {
@@ -104,9 +104,9 @@ const METHODS: readonly ClientAuthenticationMethodName[] = [
   'self_signed_tls_client_auth',
 ];
 
-function redirectUri(allowHttp: boolean): Joi.Schema {
+function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }): Joi.Schema {
   return Joi.string().custom((value: string, { error }) => {
-    const fault = redirectUriFault(value, { allowHttp });
+    const fault = redirectUriFault(value, options);
     return fault ? error('redirect.fault', { fault }) : value;
   });
 }
@@ -121,7 +121,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     tosUri: webUri,
     policyUri: webUri,
     contacts: Joi.array().items(Joi.string()),
-    redirectUris: Joi.array().items(redirectUri(allowHttp)),
+    redirectUris: Joi.array().items(redirectUri({ allowHttp, allowOutOfBand: true })),
     grantTypes: Joi.array()
       .items(Joi.string().pattern(GRANT_TYPE, 'grant type').invalid('password', 'implicit'))
       .min(1),
@@ -144,7 +144,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     subjectType: Joi.valid('public', 'pairwise'),
     sectorIdentifierUri: Joi.string().uri({ scheme: 'https' }),
     defaultMaxAge: Joi.number().integer().min(0),
-    postLogoutRedirectUris: Joi.array().items(redirectUri(allowHttp)),
+    postLogoutRedirectUris: Joi.array().items(redirectUri({ allowHttp })),
     backchannelLogoutUri: Joi.string()
       .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
       .pattern(/#/, { invert: true, name: 'fragment' }),
@@ -199,6 +199,10 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
     [
       hasSealed && method !== 'client_secret_jwt',
       `has a sealed secret, but tokenEndpointAuthMethod is ${method}`,
+    ],
+    [
+      client.publishableKeys.some((key) => asList(value.clientSecretHash).includes(hashGeneratedSecret(key))),
+      'must not have its secret among "publishableKeys"',
     ],
     [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
     [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],

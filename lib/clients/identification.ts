@@ -10,14 +10,22 @@ export interface ClientHeaders {
   id?: string;
   /** The header that has a publishable key of the client. */
   publishableKey?: string;
+  /** What apps send in place of a publishable key where they have none: it counts as omitted. */
+  placeholderKey?: string;
+}
+
+/** The publishable keys of one request, by where they stood. */
+export interface PresentedKeys {
+  readonly inHeader: string | undefined;
+  readonly inParameters: string | undefined;
 }
 
 /** What a request says of its client apart from credentials. */
 export interface ClientIdentification {
   /** By parameter or by header. @throws OAuthError `invalid_request` if they differ */
   clientId(req: Request, parameters: Parameters): string | undefined;
-  /** The publishable key in the header. */
-  publishableKey(req: Request): string | undefined;
+  /** `inParameters`: what stood there as `client_secret`, if that is no secret. */
+  publishableKeys(req: Request, inParameters: string | undefined): PresentedKeys;
 }
 
 export function clientIdentification(headers: ClientHeaders): ClientIdentification {
@@ -36,14 +44,28 @@ export function clientIdentification(headers: ClientHeaders): ClientIdentificati
     return named ?? inHeader;
   }
 
-  return { clientId, publishableKey: (req) => header(req, headers.publishableKey) };
+  function publishableKeys(req: Request, inParameters: string | undefined): PresentedKeys {
+    const given = (key: string | undefined): string | undefined =>
+      key === headers.placeholderKey ? undefined : key;
+    return { inHeader: given(header(req, headers.publishableKey)), inParameters: given(inParameters) };
+  }
+
+  return { clientId, publishableKeys };
 }
 
-/** Why a request may not come in a client's name: every key that came must be the client's, and one must if it wants it. */
+/**
+ * Why a request may not come in a client's name: every key that came must be the client's, and one must if it wants it.
+ *
+ * @throws OAuthError `invalid_request` if two came that differ
+ */
 export function publishableKeyFault(
   { publishableKeys, requirePublishableKey }: Client,
-  keys: readonly string[],
+  { inHeader, inParameters }: PresentedKeys,
 ): string | undefined {
+  const keys = [inHeader, inParameters].filter((key) => key !== undefined);
+  if (new Set(keys).size > 1) {
+    throw new OAuthError('invalid_request', 'client_secret differs from the publishable key in the header');
+  }
   if (keys.some((key) => !publishableKeys.includes(key))) return 'wrong publishable key';
   return requirePublishableKey && keys.length === 0 ? 'no publishable key' : undefined;
 }

@@ -23,10 +23,13 @@ const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 
 /**
  * Why this can be no redirect URI, or `undefined` if it can (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §2.1).
- * `allowHttp` lets plain http go to hosts other than loopback, for development.
+ * `allowHttp` lets plain http go to hosts other than loopback, for development; `allowOutOfBand` what is no place to go to.
  */
-export function redirectUriFault(uri: string, { allowHttp = false } = {}): string | undefined {
-  if (isOutOfBandUri(uri)) return undefined;
+export function redirectUriFault(
+  uri: string,
+  { allowHttp = false, allowOutOfBand = false } = {},
+): string | undefined {
+  if (allowOutOfBand && isOutOfBandUri(uri)) return undefined;
   if (!/^[\x21-\x7e]+$/.test(uri) || /["<>\\^`{|}]/.test(uri)) return 'holds characters that no URI has';
   const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase();
   if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';

@@ -9,7 +9,6 @@ import { claimsParameter, type ClaimsParameter } from '../grants/user-claims';
 import { refuseFaults, type Parameters } from '../http/parameters';
 import type { IdTokens } from '../tokens/id-token';
 import {
-  FEDERATION_PARAMETERS,
   federationRequest,
   federationTargets,
   type FederationRequest,
@@ -35,7 +34,6 @@ export type ResponseMode = (typeof RESPONSE_MODES)[number];
 
 /** What is read of a request: the rest is ignored (RFC 6749 §3.1). */
 export const REQUEST_PARAMETERS: readonly string[] = [
-  ...FEDERATION_PARAMETERS,
   'acr_values',
   'audience',
   'claims',
@@ -117,8 +115,9 @@ export function grantContext(request: AuthorizationRequest & { userId?: string }
 export async function redirectTarget(
   parameters: Parameters,
   registry: ClientRegistry,
-  { allowHttp, providers }: { allowHttp: boolean; providers: Providers },
+  options: { allowHttp: boolean; providers: Providers; responseModes: readonly ResponseMode[] },
 ): Promise<RedirectTarget> {
+  const { allowHttp, providers, responseModes } = options;
   for (const name of ['client_id', 'redirect_uri']) {
     const fault = parameters.faults.get(name);
     if (fault) throw new OAuthError('invalid_request', `The parameter ${name} ${fault}`);
@@ -132,7 +131,7 @@ export async function redirectTarget(
   const given = parameters.get('redirect_uri');
   const redirectUri = given ?? onlyRedirectUri(client);
   const own = client.redirectUris.some((registered) => matchesRedirectUri(registered, redirectUri));
-  if (!own || redirectUriFault(redirectUri, { allowHttp })) {
+  if (!own || redirectUriFault(redirectUri, { allowHttp, allowOutOfBand: true })) {
     throw new OAuthError('invalid_request', 'redirect_uri is not registered for this client', {
       reason: 'redirect_uri',
     });
@@ -143,15 +142,18 @@ export async function redirectTarget(
     redirectUriGiven: given !== undefined,
     state: parameters.get('state'),
     // One that is unknown is an error, which has to be told somehow.
-    responseMode: responseModeOf(parameters) ?? 'query',
+    responseMode: responseModeOf(parameters, responseModes) ?? 'query',
     outOfBand: isOutOfBandUri(redirectUri) ? client.outOfBand : undefined,
     ...federationTargets(parameters, client, providers),
   };
 }
 
-function responseModeOf(parameters: Parameters): ResponseMode | undefined {
+function responseModeOf(
+  parameters: Parameters,
+  responseModes: readonly ResponseMode[],
+): ResponseMode | undefined {
   const given = parameters.get('response_mode') ?? 'query';
-  return RESPONSE_MODES.find((mode) => mode === given);
+  return responseModes.find((mode) => mode === given);
 }
 
 /** RFC 6749 §3.1.2.3: it may be left out if there is just one. */
@@ -174,12 +176,17 @@ export function authorizationRequest(
   target: RedirectTarget,
   parameters: Parameters,
   origin: Origin,
-  options: { audiences: Audiences; idTokens: IdTokens; providers: Providers },
+  options: {
+    audiences: Audiences;
+    idTokens: IdTokens;
+    providers: Providers;
+    responseModes: readonly ResponseMode[];
+  },
 ): AuthorizationRequest {
   refuseFaults(parameters);
   const { client } = target;
-  const { audiences, idTokens, providers } = options;
-  refuseUnsupported(parameters);
+  const { audiences, idTokens, providers, responseModes } = options;
+  refuseUnsupported(parameters, responseModes);
   refuseOrigin(target, origin);
   if (!client.grantTypes.includes('authorization_code')) {
     throw new OAuthError('unauthorized_client', 'The client is not registered for authorization_code');
@@ -239,13 +246,13 @@ function dpopJktOf(parameters: Parameters): string | undefined {
   return jkt;
 }
 
-function refuseUnsupported(parameters: Parameters): void {
+function refuseUnsupported(parameters: Parameters, responseModes: readonly ResponseMode[]): void {
   const responseType = parameters.get('response_type');
   if (responseType === undefined) throw new OAuthError('invalid_request', 'response_type is missing');
   if (responseType !== 'code')
     throw new OAuthError('unsupported_response_type', 'The response_type must be code');
-  if (!responseModeOf(parameters)) {
-    throw new OAuthError('invalid_request', `The response_mode must be one of ${RESPONSE_MODES.join(', ')}`);
+  if (!responseModeOf(parameters, responseModes)) {
+    throw new OAuthError('invalid_request', `The response_mode must be one of ${responseModes.join(', ')}`);
   }
 }
 

@@ -36,12 +36,18 @@ import {
   type AuthorizationRequest,
   type Decision,
   type RedirectTarget,
+  type ResponseMode,
   type SignedInRequest,
 } from './authorization-request';
 import type { AuthorizationResponse } from './authorization-response';
 import type { ConsentStep } from './consent';
-import { isFederatedRequest, providerPath, type Providers } from './federation-request';
-import type { CodeRequest, OutOfBand } from './out-of-band';
+import {
+  FEDERATION_PARAMETERS,
+  isFederatedRequest,
+  providerPath,
+  type Providers,
+} from './federation-request';
+import type { CodeSubject, OutOfBand } from './out-of-band';
 import type { ProviderSignIn } from './provider-sign-in';
 import { isPushedRequestUri, type PushedRequests } from './pushed-request';
 import type { RequestObjects } from './request-object';
@@ -60,6 +66,7 @@ export interface AuthorizationOptions {
   pushed: PushedRequests;
   resumption: Resumption;
   providers: Providers;
+  responseModes: readonly ResponseMode[];
   providerSignIn: ProviderSignIn;
   signIn: SignIn;
   consent: ConsentStep;
@@ -100,31 +107,37 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
     }
     if (parameters.get('request') === undefined) return arrived;
     try {
-      const signed = only(await requestObjects(parameters), REQUEST_PARAMETERS);
-      return { parameters: signed, progress: { ...arrived.progress, signed: true } };
+      return {
+        parameters: await requestObjects(parameters),
+        progress: { ...arrived.progress, signed: true },
+      };
     } catch (thrown) {
       return { ...arrived, fault: asOAuthError(thrown) };
     }
   }
 
-  /** A request with the client that a header names, and the provider that the path names. */
+  /** What was pushed, signed or begun before says itself which provider it is for; any other request by its path, too. */
   function completed(req: Request, given: Parameters): Parameters {
     const clientId = identification.clientId(req, given);
     const named = clientId === undefined ? given : withParameter(given, 'client_id', clientId);
     const { providerId } = providerPath(req.path) ?? {};
-    const connection = named.get('connection');
-    if (providerId === undefined) return named;
-    if (connection !== undefined && connection !== providerId) {
-      throw new OAuthError('invalid_request', 'connection differs from the provider in the path');
-    }
-    return withParameter(named, 'connection', providerId);
+    const isWhole = ['resume', 'request', 'request_uri', 'connection'].some((name) => given.get(name));
+    return providerId === undefined || isWhole ? named : withParameter(named, 'connection', providerId);
   }
 
-  /** A pushed or signed request that names no provider gets that of the path. */
-  function withConnection(resumed: Resumed, arrived: Parameters): Resumed {
-    const connection = arrived.get('connection');
-    if (connection === undefined || resumed.parameters.get('connection') !== undefined) return resumed;
-    return { ...resumed, parameters: withParameter(resumed.parameters, 'connection', connection) };
+  /** What is not read is not kept either: `token` above all. */
+  function relevant(parameters: Parameters): Parameters {
+    const federated = isFederatedRequest(parameters, providers) ? FEDERATION_PARAMETERS : [];
+    return only(parameters, [...REQUEST_PARAMETERS, ...federated]);
+  }
+
+  /** Both have a meaning here, which is looked at where the client is known. */
+  function refuseSecretsOf(given: Parameters): void {
+    const allowed = [
+      ...(isContinued(given) ? [] : ['client_secret']),
+      ...(isFederatedRequest(given, providers) ? ['token'] : []),
+    ].filter((name) => !given.faults.has(name));
+    refuseSecrets(given, { allowed });
   }
 
   return endpoint(
@@ -134,21 +147,18 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
       const query = queryParameters(req.url);
       if (req.method === 'POST') refuseSecrets(query);
       const given = completed(req, req.method === 'POST' ? await bodyParameters(req) : query);
-      refuseSecrets(given, { allowed: secretsWithAMeaning(given) });
+      refuseSecretsOf(given);
       subject.clientId = given.get('client_id');
-      const resumed = withConnection(await arrive(only(given, REQUEST_PARAMETERS)), given);
-      const keys = { inHeader: identification.publishableKey(req), inQuery: given.get('client_secret') };
-      await authorize(req, res, isContinued(given) ? resumed : { ...resumed, keys });
+      const resumed = await arrive(relevant(given));
+      const parameters = relevant(resumed.parameters);
+      const { providerId } = providerPath(req.path) ?? {};
+      if (providerId !== undefined && parameters.get('connection') !== providerId) {
+        throw new OAuthError('invalid_request', 'connection differs from the provider in the path');
+      }
+      const keys = identification.publishableKeys(req, given.get('client_secret'));
+      await authorize(req, res, { ...resumed, parameters, ...(!isContinued(given) && { keys }) });
     },
   );
-
-  /** They are looked at where the client is known. */
-  function secretsWithAMeaning(given: Parameters): readonly string[] {
-    return [
-      ...(isContinued(given) ? [] : ['client_secret']),
-      ...(isFederatedRequest(given, providers) ? ['token'] : []),
-    ];
-  }
 }
 
 /** Whether what is asked has been said, and looked at, before. */
@@ -161,13 +171,12 @@ function isContinued(given: Parameters): boolean {
  *
  * @throws OAuthError that must not be redirected
  */
-function checkKeys(client: Client, { inHeader, inQuery }: NonNullable<Resumed['keys']>): void {
-  const isPublishable = inQuery !== undefined && client.publishableKeys.includes(inQuery);
-  const mayBeSecret = inQuery !== undefined && !isPublishable && client.confidential;
-  if (mayBeSecret || (inQuery !== undefined && !client.publishableKeyInQuery)) {
+function checkKeys(client: Client, keys: NonNullable<Resumed['keys']>): void {
+  const { inParameters: key } = keys;
+  const mayBeSecret = client.confidential && !client.publishableKeys.includes(key ?? '');
+  if (key !== undefined && (mayBeSecret || !client.publishableKeyInQuery)) {
     throw secretOutOfPlace('client_secret');
   }
-  const keys = [inHeader, inQuery].filter((key) => key !== undefined);
   const fault = publishableKeyFault(client, keys);
   if (fault !== undefined) throw invalidPublishableKey(fault);
 }
@@ -235,13 +244,16 @@ export function authorization(options: AuthorizationOptions): Authorize {
   ): Promise<void> {
     const { progress } = resumed;
     const request = authorizationRequest(target, resumed.parameters, progress, options);
-    if (request.outOfBand === 'json') return outOfBand.respond(req, res, request, saveCode);
+    if (request.outOfBand === 'json') {
+      const subject = await outOfBand.subjectOf(req, request, progress);
+      return outOfBand.answer(res, target, await issueCode({ ...request, ...subject }, progress));
+    }
 
     const { federation } = request;
-    const providerUser = providerSignIn.userOf(req, progress);
-    if (federation && !providerUser) {
-      return providerSignIn.depart(res, { ...request, federation }, resumed);
+    if (federation && !progress.signedIn) {
+      return providerSignIn.depart(req, res, { ...request, federation }, resumed);
     }
+    const providerUser = providerSignIn.userOf(req, progress);
     const user = await signIn(req, res, request, resumed, { decision, providerUser });
     if (!user) return;
     const signedIn: SignedInRequest = {
@@ -252,19 +264,24 @@ export function authorization(options: AuthorizationOptions): Authorize {
     };
     const allowed = await consent(req, res, signedIn, resumed, decision);
     if (!allowed) return;
-    const scope = request.scope.filter((value) => allowed.includes(value));
+    const limit = progress.signedIn?.scopeLimit ?? allowed;
+    const scope = request.scope.filter((value) => allowed.includes(value) && limit.includes(value));
     const claims = { ...request.claims, ...allowedClaims(request.claims, allowed) };
-    const grant = await saveCode({ ...signedIn, scope, claims }, progress.signedIn);
+    const code = await issueCode({ ...signedIn, scope, claims }, progress);
+    if (progress.signedIn) providerSignIn.finish(res, progress.signedIn.state);
+    if (target.outOfBand !== undefined) return outOfBand.answer(res, target, code);
+    answer(res, target, { code }, { seeOther: progress.signedIn !== undefined });
+  }
+
+  async function issueCode(request: AuthorizationRequest & CodeSubject, progress: Progress): Promise<string> {
+    const grant = await saveCode(request, progress.signedIn);
     // Spent after the code is stored, so that a failure before costs nothing; whoever comes second gets no code.
     await complete(request, progress).catch(async (thrown: unknown) => {
       await store.revokeGrant(grant.id);
       throw thrown;
     });
-    reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: scope.join(' ') });
-    const code = grantTokens.code(grant.id);
-    if (progress.signedIn) providerSignIn.finish(res, progress.signedIn.state);
-    if (target.outOfBand === 'page') return outOfBand.show(res, target, code);
-    answer(res, target, { code }, { seeOther: progress.signedIn !== undefined });
+    reporter.emit('authorization_code.issued', { ...subjectOf(grant), scope: request.scope.join(' ') });
+    return grantTokens.code(grant.id);
   }
 
   async function complete(request: AuthorizationRequest, progress: Progress): Promise<void> {
@@ -277,7 +294,10 @@ export function authorization(options: AuthorizationOptions): Authorize {
     await pushed.complete(progress, lifetime);
   }
 
-  async function saveCode(request: CodeRequest, signedIn?: SignedIn): Promise<Grant> {
+  async function saveCode(
+    request: AuthorizationRequest & CodeSubject,
+    signedIn: SignedIn | undefined,
+  ): Promise<Grant> {
     const { client, userId, scope, resources, codeChallenge, redirectUri, redirectUriGiven } = request;
     const { nonce, dpopJkt, authentication, claims, afterCallbackRedirectUrl } = request;
     const { idToken, userinfo } = claims;

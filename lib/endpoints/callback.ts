@@ -54,9 +54,18 @@ export function callbackEndpoint(options: CallbackOptions): RequestHandler {
         error_description: parameters.get('error_description'),
         user: parameters.get('user'),
       };
-      await authorize(req, res, { ...resumed, returned: { transaction, answer } });
+      const repeated = Object.keys(answer).find((name) => parameters.faults.has(name));
+      const fault = repeated === undefined ? undefined : malformed(repeated);
+      await authorize(req, res, { ...resumed, returned: { transaction, answer }, ...(fault && { fault }) });
     },
   );
+}
+
+/** One that is there twice has no value, and would pass for one that is not there. */
+function malformed(name: string): OAuthError {
+  return new OAuthError('server_error', `The provider's answer is malformed`, {
+    reason: `${name} is malformed`,
+  });
 }
 
 /** It may have been somebody else who sent the browser here: nothing is redirected. */

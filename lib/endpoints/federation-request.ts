@@ -1,5 +1,5 @@
 import type { Client } from '../clients/client';
-import { matchesRedirectUri } from '../clients/redirect-uris';
+import { isOutOfBandUri, matchesRedirectUri } from '../clients/redirect-uris';
 import { OAuthError } from '../errors';
 import { allowsExtraScope, PROVIDER_ID, type Provider } from '../federation/provider';
 import type { Parameters } from '../http/parameters';
@@ -25,9 +25,9 @@ export interface FederationTargets {
 export type Providers = ReadonlyMap<string, Provider>;
 
 /** `/authorize/:provider_id` and `/callback/:provider_id`. */
-export function providerPath(path: string): { endpoint: string; providerId: string } | undefined {
+export function providerPath(path: string): { base: string; providerId: string } | undefined {
   const [, base = '', providerId = ''] = /^(\/authorize|\/callback)\/([\w-]{1,64})$/.exec(path) ?? [];
-  return providerId === '' ? undefined : { endpoint: `${base}/:provider_id`, providerId };
+  return providerId === '' ? undefined : { base, providerId };
 }
 
 /** The parameters of a request that names a provider; any other request ignores them. */
@@ -58,7 +58,7 @@ export function federationTargets(
     const fault = parameters.faults.get(name);
     if (fault) throw new OAuthError('invalid_request', `The parameter ${name} ${fault}`);
     const isOwn = client.redirectUris.some(
-      (registered) => uri !== undefined && matchesRedirectUri(registered, uri),
+      (registered) => uri !== undefined && !isOutOfBandUri(uri) && matchesRedirectUri(registered, uri),
     );
     if (uri !== undefined && !isOwn) {
       throw new OAuthError('invalid_request', `${name} is not registered for this client`, {

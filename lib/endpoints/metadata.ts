@@ -3,7 +3,7 @@ import { Router, type RequestHandler } from 'express';
 import { endpoint, writeJson, type EndpointFrame } from '../http/endpoint';
 import { STANDARD_CLAIMS } from '../grants/user-claims';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
-import { PROMPTS, RESPONSE_MODES } from './authorization-request';
+import { PROMPTS } from './authorization-request';
 
 /** The paths of the endpoints below the issuer. */
 export const PATHS = {
@@ -33,6 +33,7 @@ interface MetadataOptions {
   scopes: readonly string[];
   authenticationMethods: readonly string[];
   signingAlgorithms: readonly string[];
+  responseModes: readonly string[];
   /** Whether there is somebody to give claims of users. */
   hasUserClaims: boolean;
   hasPairwise: boolean;
@@ -59,10 +60,7 @@ export function metadataEndpoint(options: MetadataOptions): RequestHandler {
     // RFC 8414 §3.2: an empty list is left out.
     ...(scopes.length > 0 && { scopes_supported: scopes }),
     response_types_supported: ['code'],
-    // JARM needs a signature that the client can verify.
-    response_modes_supported: RESPONSE_MODES.filter(
-      (mode) => signingAlgorithms.length > 0 || !mode.endsWith('jwt'),
-    ),
+    response_modes_supported: options.responseModes,
     grant_types_supported: grantTypes,
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: authenticationMethods,

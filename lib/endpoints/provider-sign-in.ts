@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 
-import type { Client } from '../clients/client';
+import { scopeValues, type Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
 import type { EventReporter } from '../events';
 import type { BrowserBinding } from '../federation/browser-binding';
@@ -19,23 +19,25 @@ import type { Policies } from '../grants/policy';
 import type { TokenStatus } from '../grants/token-status';
 import { authTimeOf, essentialsOf, userIdOf, type OAuthUser } from '../grants/user';
 import { redirect } from '../http/redirect';
-import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
+import { audiences as audiencesIn, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import { decodeJwt } from '../tokens/jwt';
+import type { Subjects } from '../tokens/subject';
 import { grantContext, type AuthorizationRequest, type RedirectTarget } from './authorization-request';
 import type { FederationRequest } from './federation-request';
 import type { ProviderTransaction, ProviderTransactions, Returned } from './provider-transaction';
-import type { Progress, Resumed, SignedIn } from './resumption';
+import { refuseLong, type Progress, type Resumed, type SignedIn } from './resumption';
+import type { Authenticate } from './sign-in';
 
 /**
  * Who at the host a provider's user is. `isNew` says that the account was made just now. `undefined` refuses with
  * `access_denied`; so does an `OAuthError` of the host's choice.
  */
-export type ResolveUser<User extends OAuthUser = OAuthUser> = (
+export type ResolveUser = (
   identity: ProviderIdentity,
   context: ResolveUserContext,
-) => Resolved<User> | Promise<Resolved<User>>;
+) => Resolved | Promise<Resolved>;
 
-type Resolved<User> = (User & { isNew?: boolean | undefined }) | undefined | null;
+type Resolved = (OAuthUser & { isNew?: boolean | undefined }) | undefined | null;
 
 /** An authorization request that names a provider. */
 type FederatedRequest = AuthorizationRequest & { readonly federation: FederationRequest };
@@ -43,10 +45,10 @@ type FederatedRequest = AuthorizationRequest & { readonly federation: Federation
 /** Sends the browser to a provider, and finds out who came back. */
 export interface ProviderSignIn {
   /** Answers with a redirect to the provider. */
-  depart(res: Response, request: FederatedRequest, resumed: Resumed): Promise<void>;
+  depart(req: Request, res: Response, request: FederatedRequest, resumed: Resumed): Promise<void>;
   /** A request that has come back, with who has signed in. */
   arrive(req: Request, res: Response, returned: Returned, target: RedirectTarget): Promise<SignedIn>;
-  /** The user of a request that has come back, in the browser that it left with. */
+  /** The user of a request that has come back. @throws OAuthError `access_denied` in another browser */
   userOf(req: Request, progress: Progress): OAuthUser | undefined;
   /** The request is answered: nothing of it can come back. */
   finish(res: Response, state: string): void;
@@ -63,6 +65,9 @@ interface ProviderSignInOptions {
   linkWithAccessTokens: boolean;
   providerTokens: ProviderTokenStore;
   accessTokens: AccessTokens;
+  defaultAudience: string;
+  subjects: Subjects;
+  authenticate: Authenticate<OAuthUser>;
   status: TokenStatus;
   policies: Policies;
   clock: () => number;
@@ -71,7 +76,7 @@ interface ProviderSignInOptions {
 
 export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
   const { issuer, upstreams, transactions, binding, linkTickets, providerTokens } = options;
-  const { accessTokens, status, policies, clock, reporter } = options;
+  const { accessTokens, defaultAudience, subjects, status, policies, clock, reporter } = options;
 
   function upstreamOf(providerId: string): Upstream {
     const own = upstreams.get(providerId);
@@ -80,13 +85,20 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     return own;
   }
 
-  async function depart(res: Response, request: FederatedRequest, resumed: Resumed): Promise<void> {
+  async function depart(
+    req: Request,
+    res: Response,
+    request: FederatedRequest,
+    resumed: Resumed,
+  ): Promise<void> {
     const { client, prompt, maxAge, loginHint, uiLocales, federation } = request;
     const { providerId, type, token, extraScope } = federation;
     if (prompt.includes('none')) {
       throw new OAuthError('login_required', 'Signing in through a provider cannot be silent');
     }
+    refuseLong(resumed.parameters);
     const ticket = token === undefined ? undefined : await ticketOf(token, client.clientId);
+    if (ticket) await refuseOthers(req, ticket, request);
     const { authorizationUrl, provider } = upstreamOf(providerId);
     const state = transactions.newState();
     const upstreamRequest = { state, extraScope, prompt, maxAge, loginHint, uiLocales };
@@ -98,14 +110,14 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     const transaction: ProviderTransaction = {
       providerId,
       type,
-      currentUserId: ticket?.userId,
+      current: ticket && { userId: ticket.userId, scope: ticket.scope },
       progress: resumed.progress,
       entries: resumed.parameters.entries().filter(([name]) => name !== 'token'),
       checks,
       expiresAt: clock() + lifetime * 1000,
     };
     const crossSite = provider.responseMode === 'form_post';
-    await transactions.begin(res, state, transaction, { lifetime, crossSite });
+    await transactions.begin(req, res, state, transaction, { lifetime, crossSite });
     redirect(res, url);
   }
 
@@ -135,8 +147,26 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     if (!live || claims.sub === claims.client_id) throw unusable('access token expired or revoked');
     // It cannot be proven here who holds it.
     if (claims.cnf !== undefined) throw unusable('access token is bound to a key');
+    if (!audiencesIn(claims).includes(defaultAudience)) throw unusable('access token for another API');
     refuseThirdParty(live.client);
-    return { userId: claims.sub, clientId: claims.client_id };
+    return { userId: claims.sub, clientId: claims.client_id, scope: scopeValues(claims.scope) };
+  }
+
+  /** A ticket in a link of somebody else's would link whoever follows it to that one's account. */
+  async function refuseOthers(
+    req: Request,
+    { userId }: LinkTicket,
+    request: FederatedRequest,
+  ): Promise<void> {
+    const { client, expectedSubs } = request;
+    const signedIn = (await options.authenticate(req)) ?? undefined;
+    if (signedIn && String(signedIn.id) !== userId) {
+      throw new OAuthError('access_denied', 'The token is of another user than the one who is signed in');
+    }
+    const sub = subjects.sub(client, userId);
+    if (request.federation.type === 'link' && !expectedSubs.every((subs) => subs.includes(sub))) {
+      throw unusable('token of another user than the one who is expected');
+    }
   }
 
   async function arrive(
@@ -145,13 +175,13 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     { transaction, answer }: Returned,
     { client }: RedirectTarget,
   ): Promise<SignedIn> {
-    const { providerId, type, currentUserId, checks, expiresAt } = transaction;
+    const { providerId, type, current, checks, expiresAt } = transaction;
     if (clock() >= expiresAt) throw new OAuthError('access_denied', 'The transaction expired');
     const { identify, provider } = upstreamOf(providerId);
     const { identity, tokens } = await reported(providerId, client, () => identify(answer, checks));
     const user = await resolved(identity, {
       type,
-      currentUser: currentUserId === undefined ? undefined : { id: currentUserId },
+      currentUser: current && { id: current.userId },
       client,
       accessToken: tokens.accessToken,
       request: req,
@@ -159,10 +189,20 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     });
     const userId = userIdOf(user, client);
     const isNewUser = user.isNew ?? false;
-    if (provider.storeTokens) await providerTokens.save({ userId, providerId }, tokens);
+    if (provider.storeTokens) {
+      await providerTokens.save({ userId, providerId, subject: identity.subject }, tokens);
+    }
     reporter.emit('provider.signed_in', { clientId: client.clientId, userId, providerId, type, isNewUser });
-    const authTime = authTimeOf(user) ?? identity.authTime;
-    return { providerId, type, isNewUser, state: answer.state, user: { ...essentialsOf(user), authTime } };
+    // Who links an account has shown that it is theirs, and nothing of the one that it is linked to.
+    const authTime = authTimeOf(user) ?? (type === 'link' ? undefined : identity.authTime);
+    return {
+      providerId,
+      type,
+      isNewUser,
+      state: answer.state,
+      user: { ...essentialsOf(user), authTime },
+      scopeLimit: type === 'link' ? current?.scope : undefined,
+    };
   }
 
   async function resolved(
@@ -194,8 +234,12 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
   return {
     depart,
     arrive,
-    userOf: (req, { signedIn }) =>
-      signedIn && binding.isBound(req, signedIn.state) ? signedIn.user : undefined,
+    userOf: (req, { signedIn }) => {
+      if (signedIn && !binding.isBound(req, signedIn.state)) {
+        throw new OAuthError('access_denied', 'This sign-in is over, or was begun in another browser');
+      }
+      return signedIn?.user;
+    },
     finish: binding.release,
   };
 }

@@ -12,8 +12,8 @@ import type { Progress } from './resumption';
 export interface ProviderTransaction {
   readonly providerId: string;
   readonly type: 'authenticate' | 'link';
-  /** Whom the client's `token` was of. */
-  readonly currentUserId: string | undefined;
+  /** Whom the client's `token` was of, and what it was good for. */
+  readonly current: { readonly userId: string; readonly scope: readonly string[] } | undefined;
   /** The authorization request, whole: what is parked of it is spent when it is complete. */
   readonly progress: Progress;
   readonly entries: readonly [string, string][];
@@ -33,6 +33,7 @@ export interface ProviderTransactions {
   /** Names a transaction: `state` at the provider. */
   newState(): string;
   begin(
+    req: Request,
     res: Response,
     state: string,
     transaction: ProviderTransaction,
@@ -43,7 +44,7 @@ export interface ProviderTransactions {
 }
 
 /** So that one who comes late can be sent back to the app. Seconds. */
-const GRACE = 3000;
+const GRACE = 600;
 
 export function providerTransactions(options: {
   binding: BrowserBinding;
@@ -55,9 +56,9 @@ export function providerTransactions(options: {
 
   return {
     newState: () => randomBytes(32).toString('base64url'),
-    begin: async (res, state, transaction, { lifetime, crossSite }) => {
+    begin: async (req, res, state, transaction, { lifetime, crossSite }) => {
       await store.put(keyOf(state), sealer.seal(JSON.stringify(transaction)), lifetime + GRACE);
-      binding.bind(res, state, { lifetime: lifetime + GRACE, crossSite });
+      binding.bind(req, res, state, { lifetime: lifetime + GRACE, crossSite });
     },
     take: async (req, state) => {
       // First, so that nobody else's browser uses it up.

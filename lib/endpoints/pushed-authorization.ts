@@ -25,8 +25,9 @@ import {
   grantContext,
   redirectTarget,
   REQUEST_PARAMETERS,
+  type ResponseMode,
 } from './authorization-request';
-import type { Providers } from './federation-request';
+import { FEDERATION_PARAMETERS, type Providers } from './federation-request';
 import type { PushedRequests } from './pushed-request';
 import type { RequestObjects } from './request-object';
 
@@ -40,13 +41,14 @@ interface PushedAuthorizationOptions {
   audiences: Audiences;
   idTokens: IdTokens;
   providers: Providers;
+  responseModes: readonly ResponseMode[];
   policies: Policies;
   allowHttp: boolean;
   frame: EndpointFrame;
 }
 
 /** What continues or carries another request is none of this one's. */
-const PUSHED_PARAMETERS = REQUEST_PARAMETERS.filter(
+const PUSHED_PARAMETERS = [...REQUEST_PARAMETERS, ...FEDERATION_PARAMETERS].filter(
   (name) => !['request', 'request_uri', 'resume'].includes(name),
 );
 

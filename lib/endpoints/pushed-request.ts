@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Store } from '../adapters/store';
 import { OAuthError } from '../errors';
 import { parametersOf, type Parameters } from '../http/parameters';
+import type { Sealer } from '../tokens/keys';
 import { refuseLong, type Progress, type Resumed } from './resumption';
 
 /** Authorization requests that clients have pushed (RFC 9126). */
@@ -34,7 +35,14 @@ export function isPushedRequestUri(requestUri: string | undefined): boolean {
   return requestUri?.startsWith(PREFIX) ?? false;
 }
 
-export function pushedRequests({ store, clock }: { store: Store; clock: () => number }): PushedRequests {
+export function pushedRequests(options: {
+  store: Store;
+  /** There may be a token among them, and what is said of a user. */
+  sealer: Sealer;
+  clock: () => number;
+}): PushedRequests {
+  const { store, sealer, clock } = options;
+
   async function push(
     clientId: string,
     { parameters, signed }: { parameters: Parameters; signed: boolean },
@@ -44,14 +52,15 @@ export function pushedRequests({ store, clock }: { store: Store; clock: () => nu
     const id = randomBytes(32).toString('base64url');
     const expiresAt = clock() + lifetime * 1000;
     const pushed: Pushed = { clientId, entries: parameters.entries(), signed, expiresAt };
-    await store.put(pushedKey(id), JSON.stringify(pushed), lifetime);
+    await store.put(pushedKey(id), sealer.seal(JSON.stringify(pushed)), lifetime);
     return PREFIX + id;
   }
 
   async function arrive(parameters: Parameters): Promise<Resumed> {
     const id = parameters.get('request_uri')?.slice(PREFIX.length) ?? '';
-    const text = /^[\w-]{43}$/.test(id) ? await store.get(pushedKey(id)) : undefined;
-    const pushed = typeof text === 'string' ? (JSON.parse(text) as Pushed) : undefined;
+    const sealed = /^[\w-]{43}$/.test(id) ? await store.get(pushedKey(id)) : undefined;
+    const text = typeof sealed === 'string' ? sealer.open(sealed) : undefined;
+    const pushed = text === undefined ? undefined : (JSON.parse(text) as Pushed);
     if (!pushed || clock() >= pushed.expiresAt) throw invalidRequestUri('unknown or expired');
     if (parameters.get('client_id') !== pushed.clientId) throw invalidRequestUri('of another client');
     const progress = { startedAt: clock(), detours: 0, pushedId: id, signed: pushed.signed };

@@ -34,6 +34,8 @@ export interface SignedIn {
   /** Under which the browser left: only that browser goes on. */
   readonly state: string;
   readonly user: OAuthUser;
+  /** No more than this may be granted: that of the token that stood for the user, where an account was linked. */
+  readonly scopeLimit: readonly string[] | undefined;
 }
 
 /** An authorization request with its progress. */
@@ -43,7 +45,7 @@ export interface Resumed {
   /** What came back from a provider, and was not looked at yet. */
   readonly returned?: Returned;
   /** What came along to say whose request it is, where it first arrived. */
-  readonly keys?: { readonly inHeader: string | undefined; readonly inQuery: string | undefined };
+  readonly keys?: { readonly inHeader: string | undefined; readonly inParameters: string | undefined };
   /** Why the request that arrived is none: to be told to the client, if it can be told. */
   readonly fault?: OAuthError;
 }
@@ -131,7 +133,9 @@ export function resumption(options: ResumptionOptions): Resumption {
     return { parameters, progress: { ...progress, parkedId } };
   }
 
-  function url({ parameters, progress }: Resumed, lifetime: number): string {
+  function url(resumed: Resumed, lifetime: number): string {
+    const { parameters } = resumed;
+    const progress = { ...resumed.progress, signedIn: undefined };
     const expiresAt = progress.startedAt + lifetime * 1000;
     if (progress.parkedId !== undefined) {
       return withParameters(base, { [RESUME]: sealer.seal(JSON.stringify({ ...progress, expiresAt })) });

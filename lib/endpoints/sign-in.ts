@@ -131,7 +131,7 @@ const GRACE = 900;
 /** What keeps the one who is signed in from being the one that this request wants. */
 type Shortcoming = 'authTime' | 'acr' | 'user';
 
-function shortcomingOf(
+export function shortcomingOf(
   user: OAuthUser,
   request: AuthorizationRequest,
   progress: Progress,

@@ -4,6 +4,9 @@ import type { ResolveUserContext } from './resolve-user';
 
 interface Account {
   readonly id: string | number;
+  /** For the consent page. */
+  readonly name?: unknown;
+  readonly email?: unknown;
 }
 
 /** What to do with a new identity whose e-mail address an account has already. */
@@ -42,7 +45,7 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
   return async (
     identity: ProviderIdentity,
     context: ResolveUserContext,
-  ): Promise<(User | { id: string }) & { isNew?: boolean }> => {
+  ): Promise<Account & { isNew?: boolean }> => {
     const { type, currentUser } = context;
     const known = (await options.findByIdentity(identity)) ?? undefined;
     if (type === 'link' && currentUser) {
@@ -57,7 +60,11 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
       email === undefined || emailStrategy === 'allow_duplicates'
         ? undefined
         : await options.findByEmail(email);
-    if (!sameEmail) return { ...(await options.createUser(identity, context)), isNew: true };
+    if (!sameEmail) {
+      // One by one: a model of a database has its fields where a spread does not find them.
+      const { id, name, email: address } = await options.createUser(identity, context);
+      return { id, name, email: address, isNew: true };
+    }
     // An address that either side has not verified could be anybody's.
     if (emailStrategy === 'refuse' || !identity.emailVerified || !sameEmail.emailVerified) {
       throw new OAuthError('access_denied', 'Another account has this e-mail address', {

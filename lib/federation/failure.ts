@@ -18,6 +18,8 @@ const DENIALS = [
   'login_required',
   'invalid_grant',
 ];
+/** Characters, of what somebody else has written. */
+const MAXIMUM_WORDS = 300;
 /** An answer that came, and must not be believed. */
 const DISTRUSTED = [
   'OAUTH_INVALID_RESPONSE',
@@ -32,12 +34,16 @@ const DISTRUSTED = [
 
 /**
  * What a client is told when a provider fails: `access_denied` if the user did not get through there, `server_error` if the two
- * servers do not understand or trust each other, `temporarily_unavailable` for anything else.
+ * servers do not trust each other, `temporarily_unavailable` for anything else: nonsense is what an outage often says.
+ *
+ * @param secret the code that the provider may have quoted
  */
-export function providerFailure(providerId: string, thrown: unknown): OAuthError {
-  const { error, code } = thrown as Thrown;
-  const cause = withoutTokens(thrown);
-  const status = statusOf(thrown as Thrown);
+export function providerFailure(providerId: string, thrown: unknown, secret?: string): OAuthError {
+  // A host's own function, which gets the profile, may say what it likes.
+  if (thrown instanceof OAuthError) return thrown;
+  const { error, code } = Object(thrown) as Thrown;
+  const cause = withoutTokens(thrown, secret);
+  const status = statusOf(Object(thrown) as Thrown);
   const isDown = status === 429 || (status !== undefined && status >= 500);
   if (!isDown && DENIALS.includes(String(error))) {
     return new OAuthError('access_denied', `The sign-in at ${providerId} was refused`, { cause });
@@ -56,7 +62,7 @@ function statusOf({ status, cause }: Thrown): number | undefined {
 }
 
 /** The words of an error and of what caused it: what hangs on it may hold the provider's answer, tokens and all. */
-function withoutTokens(thrown: unknown): Error {
+function withoutTokens(thrown: unknown, secret = ''): Error {
   const words: string[] = [];
   let current: unknown = thrown;
   for (let depth = 0; depth < 4 && current instanceof Error; depth++) {
@@ -66,5 +72,6 @@ function withoutTokens(thrown: unknown): Error {
     words.push(...[error, description, code, status].filter((word) => word !== undefined).map(String));
     current = cause;
   }
-  return new Error(words.join(': ') || 'the provider failed');
+  const text = words.map((word) => word.slice(0, MAXIMUM_WORDS)).join(': ') || 'the provider failed';
+  return new Error(secret === '' ? text : text.replaceAll(secret, '…'));
 }

@@ -4,7 +4,7 @@ import type { ClaimNames } from './provider';
 export interface ProviderIdentity {
   /** The provider's name in the options. */
   readonly providerId: string;
-  /** `iss` of its ID token; `undefined` for plain OAuth 2.0. With many tenants it differs from user to user. */
+  /** `iss` of its ID token, which differs from user to user where a provider has tenants; else what the options say. */
   readonly issuer: string | undefined;
   /** The user's id there: together with the provider, and its issuer, the one thing to know a user by. */
   readonly subject: string;

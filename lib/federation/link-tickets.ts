@@ -9,6 +9,8 @@ import type { Sealer } from '../tokens/keys';
 export interface LinkTicket {
   readonly userId: string;
   readonly clientId: string;
+  /** What the access token was good for that stood for the user: the link gives no more. */
+  readonly scope: readonly string[];
 }
 
 /** Tickets by which an app starts a link for its user without putting a token into a URL. Good once, for a minute. */
@@ -53,14 +55,14 @@ export function linkTickets(options: {
   }
 
   return {
-    issue: ({ userId, clientId }) => {
+    issue: ({ userId, clientId, scope }) => {
       const id = randomBytes(16).toString('base64url');
-      const content: Content = { id, userId, clientId, expiresAt: clock() + LIFETIME * 1000 };
+      const content: Content = { id, userId, clientId, scope, expiresAt: clock() + LIFETIME * 1000 };
       return { ticket: `${tag}.${sealer.seal(JSON.stringify(content))}`, expiresIn: LIFETIME };
     },
     read: (ticket) => {
-      const { userId, clientId } = contentOf(ticket);
-      return { userId, clientId };
+      const { userId, clientId, scope } = contentOf(ticket);
+      return { userId, clientId, scope };
     },
     spend: async (ticket) => {
       const first = await store.setOnce(`link-ticket:${contentOf(ticket).id}`, LIFETIME + GRACE);

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Store } from '../adapters/store';
-import { OAuthError } from '../errors';
+import { asOAuthError, OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Sealer } from '../tokens/keys';
 import type { Upstream, UpstreamTokens } from './upstream';
@@ -19,7 +19,8 @@ export interface ProviderTokens {
 
 /** The providers' tokens of users: encrypted at rest, and refreshed by one of many who need it at once. */
 export interface ProviderTokenStore {
-  save(owner: Owner, tokens: UpstreamTokens): Promise<void>;
+  /** Those of a sign-in. */
+  save(owner: Owner & { readonly subject: string }, tokens: UpstreamTokens): Promise<void>;
   /** Fresh ones; `undefined` if there are none, or they cannot be refreshed. */
   get(owner: Owner): Promise<ProviderTokens | undefined>;
   delete(owner: Owner): Promise<void>;
@@ -31,6 +32,10 @@ interface Owner {
 }
 
 interface StoredTokens extends Owner, UpstreamTokens {
+  /** Whose they are at the provider: a user may have several accounts there, of which the last one counts. */
+  readonly subject: string;
+  /** When they could not be refreshed. Epoch milliseconds. */
+  readonly failedAt?: number | undefined;
   /** Another one for each refresh: who refreshes a version does it once. */
   readonly version: string;
 }
@@ -43,6 +48,8 @@ const LIFETIME = 400 * 86_400;
 const REFRESH_GRACE = 5;
 /** Milliseconds. */
 const POLL = 50;
+/** How long nobody tries again after a failure. Milliseconds. */
+const COOL_DOWN = 5_000;
 
 export function providerTokenStore(options: {
   upstreams: ReadonlyMap<string, Upstream>;
@@ -61,47 +68,74 @@ export function providerTokenStore(options: {
     return stored?.userId === userId && stored.providerId === providerId ? stored : undefined;
   }
 
-  async function save({ userId, providerId }: Owner, tokens: UpstreamTokens): Promise<void> {
-    const stored: StoredTokens = { ...tokens, userId, providerId, version: randomUUID() };
-    await store.put(keyOf(stored), sealer.seal(JSON.stringify(stored)), LIFETIME);
+  async function write(tokens: Omit<StoredTokens, 'version'>): Promise<void> {
+    const stored: StoredTokens = { ...tokens, version: randomUUID() };
+    const put = (): Promise<unknown> =>
+      store.put(keyOf(stored), sealer.seal(JSON.stringify(stored)), LIFETIME);
+    // Worth a second try: the provider has made the one before void.
+    await put().catch(put);
+  }
+
+  async function save(owner: Owner & { subject: string }, tokens: UpstreamTokens): Promise<void> {
+    // Some give a refresh token the first time only.
+    const before = tokens.refreshToken === undefined ? await read(owner) : undefined;
+    const kept = before?.subject === owner.subject ? before.refreshToken : undefined;
+    await write({ ...tokens, ...owner, refreshToken: tokens.refreshToken ?? kept });
   }
 
   async function get(owner: Owner): Promise<ProviderTokens | undefined> {
     const own = upstreams.get(owner.providerId);
     if (!own) throw new TypeError(`there is no provider ${owner.providerId}`);
-    const patience = 2 * ((own.provider.timeout ?? 10) + REFRESH_GRACE);
-    const deadline = performance.now() + patience * 1000;
+    const turnLength = (own.provider.timeout ?? 10) + REFRESH_GRACE;
+    const deadline = performance.now() + 2 * turnLength * 1000;
     while (performance.now() < deadline) {
       const stored = await read(owner);
-      if (!stored || isFresh(stored, clock())) return stored && shown(stored);
-      if (stored.refreshToken === undefined) return undefined;
-      const turn = await store.setOnce(`provider-refresh:${stored.version}`, patience / 2);
-      if (turn) return refreshed(own, stored);
+      const { expiresAt = Infinity, refreshToken, failedAt = -Infinity } = stored ?? {};
+      const now = clock();
+      if (!stored || now < expiresAt - MARGIN) return stored && shown(stored);
+      const isOver = now >= expiresAt;
+      if (refreshToken === undefined) return isOver ? undefined : shown(stored);
+      const rests = now - failedAt < COOL_DOWN;
+      const turn = !rests && (await store.setOnce(`provider-refresh:${stored.version}`, turnLength));
+      if (turn) return refreshed(own, stored, refreshToken);
+      if (!isOver) return shown(stored);
+      if (rests) break;
       // Somebody else is at it, in whatever process.
       await sleep(POLL);
     }
-    throw new OAuthError('temporarily_unavailable', `The provider ${owner.providerId} does not answer`);
+    throw unavailable(owner);
   }
 
-  async function refreshed(own: Upstream, stored: StoredTokens): Promise<ProviderTokens | undefined> {
-    const tokens = await own.refresh(stored.refreshToken ?? '').catch((thrown: unknown) => {
-      const { userId, providerId } = stored;
-      reporter.emit('provider.failed', { userId, providerId, cause: (thrown as Error).cause });
-      // The user, or the provider, has taken it back.
-      if (thrown instanceof OAuthError && thrown.code === 'access_denied') return undefined;
-      if (stored.expiresAt !== undefined && clock() < stored.expiresAt) return stored;
-      throw thrown;
-    });
-    if (tokens === stored) return shown(stored);
+  async function refreshed(
+    own: Upstream,
+    stored: StoredTokens,
+    refreshToken: string,
+  ): Promise<ProviderTokens | undefined> {
+    const { userId, providerId, version, expiresAt = Infinity } = stored;
+    let tokens: UpstreamTokens | undefined;
+    let failure: OAuthError | undefined;
+    try {
+      tokens = await own.refresh(refreshToken);
+    } catch (thrown) {
+      failure = asOAuthError(thrown);
+      reporter.emit('provider.failed', { userId, providerId, cause: failure.cause });
+    }
     // A sign-in in between has brought newer ones.
     const current = await read(stored);
-    if (current?.version !== stored.version) return current && shown(current);
-    if (!tokens) {
+    if (current?.version !== version) return current && shown(current);
+    if (tokens) {
+      const next = { ...stored, ...tokens, scope: tokens.scope ?? stored.scope, failedAt: undefined };
+      await write(next);
+      return shown(next);
+    }
+    // The user, or the provider, has taken it back.
+    if (failure?.code === 'access_denied') {
       await remove(stored);
       return undefined;
     }
-    await save(stored, { ...tokens, scope: tokens.scope ?? stored.scope });
-    return shown(tokens);
+    await write({ ...stored, failedAt: clock() });
+    if (clock() < expiresAt) return shown(stored);
+    throw failure ?? unavailable(stored);
   }
 
   async function remove(owner: Owner): Promise<void> {
@@ -117,8 +151,8 @@ function keyOf({ userId, providerId }: Owner): string {
   return `provider-tokens:${hash.digest('base64url')}`;
 }
 
-function isFresh({ expiresAt }: UpstreamTokens, now: number): boolean {
-  return expiresAt === undefined || now < expiresAt - MARGIN;
+function unavailable({ providerId }: Owner): OAuthError {
+  return new OAuthError('temporarily_unavailable', `The provider ${providerId} does not answer`);
 }
 
 function shown({ accessToken, tokenType, scope, expiresAt }: UpstreamTokens): ProviderTokens {

@@ -1,6 +1,7 @@
 import Joi from 'joi';
 
 import type { Client } from '../clients/client';
+import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 
 /** What every upstream provider has. */
 interface CommonProviderOptions {
@@ -141,7 +142,8 @@ function providerSchema(allowHttp: boolean): Joi.Schema {
     protocol: Joi.valid('oidc'),
     issuer: url.required(),
     userinfo: Joi.boolean(),
-    idTokenSignedResponseAlg: Joi.string().invalid('none'),
+    scope: Joi.string().pattern(/(^| )openid( |$)/, 'openid'),
+    idTokenSignedResponseAlg: Joi.valid(...VERIFICATION_ALGORITHMS),
   });
   const claimNames = ['subject', 'email', 'emailVerified', 'name', 'username', 'picture'];
   const oauth2 = Joi.object({
@@ -165,6 +167,8 @@ export function providerFaults(
   providers: Readonly<Record<string, Provider>>,
   { allowHttp }: { allowHttp: boolean },
 ): string[] {
+  if (providers instanceof Map || Array.isArray(providers))
+    return ['"providers" must be an object of providers'];
   const schema = providerSchema(allowHttp);
   return Object.entries(providers).flatMap(([id, provider]) => {
     const label = `providers.${id}`;
@@ -173,7 +177,10 @@ export function providerFaults(
       return [`"${label}" must come from oidcProvider() or oauth2Provider()`];
     }
     // An environment variable that is not set must not make a public client of a confidential one.
-    if ('clientSecret' in provider && !provider.clientSecret) return [`"${label}.clientSecret" is not set`];
+    const unset = Object.entries<unknown>({ ...provider }).find(
+      ([, value]) => value === undefined || value === '',
+    );
+    if (unset && unset[0] !== 'scope') return [`"${label}.${unset[0]}" is not set`];
     const { error } = schema.validate(provider, { abortEarly: false, convert: false });
     const { tokenEndpointAuthMethod: method = 'none', clientSecret } = provider;
     if (!error && method !== 'none' && clientSecret === undefined)
@@ -185,6 +192,7 @@ export function providerFaults(
 /** Whether a client may ask for this scope value on top. */
 export function allowsExtraScope(provider: Provider, scope: string, client: Client): boolean {
   const { allowExtraScopes: allowed = false } = provider;
-  if (typeof allowed === 'function') return allowed(scope, { client });
-  return typeof allowed === 'boolean' ? allowed : allowed.includes(scope);
+  // What gives a promise has not allowed anything.
+  if (typeof allowed === 'function') return (allowed(scope, { client }) as unknown) === true;
+  return typeof allowed === 'object' ? allowed.includes(scope) : allowed;
 }

@@ -6,7 +6,7 @@ import type { Client } from '../clients/client';
 export interface ResolveUserContext {
   /** To sign in, or to link the identity to `currentUser`. */
   readonly type: 'authenticate' | 'link';
-  /** Whom the client's `token` is of: always there to link. */
+  /** Whom the client's `token` is of: always there to link. It is the token that says so, and nobody's session. */
   readonly currentUser: { readonly id: string } | undefined;
   readonly client: Client;
   /** The access token of the provider, to ask it for more. */

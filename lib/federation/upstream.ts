@@ -143,11 +143,13 @@ export function upstream(
   function openidParameters(request: UpstreamRequest): Record<string, string> {
     const { prompt, maxAge, loginHint, uiLocales } = request;
     const asked = prompt.filter((value) => SIGN_IN_PROMPTS.includes(value));
+    // Only then must it say when the user has signed in.
+    const age = maxAge ?? (prompt.includes('login') ? 0 : undefined);
     const own = authorizationParameters.prompt?.split(' ') ?? [];
     const prompts = [...new Set([...own, ...asked])].join(' ');
     return {
       ...(prompts && { prompt: prompts }),
-      ...(maxAge !== undefined && { max_age: String(maxAge) }),
+      ...(age !== undefined && { max_age: String(age) }),
       ...(loginHint !== undefined && { login_hint: loginHint }),
       ...(uiLocales !== undefined && { ui_locales: uiLocales }),
     };
@@ -174,14 +176,16 @@ export function upstream(
     const tokens = tokensOf(response);
     if (provider.protocol === 'oauth2') return { identity: await profileOf(config, tokens), tokens };
 
-    const claims = response.claims() ?? { iss: undefined, sub: '' };
+    const claims: Partial<OpenidClient.IDToken> = response.claims() ?? {};
     const hasUserinfo = config.serverMetadata().userinfo_endpoint !== undefined;
     const more =
       provider.userinfo !== false && hasUserinfo
-        ? await client.fetchUserInfo(config, tokens.accessToken, claims.sub)
+        ? await client.fetchUserInfo(config, tokens.accessToken, claims.sub ?? '')
         : {};
     const name = nameInForm(user);
-    const all = { ...(name !== undefined && { name }), ...more, ...claims };
+    // An address and its verification are of one document.
+    const ownEmail = claims.email === undefined ? {} : { email: undefined, email_verified: undefined };
+    const all = { ...(name !== undefined && { name }), ...more, ...ownEmail, ...claims };
     return { identity: identityOf(providerId, all, { issuer: claims.iss }), tokens };
   }
 
@@ -230,12 +234,15 @@ export function upstream(
   }
 
   /** All of it in time, and every failure as what a client may see of it. */
-  function guarded<Args extends unknown[], Result>(run: (...args: Args) => Promise<Result>) {
+  function guarded<Args extends unknown[], Result>(
+    run: (...args: Args) => Promise<Result>,
+    secretIn?: (...args: Args) => string | undefined,
+  ) {
     return async (...args: Args): Promise<Result> => {
       try {
         return await inTime(run(...args), timeout);
       } catch (thrown) {
-        throw providerFailure(providerId, thrown);
+        throw providerFailure(providerId, thrown, secretIn?.(...args));
       }
     };
   }
@@ -243,7 +250,7 @@ export function upstream(
   return {
     provider,
     authorizationUrl: guarded(authorizationUrl),
-    identify: guarded(identify),
+    identify: guarded(identify, ({ code }) => code),
     refresh: guarded(refresh),
   };
 }
@@ -252,17 +259,17 @@ export function upstream(
 function kept<T>(make: () => Promise<T>, clock: () => number): () => Promise<T> {
   let value: { made: T; at: number } | undefined;
   let pending: Promise<T> | undefined;
+  const renew = (): Promise<T> => {
+    pending ??= make()
+      .then((made) => (value = { made, at: clock() }).made)
+      .finally(() => (pending = undefined));
+    return pending;
+  };
   return async () => {
-    if (value && clock() - value.at < METADATA_LIFETIME) return value.made;
-    pending ??= make().finally(() => (pending = undefined));
-    try {
-      const made = await pending;
-      value = { made, at: clock() };
-      return made;
-    } catch (thrown) {
-      if (value) return value.made;
-      throw thrown;
-    }
+    if (!value) return renew();
+    // Nobody waits for a new one, which may not come.
+    if (clock() - value.at >= METADATA_LIFETIME) renew().catch(() => undefined);
+    return value.made;
   };
 }
 

@@ -6,7 +6,8 @@ import { userIdOf, type OAuthUser } from './user';
 
 /**
  * Makes a user for an app whose request names nobody: when its code is redeemed, so that whoever only fetches the URL makes
- * none. `grantId` is the same whenever one code is redeemed again because an answer was lost.
+ * none. For one code it may be called several times, also at once, with the same `grantId`, and must give the same user each
+ * time: an upsert.
  */
 export type AnonymousSubject = (
   req: Request,

@@ -48,14 +48,16 @@ export interface Audiences {
 }
 
 /** Scope values that are about the user and not about a resource (OpenID Connect Core §5.4 and §11). */
-const UNIVERSAL_SCOPES = ['openid', 'offline_access', ...Object.keys(CLAIMS_OF_SCOPE)];
+const UNIVERSAL_SCOPES = ['offline_access', ...Object.keys(CLAIMS_OF_SCOPE)];
 
 export function audiences(options: {
   resources: readonly ResourceOptions[];
   defaultAudience: string;
   multiple: boolean;
+  /** Without them `openid` means nothing. */
+  hasIdTokens: boolean;
 }): Audiences {
-  const { defaultAudience, multiple } = options;
+  const { defaultAudience, multiple, hasIdTokens } = options;
   const byIdentifier = new Map<string, ResourceOptions>([
     [defaultAudience, { identifier: defaultAudience }],
     ...options.resources.map((resource): [string, ResourceOptions] => [resource.identifier, resource]),
@@ -93,11 +95,12 @@ export function audiences(options: {
     allowed: readonly string[],
     resources: readonly string[],
   ): readonly string[] {
-    const available = allowed.filter(
-      (value) =>
-        UNIVERSAL_SCOPES.includes(value) ||
-        resources.some((resource) => byIdentifier.get(resource)?.scopes?.includes(value) ?? true),
-    );
+    const available = allowed.filter((value) => {
+      if (value === 'openid') return hasIdTokens;
+      const isThere = (resource: string): boolean =>
+        byIdentifier.get(resource)?.scopes?.includes(value) ?? true;
+      return UNIVERSAL_SCOPES.includes(value) || resources.some(isThere);
+    });
     if (requestedScope === undefined) return frozen(available);
     if (!isScope(requestedScope)) throw new OAuthError('invalid_scope', 'scope is malformed');
     const values = scopeValues(requestedScope);

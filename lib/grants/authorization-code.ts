@@ -36,13 +36,11 @@ export function authorizationCodeGrant(options: GrantTypeOptions): GrantType {
     // What the client may not have any more is not given (its registration may have changed since).
     const granted = grant.scope.filter((value) => client.scope.includes(value));
     const resources = audiences.narrowed(parameters, client, grant.resources);
-    const context = {
-      client,
-      grantType: 'authorization_code',
-      userId: grant.userId ?? (await anonymousSubject(req, { client, grantId: grant.id })),
-      scope: audiences.scope(parameters.get('scope'), granted, resources),
-      resources,
-    };
+    const scope = audiences.scope(parameters.get('scope'), granted, resources);
+    audiences.refuseMultiple(resources);
+    // Last of what can be refused.
+    const userId = grant.userId ?? (await anonymousSubject(req, { client, grantId: grant.id }));
+    const context = { client, grantType: 'authorization_code', userId, scope, resources };
     const withRefreshToken = policies.refreshTokens({ ...context, scope: granted });
     const lifetimes = withRefreshToken ? refreshLifetimes(policies, context, clock()) : undefined;
     const { id: grantId, nonce } = grant;

@@ -15,6 +15,7 @@ import type { FederationFacts } from './grant';
 import type { GrantContext, Policies } from './policy';
 import type { Authentication } from './user';
 import type { UserClaims } from './user-claims';
+import { isPlainObject } from '../http/endpoint';
 
 /** The claims of a token that a hook may add to. */
 export interface ClaimsContext<User> extends GrantContext {
@@ -24,13 +25,19 @@ export interface ClaimsContext<User> extends GrantContext {
 
 export type ClaimsHook<User> = (context: ClaimsContext<User>) => ExtraClaims | Promise<ExtraClaims>;
 
+/**
+ * Has the last word before tokens are made: an `OAuthError` that it throws refuses them, and spends neither code nor refresh
+ * token. For example `new OAuthError('mfa_required', 'A second factor is needed', { members: { mfa_token } })`.
+ */
+export type BeforeIssueToken<User> = (context: ClaimsContext<User>) => unknown;
+
 /** A token response that a hook may add to. */
 export interface TokenResponseContext<User> extends ClaimsContext<User> {
   /** How the user signed in through a provider, where a code is redeemed that came from one. */
   readonly federation: FederationFacts | undefined;
 }
 
-/** Gives further members of the JSON body: not those of RFC 6749 §5.1, and nothing that JSON does not have. */
+/** Gives further members of the JSON body: not those of RFC 6749 §5, and nothing that JSON does not have. */
 export type TokenResponseHook<User> = (
   context: TokenResponseContext<User>,
 ) => ExtraClaims | Promise<ExtraClaims>;
@@ -91,13 +98,24 @@ interface TokenIssuerOptions<User> {
   policies: Policies;
   clock: () => number;
   claims: ClaimsHook<User> | undefined;
+  beforeIssueToken: BeforeIssueToken<User> | undefined;
   tokenResponse: TokenResponseHook<User> | undefined;
   loadUser: UserLoader<User>;
   userClaims: UserClaims<User>;
 }
 
-/** RFC 6749 §5.1, OpenID Connect Core §3.1.3.3 */
-const RESERVED_MEMBERS = ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope', 'id_token'];
+/** RFC 6749 §5.1 and §5.2, OpenID Connect Core §3.1.3.3 */
+const RESERVED_MEMBERS = [
+  'access_token',
+  'token_type',
+  'expires_in',
+  'refresh_token',
+  'scope',
+  'id_token',
+  'error',
+  'error_description',
+  'error_uri',
+];
 
 /** Makes tokens: loads the user, asks the hooks for claims, signs. Nothing of it writes to the store. */
 export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssuer {
@@ -112,6 +130,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       throw invalidProof('missing, but the resource requires it');
     }
     const user = userId === undefined ? undefined : await loadUser(userId, context);
+    if (options.beforeIssueToken) await hook(options.beforeIssueToken, serverError, { ...context, user });
     const extra = await extraClaims({ ...context, user });
 
     const now = clock();
@@ -185,10 +204,13 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       after_callback_redirect_url: federation.afterCallbackRedirectUrl,
     };
     const given = options.tokenResponse ? await hook(options.tokenResponse, serverError, context) : undefined;
-    const reserved = RESERVED_MEMBERS.find((name) => Object.hasOwn(given ?? {}, name));
-    if (reserved) throw serverError(new Error(`the tokenResponse hook must not set ${reserved}`));
+    const isObject = given === undefined || given === null || isPlainObject(given);
+    if (!isObject) throw serverError(new TypeError('the tokenResponse hook must give an object'));
     // As it will be sent: what cannot be must fail before anything is written.
-    return JSON.parse(JSON.stringify({ ...own, ...given })) as Record<string, unknown>;
+    const members = JSON.parse(JSON.stringify({ ...own, ...given })) as Record<string, unknown>;
+    const reserved = RESERVED_MEMBERS.find((name) => Object.hasOwn(members, name));
+    if (reserved) throw serverError(new Error(`the tokenResponse hook must not set ${reserved}`));
+    return members;
   }
 
   async function extraClaims(context: ClaimsContext<User>): Promise<Readonly<Record<string, unknown>>> {

@@ -77,9 +77,15 @@ export function endpointFrame(options: {
   /** What the host adds; without it if its function fails, because a client must learn of its error. */
   function membersOf(error: OAuthError, req: Request): object {
     try {
-      const members = formatError?.(error, req) ?? {};
-      JSON.stringify(members);
-      return members;
+      const given: unknown = formatError?.(error, req);
+      if (given === undefined || given === null) return {};
+      if (!isPlainObject(given)) {
+        // One of a promise that fails would end the process.
+        Promise.resolve(given).catch(() => undefined);
+        throw new TypeError('formatError must give an object, and no promise of one');
+      }
+      const { toJSON: _, ...members } = given;
+      return JSON.parse(JSON.stringify(members)) as object;
     } catch (cause) {
       reporter.emit('server.failed', { endpoint: 'formatError', cause });
       return {};
@@ -89,7 +95,10 @@ export function endpointFrame(options: {
   return {
     reporter,
     admit,
-    sendError: (req, res, error) => sendError(req, res, error, membersOf(error, req)),
+    sendError: (req, res, error) => {
+      const body = errorBody(error);
+      sendBody(res, error, { ...membersOf(error, req), ...body });
+    },
   };
 }
 
@@ -151,11 +160,15 @@ function methodNotAllowed(res: Response, allow: string): void {
 }
 
 /** RFC 6749 §5.2. */
-export function sendError(_req: Request, res: Response, error: OAuthError, members: object = {}): void {
+export function sendError(_req: Request, res: Response, error: OAuthError): void {
+  sendBody(res, error, errorBody(error));
+}
+
+function sendBody(res: Response, error: OAuthError, body: object): void {
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
   if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
-  writeJson(res, error.status, { ...members, ...errorBody(error) });
+  writeJson(res, error.status, body);
 }
 
 function errorBody(error: OAuthError): Record<string, unknown> {
@@ -165,6 +178,11 @@ function errorBody(error: OAuthError): Record<string, unknown> {
     error_description: error.description,
     ...(error.uri === undefined ? {} : { error_uri: error.uri }),
   };
+}
+
+/** Whether a hook gave members of a JSON object: no list, no promise. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !('then' in value);
 }
 
 /** A JSON body that no cache keeps. */

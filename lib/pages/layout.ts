@@ -23,7 +23,13 @@ export interface Branding {
 export type Page = (
   res: Response,
   status: number,
-  page: { title: string; body: Html; referrerPolicy?: 'no-referrer' },
+  page: {
+    title: string;
+    body: Html;
+    referrerPolicy?: 'no-referrer';
+    /** The title says all, for programs that read it. */
+    isTitleBare?: boolean;
+  },
 ) => void;
 
 export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page {
@@ -41,7 +47,7 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
     ? html`<img class="logo" src="${logoUrl}" alt="${name}" />`
     : html`<span class="brand">${name}</span>`;
 
-  return (res, status, { title, body, referrerPolicy }) => {
+  return (res, status, { title, body, referrerPolicy, isTitleBare }) => {
     const document = html`<!doctype html>
 <html lang="en">
 <head>
@@ -49,7 +55,7 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <meta name="color-scheme" content="light dark">
-<title>${title} · ${name}</title>
+<title>${isTitleBare ? title : `${title} · ${name}`}</title>
 <style>${new Html(style)}</style>
 </head>
 <body>

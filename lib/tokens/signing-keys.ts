@@ -15,6 +15,7 @@ import {
   type AccessTokenAlgorithm,
   type SigningAlgorithm,
 } from './algorithms';
+import { canonicalBytes } from './keys';
 import { ACCESS_TOKEN_TYPE, decodeJwt, hasSignature, isType } from './jwt';
 
 /** A private JSON Web Key with its `alg` (RFC 7517 §4). */
@@ -79,14 +80,21 @@ function sharedKey(key: string | KeyObject | SigningJwk, kid: string | undefined
 }
 
 function secretOf(key: string | KeyObject | SigningJwk): KeyObject {
-  if (typeof key === 'string') return createSecretKey(Buffer.from(key));
+  if (typeof key === 'string') {
+    // Somebody's key of another kind, perhaps the public one.
+    if (/^\s*(-----BEGIN|\{)/.test(key))
+      throw new Error('is not a secret: give the text of it, or a JWK as an object');
+    return createSecretKey(Buffer.from(key));
+  }
   if (key instanceof KeyObject) {
     if (key.type !== 'secret') throw new Error('is not a secret key, which HS256 needs');
     return key;
   }
   if (key.kty !== 'oct' || typeof key.k !== 'string')
     throw new Error('is not a secret key, which HS256 needs');
-  return createSecretKey(Buffer.from(key.k, 'base64url'));
+  const bytes = canonicalBytes(key.k);
+  if (!bytes) throw new Error('has a k that is not base64url');
+  return createSecretKey(bytes);
 }
 
 function unwrapped(input: SigningKeyInput): {
