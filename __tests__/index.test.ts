@@ -4,11 +4,16 @@ it('has these public names, and no others', () => {
   expect(Object.keys(library).sort()).toEqual([
     'OAuthConfigurationError',
     'OAuthError',
+    'accountAlreadyLinked',
+    'accountLinking',
     'createOAuthRouter',
     'createTokenVerifier',
     'generateClientSecret',
     'hashClientSecret',
     'memoryAdapter',
+    'oauth2Provider',
+    'oidcProvider',
+    'providerPresets',
     'redisAdapter',
   ]);
 });

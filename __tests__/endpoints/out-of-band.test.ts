@@ -126,7 +126,7 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     ])(
       'errors are JSON and never a redirect, whatever the request accepts: %s',
       async (_what, more, error) => {
-        const url = at('app', pkce(), more as Form).replace('scope%26scope', 'scope=x&scope');
+        const url = at('app', pkce(), more).replace('scope%26scope', 'scope=x&scope');
         const response = await request(host.app).get(url).set('Accept', '*/*');
         expect([response.status, response.headers.location]).toEqual([400, undefined]);
         expect(response.body).toMatchObject({ error });

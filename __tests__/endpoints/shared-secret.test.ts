@@ -35,7 +35,7 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
     ],
   ])('are signed by it, %s', async (_what, key) => {
     const host = makeHost(variant, {
-      signingKeys: [key as never],
+      signingKeys: [key],
       protect: (app, oauth) => app.get('/api', oauth.requireToken(), (_req, res) => void res.json('in')),
     });
     const { access_token: token } = await getTokens(host);

@@ -191,8 +191,8 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
     const shaky = newHost({
       adapter: {
         ...host.adapter,
-        put: async (...args: Parameters<typeof host.adapter.put>) => {
-          if (fails-- > 0) throw new Error('the connection was lost');
+        put: (...args: Parameters<typeof host.adapter.put>) => {
+          if (fails-- > 0) return Promise.reject(new Error('the connection was lost'));
           return host.adapter.put(...args);
         },
       },
