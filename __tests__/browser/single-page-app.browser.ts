@@ -1,7 +1,5 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import https from 'node:https';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 
 import cors from 'cors';
@@ -9,11 +7,11 @@ import express, { type Express } from 'express';
 import session from 'express-session';
 import Redis from 'ioredis';
 import type { Browser, Page } from 'playwright-core';
-import { generate } from 'selfsigned';
 
 import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
 
 import { launchChromium } from './chromium';
+import { tlsServer } from './tls-server';
 
 declare module 'express-session' {
   interface SessionData {
@@ -62,19 +60,10 @@ describe('a single-page app in a browser', () => {
   let api: string;
 
   beforeAll(async () => {
-    const tls = await generate([{ name: 'commonName', value: 'example.test' }], { keyType: 'ec' });
     const serve = async (name: string): Promise<{ origin: string; express: Express }> => {
-      const shell = express();
-      const server = https.createServer({ cert: tls.cert, key: tls.private }, shell);
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      closers.push(() => {
-        server.closeAllConnections();
-        return new Promise((resolve) => server.close(resolve));
-      });
-      return {
-        origin: `https://${name}.example.test:${(server.address() as AddressInfo).port}`,
-        express: shell,
-      };
+      const server = await tlsServer();
+      closers.push(() => server.close());
+      return { origin: `https://${name}.example.test:${server.port}`, express: server.express };
     };
     const [host, spa] = [await serve('id'), await serve('app')];
     app = spa.origin;
