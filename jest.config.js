@@ -30,7 +30,10 @@ module.exports = {
     project(
       'express 4',
       { '^express$': 'express4' },
-      { testMatch: ['<rootDir>/__tests__/{endpoints,http,resource}/**/*.test.ts'] },
+      {
+        testMatch: ['<rootDir>/__tests__/{endpoints,http,resource}/**/*.test.ts'],
+        globals: { EXPRESS_4: true },
+      },
     ),
   ],
   testTimeout: 30_000,

@@ -4,7 +4,9 @@ import { inspect } from 'node:util';
 import Redis from 'ioredis';
 import request from 'supertest';
 
-import { generateClientSecret, memoryAdapter, type Adapter } from 'express-oauth-router';
+import { generateClientSecret, memoryAdapter, oidcProvider, type Adapter } from 'express-oauth-router';
+
+import { agentOf, callback, federatedHost, leave } from './support/federation';
 
 import {
   answerOf,
@@ -23,6 +25,7 @@ import {
   type Tokens,
 } from './support/host';
 import { assertion, ASSERTION_TYPE, clientKey, dpopProof, requestObject } from './support/jose';
+import { json, misbehavingProvider, type MisbehavingProvider } from './support/misbehaving-provider';
 
 /** Everything that was ever on the wire and must not be found anywhere. */
 async function liveThrough(host: ReturnType<typeof makeHost>): Promise<string[]> {
@@ -122,6 +125,97 @@ async function signThrough(host: ReturnType<typeof makeHost>): Promise<string[]>
   for (const name of ['access_token', 'refresh_token', 'id_token']) sent.push(tokens[name]!);
   return sent;
 }
+
+/** Sign-ins through a provider: done, under way, refused, linked; and its tokens, kept and refreshed. */
+async function federateThrough(
+  provider: MisbehavingProvider,
+): Promise<{ events: unknown; secrets: string[] }> {
+  const host = federatedHost(
+    { store: 'redis', mount: 'root' },
+    {
+      acme: oidcProvider({
+        issuer: provider.issuer,
+        clientId: 'our-server',
+        clientSecret: 'our-secret-at-the-provider',
+        storeTokens: true,
+      }),
+    },
+    { linkWithAccessTokens: true },
+  );
+  const secrets = [
+    'our-secret-at-the-provider',
+    'upstream-access-token',
+    'upstream-refresh-token',
+    'second-access-token',
+  ];
+  const own = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+  const { body } = await request(host.app).post('/link_tickets').set('Authorization', `Bearer ${own}`);
+  const ticket = (body as { ticket: string }).ticket;
+  secrets.push(own, ticket);
+
+  const go = async (
+    more: Record<string, string> = {},
+    answer: Record<string, string> = {},
+  ): Promise<void> => {
+    const agent = agentOf(host);
+    const pair = pkce();
+    const left = await leave(host, agent, { more, pair });
+    const location = left.headers.location!;
+    const asked = new URL(location).searchParams;
+    secrets.push(asked.get('state')!, asked.get('nonce')!, pair.verifier);
+    if (answer.abandoned) return;
+    const back = provider.callbackFor(location, answer);
+    secrets.push(new URLSearchParams(back.split('?')[1]).get('code')!);
+    const { code } = answerOf(await callback(agent, back));
+    if (code !== undefined) secrets.push(code);
+  };
+  provider.tokens = { refresh_token: 'upstream-refresh-token', expires_in: 100 };
+  await go();
+  await go({}, { abandoned: 'yes' });
+  await go({ type: 'link', token: ticket });
+  await go({ type: 'link', token: own });
+  await go({}, { iss: 'https://evil.example' });
+  const { client_id: _, ...form } = authorizationForm('web', pkce(), {
+    connection: 'acme',
+    type: 'link',
+    token: own,
+  });
+  await post(host, '/par', 'web', form);
+  provider.instead['/token'] = (_req, res) =>
+    json(res, 200, { access_token: 'second-access-token', token_type: 'Bearer', expires_in: 100 });
+  host.pass(50);
+  expect(await host.oauth.providerTokens('acme-eve', 'acme')).toMatchObject({
+    accessToken: 'second-access-token',
+  });
+  provider.instead['/token'] = (_req, res) =>
+    json(res, 400, { error: 'invalid_grant', error_description: 'upstream-refresh-token was used' });
+  host.pass(100);
+  expect(await host.oauth.providerTokens('acme-eve', 'acme')).toBeUndefined();
+  return { events: host.events, secrets };
+}
+
+it('sign-ins through a provider: the same', async () => {
+  const redis = new Redis(process.env.REDIS_URL!);
+  const provider = await misbehavingProvider();
+  const { events, secrets } = await federateThrough(provider);
+  await provider.close();
+  const keys = await redis.keys('*');
+  const values = await Promise.all(
+    keys.map(async (key) =>
+      (await redis.type(key)) === 'string' ? redis.get(key) : redis.hgetall(key).catch(() => ''),
+    ),
+  );
+  await redis.quit();
+  const dump = JSON.stringify([keys, values]);
+  expect(dump).toContain('federation:');
+  const seen = inspect(events, { depth: 10, maxStringLength: null, maxArrayLength: null });
+  expect(seen).toContain('provider.failed');
+  expect(secrets.length).toBeGreaterThan(20);
+  for (const secret of secrets) {
+    expect([secret, dump.includes(secret)]).toEqual([secret, false]);
+    expect([secret, seen.includes(secret)]).toEqual([secret, false]);
+  }
+});
 
 describe.each(['jwt', 'opaque'] as const)('at rest, with %s access tokens', (accessTokenFormat) => {
   it('a dump of Redis, and all events, hold nothing that was on the wire', async () => {

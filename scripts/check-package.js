@@ -110,6 +110,36 @@ ${USE}`,
     throw new Error('init printed no secret');
   done('npx express-oauth-router init');
 
+  // What it needs for providers is an ES module, which a host's own CommonJS jest cannot load.
+  const jestOfHost = consumer('jest', ['express@5'], {
+    'host.test.js': `const express = require('express');
+const { createOAuthRouter, oidcProvider, providerPresets } = require('express-oauth-router');
+test('a host with providers', async () => {
+  const oauth = createOAuthRouter({
+    issuer: 'http://localhost:3000/oauth',
+    clients: [{ clientId: 'machine', clientSecret: 'secret', grantTypes: ['client_credentials'] }],
+    providers: { google: oidcProvider({ ...providerPresets.google, clientId: 'x', clientSecret: 'y' }) },
+    resolveUser: () => undefined,
+    authenticate: () => undefined,
+    loginUrl: '/login',
+  });
+  const server = express().use('/oauth', oauth).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const response = await fetch('http://127.0.0.1:' + server.address().port + '/oauth/token', {
+    method: 'POST',
+    headers: { Authorization: 'Basic ' + btoa('machine:secret') },
+    body: new URLSearchParams({ grant_type: 'client_credentials' }),
+  });
+  expect((await response.json()).token_type).toBe('Bearer');
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+`,
+  });
+  const jest = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
+  run(process.execPath, [jest, '--rootDir', jestOfHost], jestOfHost);
+  done('the CommonJS jest of a host with providers');
+
   const modules = consumer('modules', ['express@5'], {
     'index.mjs': `import express from 'express';
 import { createOAuthRouter, OAuthError } from 'express-oauth-router';

@@ -682,7 +682,7 @@ describe('behind https', () => {
       ...(responseMode && { responseMode }),
     });
     const host = federatedHost(
-      VARIANTS[2]!,
+      { store: 'redis', mount: 'root' },
       { distant: provider },
       { issuer: 'https://api.example.com', signingKeys: SIGNING_KEYS },
     );

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 import type { Request, Response } from 'express';
 
@@ -52,7 +52,9 @@ export function providerTransactions(options: {
   store: Pick<Store, 'put' | 'take'>;
 }): ProviderTransactions {
   const { binding, sealer, store } = options;
-  const keyOf = (state: string): string => `federation:${state}`;
+  // What is in the store names no state that could be used.
+  const keyOf = (state: string): string =>
+    `federation:${createHash('sha256').update(state).digest('base64url')}`;
 
   return {
     newState: () => randomBytes(32).toString('base64url'),

@@ -36,7 +36,7 @@ const DISTRUSTED = [
  * What a client is told when a provider fails: `access_denied` if the user did not get through there, `server_error` if the two
  * servers do not trust each other, `temporarily_unavailable` for anything else: nonsense is what an outage often says.
  *
- * @param secret the code that the provider may have quoted
+ * @param secret what the provider was sent, and may have quoted
  */
 export function providerFailure(providerId: string, thrown: unknown, secret?: string): OAuthError {
   // A host's own function, which gets the profile, may say what it likes.

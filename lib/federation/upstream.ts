@@ -251,7 +251,7 @@ export function upstream(
     provider,
     authorizationUrl: guarded(authorizationUrl),
     identify: guarded(identify, ({ code }) => code),
-    refresh: guarded(refresh),
+    refresh: guarded(refresh, (refreshToken) => refreshToken),
   };
 }
 
