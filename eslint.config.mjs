@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const LAYERS = [
   ['index'],
   ['router'],
-  ['operations', 'options'],
+  ['operations', 'options', 'option-checks'],
   ['endpoints'],
   ['engine'],
   ['grants'],

@@ -5,7 +5,10 @@ import Redis from 'ioredis';
 import {
   createOAuthRouter,
   memoryAdapter,
+  oauth2Provider,
   OAuthConfigurationError,
+  oidcProvider,
+  providerPresets,
   redisAdapter,
   type OAuthRouterOptions,
 } from 'express-oauth-router';
@@ -412,6 +415,96 @@ describe('createOAuthRouter', () => {
     { secrets: 'x' },
   ])('nonsense (%j) is an error that can be read', (options) => {
     expect(faultsOf(options as object).length).toBeGreaterThan(0);
+  });
+
+  describe('providers', () => {
+    const google = { ...providerPresets.google, clientId: 'x', clientSecret: 'y' };
+    const github = { ...providerPresets.github, clientId: 'x', clientSecret: 'y' };
+    const withProvider = (provider: unknown, more: object = {}): readonly string[] =>
+      faultsOf({ ...development, providers: { p: provider }, resolveUser: () => undefined, ...more });
+
+    it.each(Object.entries(providerPresets))(
+      'the preset %s needs an id and a secret, and no more',
+      (_name, preset) => {
+        const options = { ...preset, clientId: 'x', clientSecret: 'y' } as never;
+        const provider = 'authorizationEndpoint' in preset ? oauth2Provider(options) : oidcProvider(options);
+        expect(faultsOf({ ...production, providers: { p: provider }, resolveUser: () => undefined })).toEqual(
+          [],
+        );
+      },
+    );
+
+    it.each<[string, unknown, RegExp]>([
+      [
+        'a secret that is not set',
+        oidcProvider({ ...google, clientSecret: undefined as never }),
+        /providers.p.clientSecret" is not set/,
+      ],
+      [
+        'an empty secret',
+        oidcProvider({ ...google, clientSecret: '' }),
+        /providers.p.clientSecret" is not set/,
+      ],
+      [
+        'an id that is not set',
+        oidcProvider({ ...google, clientId: undefined as never }),
+        /providers.p.clientId" is not set/,
+      ],
+      [
+        'an issuer that is not set',
+        oauth2Provider({ ...github, issuer: undefined as never }),
+        /providers.p.issuer" is not set/,
+      ],
+      ['no issuer', oidcProvider({ clientId: 'x' } as never), /"issuer" is required/],
+      ['no endpoints', oauth2Provider({ clientId: 'x' } as never), /"authorizationEndpoint" is required/],
+      ['a typo', oidcProvider({ ...google, scopes: 'openid' } as never), /"scopes" is not allowed/],
+      ['a scope without openid', oidcProvider({ ...google, scope: 'email' }), /openid/],
+      [
+        'an algorithm that cannot be verified',
+        oidcProvider({ ...google, idTokenSignedResponseAlg: 'HS256' }),
+        /idTokenSignedResponseAlg/,
+      ],
+      [
+        'a parameter that is this server’s',
+        oidcProvider({ ...google, authorizationParameters: { state: 'x' } }),
+        /"authorizationParameters.state" is not allowed/,
+      ],
+      [
+        'a method without a secret',
+        oidcProvider({
+          ...providerPresets.google,
+          clientId: 'x',
+          tokenEndpointAuthMethod: 'client_secret_basic',
+        }),
+        /clientSecret" is missing/,
+      ],
+      ['an object of somebody’s', google, /must come from oidcProvider\(\) or oauth2Provider\(\)/],
+      ['nothing', undefined, /must come from/],
+    ])('%s', (_what, provider, fault) => {
+      expect(withProvider(provider).join('\n')).toMatch(fault);
+    });
+
+    it('need a resolveUser, ids for paths, https, and an object around them', () => {
+      const provider = oidcProvider(google);
+      expect(withProvider(provider, { resolveUser: undefined })).toEqual([
+        '"providers" need the option "resolveUser"',
+      ]);
+      expect(
+        faultsOf({ ...development, providers: { 'a/b': provider }, resolveUser: () => undefined })[0],
+      ).toMatch(/the id a\/b/);
+      const http = oidcProvider({ ...google, issuer: 'http://provider.example' });
+      expect(withProvider(http)).toEqual([]);
+      expect(withProvider(http, production).join()).toMatch(/"issuer" must be a valid uri/);
+      const map = { providers: new Map([['p', provider]]), resolveUser: () => undefined };
+      expect(faultsOf({ ...development, ...map })).toEqual(['"providers" must be an object of providers']);
+    });
+
+    it('headers of clients are not those that mean something else', () => {
+      expect(faultsOf({ ...development, clientHeaders: { id: 'Authorization' } })[0]).toMatch(
+        /another purpose/,
+      );
+      expect(faultsOf({ ...development, clientHeaders: { id: 'x y' } })[0]).toMatch(/header name/);
+    });
   });
 
   it('an http redirect URI is for loopback, or for development', () => {

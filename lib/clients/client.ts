@@ -1,15 +1,4 @@
-import Joi from 'joi';
-
 import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
-import {
-  algorithmsOf,
-  FAPI_ALGORITHMS,
-  publicKeyOf,
-  SIGNING_ALGORITHMS,
-  VERIFICATION_ALGORITHMS,
-} from '../tokens/algorithms';
-import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
-import { hashGeneratedSecret, isSecretHash } from './secrets';
 
 /** A client in the options: as {@link ClientMetadata}, with the secret itself if it has one. */
 export interface ClientOptions extends ClientMetadata {
@@ -74,253 +63,15 @@ export const CERTIFICATE_SUBJECTS = [
 /** RFC 6749 appendix A.1 */
 export const CLIENT_ID = /^[\x20-\x7e]{1,255}$/;
 /** RFC 6749 appendix A.4, one or more of them */
-const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
-/** A name, or an absolute URI (RFC 6749 appendix A.10). */
-export const GRANT_TYPE = /^(?:[\w.-]+|[a-z][a-z0-9+.-]+:[\x21\x23-\x5b\x5d-\x7e]+)$/i;
-
-const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
-const oneOrMore = (item: Joi.Schema): Joi.Schema => Joi.alternatives(item, Joi.array().items(item).min(1));
-const secretHash = Joi.string().custom((value: string, { error }) =>
-  isSecretHash(value) ? value : error('secret.hash'),
-);
-
-const publicJwk = Joi.custom((value: unknown, { error }) =>
-  isUsableKey(value) ? value : error('jwk.private'),
-);
-
-function isUsableKey(jwk: unknown): boolean {
-  const key = publicKeyOf(jwk);
-  const isForEncryption = (jwk as { use?: unknown } | null)?.use === 'enc';
-  return key !== undefined && (isForEncryption || algorithmsOf(key).length > 0);
-}
-
-const METHODS: readonly ClientAuthenticationMethodName[] = [
-  'none',
-  'client_secret_basic',
-  'client_secret_post',
-  'client_secret_jwt',
-  'private_key_jwt',
-  'tls_client_auth',
-  'self_signed_tls_client_auth',
-];
-
-function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }): Joi.Schema {
-  return Joi.string().custom((value: string, { error }) => {
-    const fault = redirectUriFault(value, options);
-    return fault ? error('redirect.fault', { fault }) : value;
-  });
-}
-
-/** One schema for both: strict for the options, where an unknown key is a typo, tolerant for a host's records. */
-function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
-  return Joi.object({
-    clientId: Joi.string().pattern(CLIENT_ID, 'client_id').required(),
-    clientName: Joi.string(),
-    clientUri: webUri,
-    logoUri: Joi.string().uri({ scheme: 'https' }),
-    tosUri: webUri,
-    policyUri: webUri,
-    contacts: Joi.array().items(Joi.string()),
-    redirectUris: Joi.array().items(redirectUri({ allowHttp, allowOutOfBand: true })),
-    grantTypes: Joi.array()
-      .items(Joi.string().pattern(GRANT_TYPE, 'grant type').invalid('password', 'implicit'))
-      .min(1),
-    responseTypes: Joi.array().items(Joi.valid('code')),
-    scope: Joi.string().allow('').pattern(SCOPE, 'scope'),
-    tokenEndpointAuthMethod: Joi.valid(...METHODS),
-    clientSecretHash: oneOrMore(secretHash),
-    clientSecretSealed: oneOrMore(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),
-    tokenEndpointAuthSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'),
-    jwks: Joi.object({ keys: Joi.array().items(publicJwk).required() }).unknown(),
-    jwksUri: Joi.string().uri({ scheme: allowHttp ? ['https', 'http'] : 'https' }),
-    ...Object.fromEntries(CERTIFICATE_SUBJECTS.map((name) => [name, Joi.string()])),
-    tlsClientCertificateBoundAccessTokens: Joi.boolean(),
-    dpopBoundAccessTokens: Joi.boolean(),
-    requirePushedAuthorizationRequests: Joi.boolean(),
-    requireSignedRequestObject: Joi.boolean(),
-    requestObjectSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS),
-    idTokenSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
-    authorizationSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
-    subjectType: Joi.valid('public', 'pairwise'),
-    sectorIdentifierUri: Joi.string().uri({ scheme: 'https' }),
-    defaultMaxAge: Joi.number().integer().min(0),
-    postLogoutRedirectUris: Joi.array().items(redirectUri({ allowHttp })),
-    backchannelLogoutUri: Joi.string()
-      .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
-      .pattern(/#/, { invert: true, name: 'fragment' }),
-    securityProfile: Joi.valid('fapi2'),
-    refreshTokens: Joi.valid('always', 'offline_access'),
-    // Stored in the clear it would be ignored, and the client taken for a public one.
-    clientSecret: Joi.forbidden(),
-    publishableKeys: Joi.array().items(Joi.string().pattern(/^[\x21-\x7e]{1,255}$/, 'publishable key')),
-    requirePublishableKey: Joi.boolean(),
-    publishableKeyInQuery: Joi.boolean(),
-    outOfBand: Joi.valid('page', 'json'),
-    firstParty: Joi.boolean(),
-    requirePkce: Joi.boolean(),
-    refreshTokenRotation: Joi.valid('always', 'never'),
-    // An instant in milliseconds would void all grants for thousands of years.
-    grantsNotBefore: Joi.number().min(0).max(1e11),
-    introspectionAudiences: Joi.array().items(Joi.string()),
-  })
-    .custom(crossChecks)
-    .messages({
-      'redirect.fault': '{{#label}} {{#fault}}',
-      'jwk.private': '{{#label}} must be a public key, of a kind and size that can be used',
-      'secret.hash': '{{#label}} must come from generateClientSecret() or hashClientSecret()',
-      'client.fault': '{{#label}} {{#fault}}',
-      'any.unknown': '{{#label}} must not be stored: keep clientSecretHash',
-    });
-}
-
-function crossChecks(value: ClientMetadata, { error }: Joi.CustomHelpers): ClientMetadata | Joi.ErrorReport {
-  const client = resolve(value);
-  const fault = [
-    ...credentialFaults(value, client),
-    ...registrationFaults(client),
-    ...fapiFaults(value, client),
-  ].find(([applies]) => applies)?.[1];
-  return fault ? error('client.fault', { fault }) : value;
-}
-
-type Fault = readonly [applies: boolean, fault: string];
-
-function credentialFaults(value: ClientMetadata, client: Client): readonly Fault[] {
-  const { tokenEndpointAuthMethod: method } = client;
-  const isSecret = method === 'client_secret_basic' || method === 'client_secret_post';
-  const hasHash = asList(value.clientSecretHash).length > 0;
-  const hasSealed = asList(value.clientSecretSealed).length > 0;
-  const subjects = CERTIFICATE_SUBJECTS.filter((name) => value[name] !== undefined).length;
-  const needsKeys = method === 'private_key_jwt' || method === 'self_signed_tls_client_auth';
-  return [
-    [isSecret && !hasHash, `needs a secret for ${method}`],
-    [method === 'client_secret_jwt' && !hasSealed, 'needs clientSecretSealed for client_secret_jwt'],
-    [hasHash && !isSecret, `has a secret, but tokenEndpointAuthMethod is ${method}`],
-    [
-      hasSealed && method !== 'client_secret_jwt',
-      `has a sealed secret, but tokenEndpointAuthMethod is ${method}`,
-    ],
-    [
-      client.publishableKeys.some((key) => asList(value.clientSecretHash).includes(hashGeneratedSecret(key))),
-      'must not have its secret among "publishableKeys"',
-    ],
-    [value.jwks !== undefined && value.jwksUri !== undefined, 'has both jwks and jwksUri'],
-    [needsKeys && !value.jwks && value.jwksUri === undefined, `needs jwks or jwksUri for ${method}`],
-    [
-      (needsKeys || client.requireSignedRequestObject) && value.jwks?.keys.length === 0,
-      'has no keys in jwks',
-    ],
-    [
-      !signsBy(value.tokenEndpointAuthSigningAlg, value, method),
-      `cannot sign ${value.tokenEndpointAuthSigningAlg ?? ''}`,
-    ],
-    [method === 'tls_client_auth' && subjects !== 1, `needs one of ${CERTIFICATE_SUBJECTS.join(', ')}`],
-    [
-      method !== 'tls_client_auth' && subjects > 0,
-      `has the subject of a certificate, but tokenEndpointAuthMethod is ${method}`,
-    ],
-  ];
-}
-
-/** Whether a client can sign its assertions by the algorithm that it is registered for. */
-function signsBy(
-  alg: string | undefined,
-  { jwks }: ClientMetadata,
-  method: ClientAuthenticationMethodName,
-): boolean {
-  if (alg === undefined) return true;
-  if (method === 'client_secret_jwt') return alg.startsWith('HS');
-  if (method !== 'private_key_jwt') return true;
-  const keys = jwks?.keys.flatMap((jwk) => publicKeyOf(jwk) ?? []);
-  return !alg.startsWith('HS') && (keys?.some((key) => algorithmsOf(key).includes(alg)) ?? true);
-}
-
-function registrationFaults(client: Client): readonly Fault[] {
-  const { confidential, grantTypes, metadata } = client;
-  const keyBound = confidential || client.dpopBoundAccessTokens;
-  const needsKeys = client.requireSignedRequestObject && !metadata.jwks && metadata.jwksUri === undefined;
-  return [
-    [grantTypes.includes('authorization_code') && client.redirectUris.length === 0, 'needs redirectUris'],
-    [!confidential && !client.requirePkce, 'cannot do without PKCE: only a confidential client can'],
-    [
-      !keyBound && client.refreshTokenRotation === 'never',
-      'must rotate: only a confidential client, or one with dpopBoundAccessTokens, can keep its refresh token',
-    ],
-    [
-      !confidential && grantTypes.includes('client_credentials'),
-      'cannot use client_credentials without credentials',
-    ],
-    [needsKeys, 'needs jwks or jwksUri to sign request objects'],
-    [
-      client.publishableKeys.length === 0 && (client.requirePublishableKey || client.publishableKeyInQuery),
-      'needs publishableKeys',
-    ],
-    ...outOfBandFaults(client),
-    [
-      client.subjectType === 'pairwise' && client.sector === '',
-      'needs sectorIdentifierUri, because its redirect URIs have not one host',
-    ],
-  ];
-}
-
-function outOfBandFaults({ outOfBand, redirectUris, requirePkce }: Client): readonly Fault[] {
-  const hasUrn = redirectUris.some(isOutOfBandUri);
-  return [
-    [outOfBand !== undefined && !hasUrn, `needs one of ${OUT_OF_BAND_URIS.join(', ')} as redirect URI`],
-    [outOfBand === undefined && hasUrn, 'needs outOfBand to have such a redirect URI'],
-    [outOfBand !== undefined && !requirePkce, 'must use PKCE with outOfBand'],
-  ];
-}
-
-const FAPI_METHODS = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'];
-
-/** FAPI 2.0 Security Profile §5.3.2 and §5.4 */
-function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
-  if (!client.fapi) return [];
-  const algorithms = [
-    value.tokenEndpointAuthSigningAlg,
-    value.requestObjectSigningAlg,
-    value.idTokenSignedResponseAlg,
-    value.authorizationSignedResponseAlg,
-  ].filter((alg) => alg !== undefined);
-  return [
-    [
-      !FAPI_METHODS.includes(client.tokenEndpointAuthMethod),
-      `must authenticate by one of ${FAPI_METHODS.join(', ')}`,
-    ],
-    [value.requirePkce === false, 'must use PKCE under fapi2'],
-    [value.requirePushedAuthorizationRequests === false, 'must push its requests under fapi2'],
-    [value.refreshTokenRotation === 'always', 'must not rotate refresh tokens under fapi2'],
-    [
-      !client.dpopBoundAccessTokens && !client.tlsClientCertificateBoundAccessTokens,
-      'must have tokens bound by DPoP or by its certificate under fapi2',
-    ],
-    [
-      algorithms.some((alg) => !FAPI_ALGORITHMS.includes(alg)),
-      `must use one of ${FAPI_ALGORITHMS.join(', ')} under fapi2`,
-    ],
-    [client.redirectUris.some((uri) => uri.startsWith('http:')), 'must have https redirect URIs under fapi2'],
-    [client.outOfBand !== undefined, 'must not be out of band under fapi2'],
-  ];
-}
-
-/** @returns a function that checks a client, and gives its faults as sentences */
-export function clientChecker({ allowHttp, strict }: { allowHttp: boolean; strict: boolean }) {
-  const schema = clientSchema(allowHttp).unknown(!strict).label('client');
-  return (metadata: unknown, label: string): string[] => {
-    const { error } = schema.validate(metadata, { abortEarly: false, convert: false });
-    return error?.details.map(({ message }) => `${label}: ${message}`) ?? [];
-  };
-}
-
-function asList(value: string | readonly string[] = []): readonly string[] {
+export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
+export function asList(value: string | readonly string[] = []): readonly string[] {
   return typeof value === 'string' ? [value] : value;
 }
 
 /** Fills in the defaults of a client that was checked. */
 export function clientRecord(metadata: ClientMetadata): ClientRecord {
   return {
-    client: resolve(metadata),
+    client: resolveClient(metadata),
     secretHashes: asList(metadata.clientSecretHash),
     sealedSecrets: asList(metadata.clientSecretSealed),
     jwks: metadata.jwks,
@@ -328,7 +79,7 @@ export function clientRecord(metadata: ClientMetadata): ClientRecord {
   };
 }
 
-function resolve(metadata: ClientMetadata): Client {
+export function resolveClient(metadata: ClientMetadata): Client {
   const method = metadata.tokenEndpointAuthMethod ?? defaultMethod(metadata);
   const fapi = metadata.securityProfile === 'fapi2';
   const certificateBound = metadata.tlsClientCertificateBoundAccessTokens ?? false;

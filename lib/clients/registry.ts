@@ -4,11 +4,11 @@ import { serverError } from '../errors';
 import {
   CERTIFICATE_SUBJECTS,
   CLIENT_ID,
-  clientChecker,
   clientRecord,
   type ClientOptions,
   type ClientRecord,
 } from './client';
+import { clientChecker } from './client-checks';
 import { hashGeneratedSecret } from './secrets';
 
 /** Finds clients: those of the options without I/O, then the adapter's. */
