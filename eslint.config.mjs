@@ -11,7 +11,7 @@ const LAYERS = [
   ['grants'],
   ['clients', 'tokens', 'federation', 'resource'],
   ['adapters', 'http', 'pages'],
-  ['events', 'errors'],
+  ['events', 'errors', 'hooks'],
 ];
 
 const layerRules = LAYERS.flatMap((layer, position) =>

@@ -480,6 +480,11 @@ describe('createOAuthRouter', () => {
       ],
       ['an object of somebody’s', google, /must come from oidcProvider\(\) or oauth2Provider\(\)/],
       ['nothing', undefined, /must come from/],
+      [
+        'a prompt that shows nothing',
+        oidcProvider({ ...google, authorizationParameters: { prompt: 'none' } }),
+        /prompt/,
+      ],
     ])('%s', (_what, provider, fault) => {
       expect(withProvider(provider).join('\n')).toMatch(fault);
     });
@@ -495,8 +500,17 @@ describe('createOAuthRouter', () => {
       const http = oidcProvider({ ...google, issuer: 'http://provider.example' });
       expect(withProvider(http)).toEqual([]);
       expect(withProvider(http, production).join()).toMatch(/"issuer" must be a valid uri/);
+      expect(faultsOf({ ...development, providers: null }).join()).toMatch(
+        /"providers" must be of type object/,
+      );
       const map = { providers: new Map([['p', provider]]), resolveUser: () => undefined };
       expect(faultsOf({ ...development, ...map })).toEqual(['"providers" must be an object of providers']);
+    });
+
+    it('a key that stands for none is nobody’s', () => {
+      const clientHeaders = { placeholderKey: 'none' };
+      const faults = faultsOf({ ...(client({ publishableKeys: ['none'] }) as object), clientHeaders });
+      expect(faults.join()).toMatch(/stands for none/);
     });
 
     it('headers of clients are not those that mean something else', () => {

@@ -1,6 +1,7 @@
 /** What a vendor's federated sign-in does: an app's users come from Google, its keys are publishable, its requests are JSON. */
 import express, { type Express } from 'express';
 import {
+  accountAlreadyLinked,
   accountLinking,
   createOAuthRouter,
   oidcProvider,
@@ -58,7 +59,10 @@ export function createApp(origin: string, google: Provider): Express {
         users.set(id, user);
         return user;
       },
-      linkIdentity: ({ id }, identity) => users.get(String(id))?.identities.add(nameOf(identity)),
+      linkIdentity: ({ id }, identity) => {
+        if (userWith(({ identities }) => identities.has(nameOf(identity)))) throw accountAlreadyLinked();
+        users.get(String(id))?.identities.add(nameOf(identity));
+      },
     }),
     // There is no other way to sign in.
     authenticate: () => undefined,

@@ -2,7 +2,7 @@ import Joi from 'joi';
 
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type ClientMetadata } from './adapters/contract';
 import { isMemoryAdapter } from './adapters/memory';
-import { CERTIFICATE_SUBJECTS } from './clients/client';
+import { CERTIFICATE_SUBJECTS, isScope } from './clients/client';
 import { GRANT_TYPE } from './clients/client-checks';
 import { providerFaults } from './federation/provider';
 import type { ResourceOptions } from './grants/audiences';
@@ -48,6 +48,9 @@ export const optionsSchema = Joi.object({
   // Each is looked at apart, where it is known what development allows.
   providers: Joi.object().unknown(),
   resolveUser: Joi.function(),
+  linkScope: Joi.string().custom((value: string, { error }) =>
+    isScope(value) ? value : error('any.invalid'),
+  ),
   linkWithAccessTokens: Joi.boolean(),
   clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
   anonymousSubject: Joi.function(),
@@ -177,7 +180,7 @@ export function federationFaults(
   allowHttp: boolean,
 ): string[] {
   // What is no object was found by the schema.
-  if (typeof providers !== 'object') return [];
+  if (typeof providers !== 'object' || (providers as unknown) === null) return [];
   const faults = providerFaults(providers, { allowHttp });
   return resolveUser || Object.keys(providers).length === 0
     ? faults
@@ -217,6 +220,11 @@ export function featureFaults(
       [
         client.outOfBand === 'json' && !options.anonymousSubject && !options.headerSubject,
         '"outOfBand" needs the option "anonymousSubject" or "headerSubject"',
+      ],
+      [
+        Array.isArray(client.publishableKeys) &&
+          client.publishableKeys.includes(options.clientHeaders?.placeholderKey ?? ''),
+        '"publishableKeys" has the "placeholderKey", which stands for none',
       ],
       [withCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
       [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],

@@ -5,7 +5,7 @@ import type { Request } from 'express';
 import type { Adapter, ClientMetadata } from './adapters/contract';
 import { memoryAdapter } from './adapters/memory';
 import type { ClientCertificateOf } from './clients/certificate';
-import type { ClientOptions } from './clients/client';
+import { scopeValues, type ClientOptions } from './clients/client';
 import { clientChecker } from './clients/client-checks';
 import type { ClientHeaders } from './clients/identification';
 import type { NoncePolicy } from './clients/proof-of-possession';
@@ -90,6 +90,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   resolveUser?: ResolveUser;
   /** Lets an access token be `token` at `/authorize/:provider_id`, beside link tickets. @defaultValue `false` */
   linkWithAccessTokens?: boolean;
+  /** What an access token must be good for to begin a link, separated by spaces. @defaultValue nothing in particular */
+  linkScope?: string;
   /** How long a sign-in at a provider may take. @defaultValue 600 */
   federationLifetime?: Policy<number>;
   /** Headers that say which client a request is of. They prove nothing. @defaultValue none */
@@ -207,6 +209,7 @@ export interface ResolvedOptions {
   readonly claims: ClaimsHook<unknown> | undefined;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly resolveUser: ResolveUser | undefined;
+  readonly linkScope: readonly string[];
   readonly linkWithAccessTokens: boolean;
   readonly clientHeaders: ClientHeaders;
   readonly anonymousSubject: AnonymousSubject | undefined;
@@ -277,6 +280,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     claims: options.claims as ClaimsHook<unknown> | undefined,
     providers: new Map(Object.entries(options.providers ?? {})),
     resolveUser: options.resolveUser,
+    linkScope: scopeValues(options.linkScope),
     linkWithAccessTokens: options.linkWithAccessTokens ?? false,
     clientHeaders: options.clientHeaders ?? {},
     anonymousSubject: options.anonymousSubject,

@@ -16,6 +16,7 @@ import { providerPath } from './endpoints/federation-request';
 import { introspectionEndpoint } from './endpoints/introspect';
 import { jwksEndpoint } from './endpoints/jwks';
 import { linkTicketsEndpoint } from './endpoints/link-tickets';
+import { linkTokens as linkTokensOf } from './endpoints/link-token';
 import { logoutEndpoint } from './endpoints/logout';
 import { endpointUrl, metadataEndpoint, PATHS, wellKnownRouter } from './endpoints/metadata';
 import { outOfBand } from './endpoints/out-of-band';
@@ -49,18 +50,27 @@ import { userClaims as userClaimsOf } from './grants/user-claims';
 import { endpointFrame } from './http/endpoint';
 import { outbound } from './http/outbound';
 import { operations, type Operations } from './operations';
-import { clientSecretSealer, resolveOptions, type OAuthRouterOptions } from './options';
+import { clientSecretSealer, resolveOptions, type OAuthRouterOptions, type ResolvedOptions } from './options';
 import { errorResponse } from './pages/error';
 import { pageLayout } from './pages/layout';
 import { requestUrl } from './resource/request-url';
 import { requireTokenFactory, type RequireToken } from './resource/require-token';
 import { tokenCheck } from './resource/token-check';
 import { accessTokens as accessTokensOf } from './tokens/access-token';
+import { SHARED_ALGORITHM } from './tokens/algorithms';
 import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
 import { idTokens as idTokensOf } from './tokens/id-token';
 import { authenticator, deriveKeys, sealer } from './tokens/keys';
 import { subjects as subjectsOf } from './tokens/subject';
+
+/** Whether access tokens for an audience are signed by a secret that its resource server has. */
+function sharesSecret({ resources, signingKeys }: ResolvedOptions): (audience: string) => boolean {
+  const first = signingKeys.all[0]?.alg;
+  return (audience) =>
+    (resources.find(({ identifier }) => identifier === audience)?.signingAlgorithm ?? first) ===
+    SHARED_ALGORITHM;
+}
 
 /** The router, and what goes with it. */
 export interface OAuthRouter extends Router, Operations {
@@ -110,7 +120,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const registry = clientRegistry({ clients: resolved.clients, store, allowHttp });
 
   const grantTokens = grantTokensOf(secrets, issuer);
-  const accessTokens = accessTokensOf(signingKeys, secrets, issuer);
+  const accessTokens = accessTokensOf(signingKeys, secrets, { issuer, isShared: sharesSecret(resolved) });
   const idTokens = idTokensOf(signingKeys, issuer);
   const subjects = subjectsOf(resolved.pairwiseSecret);
   const status = tokenStatus(store, registry, clock);
@@ -212,6 +222,9 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   });
   const transactions = providerTransactions({ binding, sealer: sealerFor('federation'), store });
   const linkTickets = linkTicketsOf({ issuer, sealer: sealerFor('link ticket'), store, clock });
+  const { linkScope, linkWithAccessTokens } = resolved;
+  const linkOptions = { defaultAudience, linkScope, linkTickets, status };
+  const linkTokens = linkTokensOf({ ...linkOptions, issuer, linkWithAccessTokens, accessTokens, loadUser });
   const providerTokens = providerTokenStore({
     upstreams,
     sealer: sealerFor('provider tokens'),
@@ -232,18 +245,14 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     answer: authorizationResponse({ issuer, signingKeys, policies, clock }),
     providerSignIn: providerSignInOf({
       ...shared,
-      issuer,
       upstreams,
       resolveUser: resolved.resolveUser,
       transactions,
       binding,
       authenticate,
       defaultAudience,
-      linkTickets,
-      linkWithAccessTokens: resolved.linkWithAccessTokens,
+      linkTokens,
       providerTokens,
-      accessTokens,
-      status,
     }),
     outOfBand: outOfBand({
       ...shared,
@@ -334,8 +343,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const ofProvider = new Map<string, RequestHandler>();
   if (providers.size > 0) {
     const check = tokenCheck({ ...tokenChecks, urlOf: () => url('linkTickets') });
-    const linkTicketsOptions = { check, audience: defaultAudience, status, loadUser, linkTickets, frame };
-    endpoints.set(PATHS.linkTickets, linkTicketsEndpoint(linkTicketsOptions));
+    endpoints.set(PATHS.linkTickets, linkTicketsEndpoint({ ...linkOptions, check, linkTokens, frame }));
     ofProvider.set(PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions));
     ofProvider.set(PATHS.callback, callbackEndpoint({ authorize, transactions, frame, respond }));
   }

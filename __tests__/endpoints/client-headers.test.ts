@@ -226,6 +226,19 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
 describe('the host’s hooks', () => {
   const variant = VARIANTS[0]!;
 
+  it('an async policy, which nobody waits for, is an error and no end', async () => {
+    const host = makeHost(variant, { accessTokenLifetime: () => Promise.reject(new Error('late')) as never });
+    const { body } = await redeem(host, 'web', await getCode(host));
+    expect(body).toMatchObject({ error: 'server_error' });
+  });
+
+  it('formatError is asked for a wrong method, too', async () => {
+    const host = makeHost(variant, { formatError: () => ({ code: 'MINE' }) });
+    const { status, body, headers } = await request(host.app).get('/token');
+    expect([status, headers.allow]).toEqual([405, 'POST, OPTIONS']);
+    expect(body).toMatchObject({ error: 'invalid_request', code: 'MINE' });
+  });
+
   it('requestGuard stands before every endpoint, and fails closed', async () => {
     const asked: string[] = [];
     const host = makeHost(variant, {
@@ -318,6 +331,7 @@ describe('the host’s hooks', () => {
     ['gives a list', () => ['a'] as never],
     ['gives text', () => 'abc' as never],
     ['is async', () => Promise.resolve({ code: 'late' }) as never],
+    ['gives a promise as a member', () => ({ code: Promise.reject(new Error('oops')) })],
     ['is async and fails', () => Promise.reject(new Error('oops')) as never],
   ])('a formatError that %s leaves the error as it is', async (_what, formatError) => {
     const host = makeHost(variant, { formatError });

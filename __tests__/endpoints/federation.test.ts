@@ -265,6 +265,14 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     expect(answerOf(long)).toMatchObject({ error: 'invalid_request' });
   });
 
+  it('a request object that is wrong is told to the client, whatever the path says', async () => {
+    const { status, headers } = await leave(host, agentOf(host), { more: { request: 'garbage' } });
+    expect([status, headers.location]).toEqual([
+      302,
+      expect.stringContaining('error=invalid_request_object'),
+    ]);
+  });
+
   it('the patterns of the paths are no paths', async () => {
     expect((await request(host.app).get(`${host.base}/authorize/:provider_id`)).status).toBe(404);
     expect((await request(host.app).get(`${host.base}/callback`)).status).toBe(404);
@@ -533,6 +541,60 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       expect(await using(tokens.access_token)).toMatchObject({ error: 'login_required' });
     });
 
+    it('a ticket gives no other audience, no claims, and no fresh sign-in, also to a guest', async () => {
+      const narrow = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'profile' });
+      const fresh = async (): Promise<string> => (await ticket(narrow)).body.ticket as string;
+      expect(await linkWith(await fresh(), { resource: ORDERS })).toMatchObject({ error: 'invalid_target' });
+      host.user = undefined;
+      for (const type of ['link', undefined]) {
+        const { response, verifier } = await signIn(host, { more: { type, token: await fresh() } });
+        const { body } = await redeem(host, 'web', { code: answerOf(response).code!, verifier });
+        expect(body).toMatchObject({ scope: 'profile' });
+        expect(claimsOf(body.access_token as string)).not.toHaveProperty('auth_time');
+      }
+      const hint = await linkWith(await fresh(), {
+        claims: JSON.stringify({ id_token: { sub: { value: 'somebody else' } } }),
+      });
+      expect(hint).toMatchObject({ error: 'login_required' });
+    });
+
+    it('what a link may have is what is asked for on the consent page', async () => {
+      const narrow = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'profile' });
+      const { body } = await ticket(narrow);
+      host.user = undefined;
+      const { response } = await signIn(host, {
+        more: { type: 'link', token: body.ticket as string, prompt: 'consent' },
+      });
+      expect(response.text).toContain('See your name and profile');
+      expect(response.text).not.toContain('See your orders');
+    });
+
+    it('linkScope is what a token needs for it', async () => {
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: CLIENTS_HERE,
+        linkScope: 'profile orders:write',
+        linkWithAccessTokens: true,
+      });
+      const issue = (scope: string): string =>
+        host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope });
+      const poor = await ticket(issue('profile'));
+      expect([poor.status, poor.body]).toMatchObject([403, { error: 'insufficient_scope' }]);
+      expect((await ticket(issue('orders:write profile'))).status).toBe(200);
+      expect(await linkWith(issue('profile'))).toMatchObject({ error: 'login_required' });
+      expect(await linkWith(issue('orders:write profile'))).toHaveProperty('nonce');
+    });
+
+    it('a resolveUser that gives somebody else for a link is a mistake', async () => {
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: CLIENTS_HERE,
+        resolveUser: () => ({ id: 'somebody else' }),
+      });
+      const own = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+      const { body } = await ticket(own);
+      const { response } = await signIn(host, { more: { type: 'link', token: body.ticket as string } });
+      expect(answerOf(response)).toMatchObject({ error: 'server_error', state: 'xyz' });
+    });
+
     it('a ticket gives no more than the token that it was given for', async () => {
       const narrow = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'profile' });
       const { body } = await ticket(narrow);
@@ -612,7 +674,8 @@ describe('the provider’s own scope, and what clients may add', () => {
         scope === 'calendar' && client.clientId === 'web',
       ['openid profile email calendar', 'invalid_scope', 'openid profile email'],
     ],
-    [() => Promise.resolve(true), ['invalid_scope', 'invalid_scope', 'openid profile email']],
+    [() => Promise.resolve(true), ['server_error', 'server_error', 'openid profile email']],
+    [() => Promise.reject(new Error('late')), ['server_error', 'server_error', 'openid profile email']],
   ])('%s', async (allowed, expected) => {
     expect(await extra(allowed)).toEqual(expected);
   });

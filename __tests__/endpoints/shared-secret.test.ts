@@ -111,6 +111,49 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
     expect((await request(host.app).get('/api').set('Authorization', `Bearer ${own}`)).status).toBe(200);
   });
 
+  it('the secret of one resource makes tokens for that one, and for nothing else', async () => {
+    const old = 'https://old.example';
+    const host = makeHost(variant, {
+      signingKeys: [EC, SHARED],
+      clients: OPENID_CLIENTS,
+      resources: [{ identifier: old, signingAlgorithm: 'HS256' }],
+      protect: (app, oauth) => {
+        app.get('/api', oauth.requireToken(), (_req, res) => void res.json('in'));
+        app.get('/old', oauth.requireToken({ audience: old }), (_req, res) => void res.json('in'));
+      },
+    });
+    const { body } = await post(host, '/token', 'machine', {
+      grant_type: 'client_credentials',
+      resource: old,
+    });
+    const { kid } = headerOf((body as { access_token: string }).access_token);
+    const now = Math.floor(host.now / 1000);
+    const forge = (aud: string | string[]): string =>
+      sign(
+        {
+          iss: host.issuer,
+          sub: 'victim',
+          aud,
+          exp: now + 60,
+          iat: now,
+          jti: 'x',
+          client_id: 'web',
+          scope: 'openid',
+        },
+        KEY,
+        {
+          algorithm: 'HS256',
+          header: { alg: 'HS256', kid, typ: 'at+jwt' },
+        },
+      );
+    const at = async (path: string, token: string): Promise<number> =>
+      (await request(host.app).get(path).set('Authorization', `Bearer ${token}`)).status;
+    expect(await at('/old', forge(old))).toBe(200);
+    for (const aud of [host.issuer, [old, host.issuer], 'https://other.example']) {
+      for (const path of ['/api', '/old', '/userinfo']) expect(await at(path, forge(aud))).toBe(401);
+    }
+  });
+
   it('alone it makes no ID tokens, whoever asks, and no signed answers', async () => {
     const host = makeHost(variant, { signingKeys: [SHARED] });
     await host.adapter.saveClient!({
@@ -143,6 +186,7 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
 
   it.each<[string, HostOptions, string]>([
     ['short', { signingKeys: [{ alg: 'HS256', key: 'short' }] }, 'has at least 32 bytes'],
+    ['null', { signingKeys: [{ alg: 'HS256', key: null as never }] }, 'is not set'],
     ['not set', { signingKeys: [{ alg: 'HS256', key: undefined as never }] }, 'is not set'],
     [
       'a public key in PEM',

@@ -169,8 +169,21 @@ describe('providers that misbehave', () => {
     ['temporarily_unavailable', 'temporarily_unavailable'],
     ['server_error', 'temporarily_unavailable'],
     ['invalid_scope', 'server_error'],
+    ['user_cancelled_authorize', 'access_denied'],
+    ['user_cancelled_login', 'access_denied'],
   ])('the authorization endpoint answers %s', async (theirs, error) => {
     expect(await come({ more: { error: theirs, code: '' } })).toMatchObject({ error });
+  });
+
+  it('a refusal is a refusal, whatever is said about it', async () => {
+    const more = {
+      error: 'access_denied',
+      error_description: 'AADSTS65004: declined.\r\nTrace: 1',
+      code: '',
+    };
+    expect(await come({ more })).toMatchObject({ error: 'access_denied' });
+    expect(host.eventNames()).not.toContain('provider.failed');
+    expect(host.eventNames()).not.toContain('server.failed');
   });
 
   it('says nothing in events of what the provider has answered', async () => {
@@ -221,6 +234,10 @@ describe('providers that misbehave', () => {
     provider.instead['/userinfo'] = (_req, res) => json(res, 200, [1]);
     expect(await at()).toHaveProperty('error');
     expect(host.resolved).toHaveLength(1);
+
+    provider.instead = { '/token': (_req, res) => json(res, 200, { error: 'bad_verification_code' }) };
+    expect(await at()).toMatchObject({ error: 'access_denied' });
+    provider.instead = {};
 
     host = plain({ issuer: 'https://named.example' });
     expect(await at()).toMatchObject({ error: 'server_error' });

@@ -184,6 +184,28 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
     expect(await tokens()).toBeUndefined();
   });
 
+  it('what cannot be kept is given once, and a read that fails once loses nothing', async () => {
+    await signInHere({ expires_in: 1, refresh_token: 'r1' });
+    host.pass(2);
+    let reads = 0;
+    const shaky = newHost({
+      adapter: {
+        ...host.adapter,
+        get: (...args: Parameters<typeof host.adapter.get>) =>
+          ++reads === 2 ? Promise.reject(new Error('lost')) : host.adapter.get(...args),
+      },
+    });
+    shaky.now = host.now;
+    expect(await tokens(shaky)).toMatchObject({ accessToken: 'of r1' });
+    shaky.pass(600);
+    expect(await tokens(shaky)).toMatchObject({ accessToken: 'of after r1' });
+
+    const full = newHost({ adapter: { ...host.adapter, put: () => Promise.reject(new Error('full')) } });
+    full.now = shaky.now + 600_000;
+    expect(await tokens(full)).toMatchObject({ accessToken: 'of after after r1' });
+    expect(full.eventNames()).toContain('store.failed');
+  });
+
   it('a write that fails once loses nothing', async () => {
     await signInHere({ expires_in: 1, refresh_token: 'r1' });
     host.pass(2);

@@ -152,13 +152,25 @@ export function authorizationEndpoint(authorize: Authorize, options: Authorizati
       const resumed = await arrive(relevant(given));
       const parameters = relevant(resumed.parameters);
       const { providerId } = providerPath(req.path) ?? {};
-      if (providerId !== undefined && parameters.get('connection') !== providerId) {
+      const isOther = parameters.get('connection') !== providerId;
+      if (providerId !== undefined && isOther && !resumed.fault) {
         throw new OAuthError('invalid_request', 'connection differs from the provider in the path');
       }
       const keys = identification.publishableKeys(req, given.get('client_secret'));
       await authorize(req, res, { ...resumed, parameters, ...(!isContinued(given) && { keys }) });
     },
   );
+}
+
+/** A request of a user for whom a token stood: for no more than that was good for. */
+function limited(request: AuthorizationRequest, limit: readonly string[] | undefined): AuthorizationRequest {
+  if (!limit) return request;
+  const { scope, claims } = request;
+  return {
+    ...request,
+    scope: scope.filter((value) => limit.includes(value)),
+    claims: { ...claims, ...allowedClaims(claims, limit) },
+  };
 }
 
 /** Whether what is asked has been said, and looked at, before. */
@@ -243,7 +255,10 @@ export function authorization(options: AuthorizationOptions): Authorize {
     decision: Decision | undefined,
   ): Promise<void> {
     const { progress } = resumed;
-    const request = authorizationRequest(target, resumed.parameters, progress, options);
+    const request = limited(
+      authorizationRequest(target, resumed.parameters, progress, options),
+      progress.signedIn?.scopeLimit,
+    );
     if (request.outOfBand === 'json') {
       const subject = await outOfBand.subjectOf(req, request, progress);
       return outOfBand.answer(res, target, await issueCode({ ...request, ...subject }, progress));
@@ -264,8 +279,7 @@ export function authorization(options: AuthorizationOptions): Authorize {
     };
     const allowed = await consent(req, res, signedIn, resumed, decision);
     if (!allowed) return;
-    const limit = progress.signedIn?.scopeLimit ?? allowed;
-    const scope = request.scope.filter((value) => allowed.includes(value) && limit.includes(value));
+    const scope = request.scope.filter((value) => allowed.includes(value));
     const claims = { ...request.claims, ...allowedClaims(request.claims, allowed) };
     const code = await issueCode({ ...signedIn, scope, claims }, progress);
     if (progress.signedIn) providerSignIn.finish(res, progress.signedIn.state);

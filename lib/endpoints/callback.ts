@@ -54,7 +54,7 @@ export function callbackEndpoint(options: CallbackOptions): RequestHandler {
         error_description: parameters.get('error_description'),
         user: parameters.get('user'),
       };
-      const repeated = Object.keys(answer).find((name) => parameters.faults.has(name));
+      const repeated = ['code', 'iss', 'error'].find((name) => parameters.faults.has(name));
       const fault = repeated === undefined ? undefined : malformed(repeated);
       await authorize(req, res, { ...resumed, returned: { transaction, answer }, ...(fault && { fault }) });
     },

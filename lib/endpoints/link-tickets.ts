@@ -1,20 +1,19 @@
 import type { RequestHandler } from 'express';
 
-import { scopeValues, type Client } from '../clients/client';
-import { refuseThirdParty, type LinkTickets } from '../federation/link-tickets';
-import type { UserLoader } from '../grants/token-issuer';
-import type { TokenStatus } from '../grants/token-status';
+import type { LinkTickets } from '../federation/link-tickets';
+import type { LiveToken, TokenStatus } from '../grants/token-status';
 import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
 import { challenge } from '../resource/require-token';
 import { invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
+import type { LinkTokens } from './link-token';
 
 interface LinkTicketsOptions {
   check: TokenCheck;
-  /** Of the host's own API: a token for another one must not open an account. */
-  audience: string;
-  loadUser: UserLoader<unknown>;
+  defaultAudience: string;
+  linkScope: readonly string[];
   status: TokenStatus;
+  linkTokens: LinkTokens;
   linkTickets: LinkTickets;
   frame: EndpointFrame;
 }
@@ -24,7 +23,7 @@ interface LinkTicketsOptions {
  * `/authorize/:provider_id?type=link`.
  */
 export function linkTicketsEndpoint(options: LinkTicketsOptions): RequestHandler {
-  const { check, audience, loadUser, status, linkTickets, frame } = options;
+  const { check, defaultAudience, linkScope, status, linkTokens, linkTickets, frame } = options;
 
   return endpoint(
     frame,
@@ -33,24 +32,19 @@ export function linkTicketsEndpoint(options: LinkTicketsOptions): RequestHandler
       refuseSecrets(queryParameters(req.url));
       const presented = presentedToken(req);
       if (!presented) return challenge(res);
-      let client: Client | undefined;
-      const { sub: userId, scope: granted } = await check(req, res, presented, {
-        scope: [],
-        audience,
-        isLive: async (claims) => {
-          const { sub, client_id: id } = claims;
-          Object.assign(subject, { clientId: id, userId: sub });
-          const live = await status(claims);
-          client = live?.client;
-          if (client) refuseThirdParty(client);
+      let live: LiveToken | undefined;
+      const claims = await check(req, res, presented, {
+        scope: linkScope,
+        audience: defaultAudience,
+        isLive: async (token) => {
+          Object.assign(subject, { clientId: token.client_id, userId: token.sub });
+          live = await status(token);
           // A client that acts for itself is no user.
-          return live !== undefined && sub !== id;
+          return live !== undefined && token.sub !== token.client_id;
         },
       });
-      if (!client) throw invalidToken('revoked');
-      const scope = scopeValues(granted);
-      await loadUser(userId, { client, grantType: 'link_ticket', userId, scope, resources: [audience] });
-      const { ticket, expiresIn } = linkTickets.issue({ userId, clientId: client.clientId, scope });
+      if (!live) throw invalidToken('revoked');
+      const { ticket, expiresIn } = linkTickets.issue(await linkTokens.ofAccessToken(claims, live));
       sendJson(res, { ticket, expires_in: expiresIn });
     },
   );

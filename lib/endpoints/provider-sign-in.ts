@@ -1,29 +1,21 @@
 import type { Request, Response } from 'express';
 
-import { scopeValues, type Client } from '../clients/client';
+import type { Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
 import type { EventReporter } from '../events';
 import type { BrowserBinding } from '../federation/browser-binding';
 import type { ProviderIdentity } from '../federation/identity';
-import {
-  ofAnotherServer,
-  refuseThirdParty,
-  unusable,
-  type LinkTicket,
-  type LinkTickets,
-} from '../federation/link-tickets';
+import { unusable, type LinkTicket } from '../federation/link-tickets';
 import type { ProviderTokenStore } from '../federation/provider-tokens';
 import type { ResolveUserContext } from '../federation/resolve-user';
 import type { Upstream } from '../federation/upstream';
 import type { Policies } from '../grants/policy';
-import type { TokenStatus } from '../grants/token-status';
 import { authTimeOf, essentialsOf, userIdOf, type OAuthUser } from '../grants/user';
 import { redirect } from '../http/redirect';
-import { audiences as audiencesIn, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
-import { decodeJwt } from '../tokens/jwt';
 import type { Subjects } from '../tokens/subject';
 import { grantContext, type AuthorizationRequest, type RedirectTarget } from './authorization-request';
 import type { FederationRequest } from './federation-request';
+import type { LinkTokens } from './link-token';
 import type { ProviderTransaction, ProviderTransactions, Returned } from './provider-transaction';
 import { refuseLong, type Progress, type Resumed, type SignedIn } from './resumption';
 import type { Authenticate } from './sign-in';
@@ -55,28 +47,23 @@ export interface ProviderSignIn {
 }
 
 interface ProviderSignInOptions {
-  issuer: string;
   upstreams: ReadonlyMap<string, Upstream>;
   resolveUser: ResolveUser | undefined;
   transactions: ProviderTransactions;
   binding: BrowserBinding;
-  linkTickets: LinkTickets;
-  /** Whether an access token will do as `token`. */
-  linkWithAccessTokens: boolean;
+  linkTokens: LinkTokens;
   providerTokens: ProviderTokenStore;
-  accessTokens: AccessTokens;
   defaultAudience: string;
   subjects: Subjects;
   authenticate: Authenticate<OAuthUser>;
-  status: TokenStatus;
   policies: Policies;
   clock: () => number;
   reporter: EventReporter;
 }
 
 export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
-  const { issuer, upstreams, transactions, binding, linkTickets, providerTokens } = options;
-  const { accessTokens, defaultAudience, subjects, status, policies, clock, reporter } = options;
+  const { upstreams, transactions, binding, providerTokens } = options;
+  const { defaultAudience, subjects, policies, clock, reporter } = options;
 
   function upstreamOf(providerId: string): Upstream {
     const own = upstreams.get(providerId);
@@ -97,7 +84,7 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
       throw new OAuthError('login_required', 'Signing in through a provider cannot be silent');
     }
     refuseLong(resumed.parameters);
-    const ticket = token === undefined ? undefined : await ticketOf(token, client.clientId);
+    const ticket = token === undefined ? undefined : await options.linkTokens.read(token, client.clientId);
     if (ticket) await refuseOthers(req, ticket, request);
     const { authorizationUrl, provider } = upstreamOf(providerId);
     const state = transactions.newState();
@@ -106,7 +93,8 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     // What can fail without it has not failed.
     await ticket?.spend();
 
-    const lifetime = policies.federationLifetime(grantContext(request));
+    const context = grantContext(request);
+    const lifetime = policies.federationLifetime(context);
     const transaction: ProviderTransaction = {
       providerId,
       type,
@@ -117,39 +105,13 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
       expiresAt: clock() + lifetime * 1000,
     };
     const crossSite = provider.responseMode === 'form_post';
-    await transactions.begin(req, res, state, transaction, { lifetime, crossSite });
+    await transactions.begin(req, res, state, transaction, {
+      lifetime,
+      // The page that asks for consent is of this browser, too.
+      grace: policies.consentLifetime(context),
+      crossSite,
+    });
     redirect(res, url);
-  }
-
-  /** Whom `token` is of. @throws OAuthError `login_required` or `access_denied` */
-  async function ticketOf(
-    token: string,
-    clientId: string,
-  ): Promise<LinkTicket & { spend(): Promise<unknown> }> {
-    const claims = options.linkWithAccessTokens ? accessTokenClaims(token) : undefined;
-    const ticket = claims
-      ? { ...(await ticketOfAccessToken(claims)), spend: () => Promise.resolve() }
-      : { ...linkTickets.read(token), spend: () => linkTickets.spend(token) };
-    if (ticket.clientId !== clientId) throw new OAuthError('access_denied', 'The token is of another client');
-    return ticket;
-  }
-
-  /** `undefined` for what is no JWT or opaque access token at all. */
-  function accessTokenClaims(token: string): AccessTokenClaims | undefined {
-    const claims = accessTokens.read(token);
-    const foreign = claims ? undefined : decodeJwt(token)?.claims.iss;
-    if (foreign !== undefined && foreign !== issuer) throw ofAnotherServer();
-    return claims;
-  }
-
-  async function ticketOfAccessToken(claims: AccessTokenClaims): Promise<LinkTicket> {
-    const live = await status(claims);
-    if (!live || claims.sub === claims.client_id) throw unusable('access token expired or revoked');
-    // It cannot be proven here who holds it.
-    if (claims.cnf !== undefined) throw unusable('access token is bound to a key');
-    if (!audiencesIn(claims).includes(defaultAudience)) throw unusable('access token for another API');
-    refuseThirdParty(live.client);
-    return { userId: claims.sub, clientId: claims.client_id, scope: scopeValues(claims.scope) };
   }
 
   /** A ticket in a link of somebody else's would link whoever follows it to that one's account. */
@@ -158,7 +120,7 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     { userId }: LinkTicket,
     request: FederatedRequest,
   ): Promise<void> {
-    const { client, expectedSubs } = request;
+    const { client, expectedSubs, resources } = request;
     const signedIn = (await options.authenticate(req)) ?? undefined;
     if (signedIn && String(signedIn.id) !== userId) {
       throw new OAuthError('access_denied', 'The token is of another user than the one who is signed in');
@@ -166,6 +128,10 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     const sub = subjects.sub(client, userId);
     if (request.federation.type === 'link' && !expectedSubs.every((subs) => subs.includes(sub))) {
       throw unusable('token of another user than the one who is expected');
+    }
+    // It was not good for any other API.
+    if (resources.some((resource) => resource !== defaultAudience)) {
+      throw new OAuthError('invalid_target', 'The token is not for this resource');
     }
   }
 
@@ -189,19 +155,22 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     });
     const userId = userIdOf(user, client);
     const isNewUser = user.isNew ?? false;
+    const isCurrent = userId === current?.userId;
+    if (type === 'link' && !isCurrent)
+      throw serverError(new Error('resolveUser must give currentUser to link'));
     if (provider.storeTokens) {
       await providerTokens.save({ userId, providerId, subject: identity.subject }, tokens);
     }
     reporter.emit('provider.signed_in', { clientId: client.clientId, userId, providerId, type, isNewUser });
-    // Who links an account has shown that it is theirs, and nothing of the one that it is linked to.
-    const authTime = authTimeOf(user) ?? (type === 'link' ? undefined : identity.authTime);
+    // Who adds an account has shown that it is theirs, and of the one that it is added to just what the token says.
+    const authTime = authTimeOf(user) ?? (isCurrent ? undefined : identity.authTime);
     return {
       providerId,
       type,
       isNewUser,
       state: answer.state,
       user: { ...essentialsOf(user), authTime },
-      scopeLimit: type === 'link' ? current?.scope : undefined,
+      scopeLimit: isCurrent ? current.scope : undefined,
     };
   }
 

@@ -37,7 +37,8 @@ export interface ProviderTransactions {
     res: Response,
     state: string,
     transaction: ProviderTransaction,
-    options: { lifetime: number; crossSite: boolean },
+    /** Seconds; `grace`: that the browser may come back with something later. */
+    options: { lifetime: number; grace: number; crossSite: boolean },
   ): Promise<void>;
   /** `undefined` if there is none, it was taken before, or it was begun in another browser. */
   take(req: Request, state: string): Promise<ProviderTransaction | undefined>;
@@ -58,9 +59,9 @@ export function providerTransactions(options: {
 
   return {
     newState: () => randomBytes(32).toString('base64url'),
-    begin: async (req, res, state, transaction, { lifetime, crossSite }) => {
+    begin: async (req, res, state, transaction, { lifetime, grace, crossSite }) => {
       await store.put(keyOf(state), sealer.seal(JSON.stringify(transaction)), lifetime + GRACE);
-      binding.bind(req, res, state, { lifetime: lifetime + GRACE, crossSite });
+      binding.bind(req, res, state, { lifetime: lifetime + Math.max(GRACE, grace), crossSite });
     },
     take: async (req, state) => {
       // First, so that nobody else's browser uses it up.

@@ -127,6 +127,8 @@ export function signIn(options: SignInOptions): SignIn {
 
 /** How long after it a sign-in is fresh. Seconds. */
 const GRACE = 900;
+/** Seconds. */
+const CLOCK_SKEW = 30;
 
 /** What keeps the one who is signed in from being the one that this request wants. */
 type Shortcoming = 'authTime' | 'acr' | 'user';
@@ -152,12 +154,14 @@ export function shortcomingOf(
 function isTimely(
   user: OAuthUser,
   { prompt, maxAge }: AuthorizationRequest,
-  { startedAt, detours }: Progress,
+  { startedAt, detours, signedIn }: Progress,
   now: number,
 ): boolean {
   const authTime = authTimeOf(user) ?? -Infinity;
   const age = now / 1000 - authTime;
-  const isNew = detours > 0 && authTime >= Math.floor(startedAt / 1000);
+  // A provider's clock is not ours.
+  const skew = signedIn ? CLOCK_SKEW : 0;
+  const isNew = detours > 0 && authTime + skew >= Math.floor(startedAt / 1000);
   if (isNew && age <= Math.max(maxAge ?? 0, GRACE)) return true;
   return !prompt.includes('login') && maxAge !== 0 && age <= (maxAge ?? Infinity);
 }

@@ -27,7 +27,7 @@ export interface AccountLinkingOptions<User extends Account> {
   findByEmail(email: string): Awaitable<{ user: User; emailVerified: boolean } | undefined | null>;
   /** Makes an account with this identity; it must fail if the identity has one. */
   createUser(identity: ProviderIdentity, context: ResolveUserContext): Awaitable<User>;
-  /** Links the identity to an account; it must fail if another account has it. */
+  /** Links the identity to an account; if another one has it, it must throw `accountAlreadyLinked()`. */
   linkIdentity(user: { readonly id: string | number }, identity: ProviderIdentity): Awaitable<unknown>;
 }
 

@@ -17,6 +17,10 @@ const DENIALS = [
   'interaction_required',
   'login_required',
   'invalid_grant',
+  // Of some, who do not keep to the words of RFC 6749.
+  'bad_refresh_token',
+  'bad_verification_code',
+  'account_selection_required',
 ];
 /** Characters, of what somebody else has written. */
 const MAXIMUM_WORDS = 300;
@@ -45,7 +49,8 @@ export function providerFailure(providerId: string, thrown: unknown, secret?: st
   const cause = withoutTokens(thrown, secret);
   const status = statusOf(Object(thrown) as Thrown);
   const isDown = status === 429 || (status !== undefined && status >= 500);
-  if (!isDown && DENIALS.includes(String(error))) {
+  const isDenial = DENIALS.includes(String(error)) || String(error).startsWith('user_cancel');
+  if (!isDown && isDenial) {
     return new OAuthError('access_denied', `The sign-in at ${providerId} was refused`, { cause });
   }
   const isAnswer = status !== undefined || typeof error === 'string' || DISTRUSTED.includes(String(code));

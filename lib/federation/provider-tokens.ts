@@ -42,7 +42,7 @@ interface StoredTokens extends Owner, UpstreamTokens {
 
 /** A token that ends sooner is refreshed. Milliseconds. */
 const MARGIN = 60_000;
-/** How long they are kept without being used. Seconds. */
+/** How long they are kept after they came, or were refreshed. Seconds. */
 const LIFETIME = 400 * 86_400;
 /** How long one may take to refresh before another one may try, beyond the provider's own time. Seconds. */
 const REFRESH_GRACE = 5;
@@ -72,8 +72,7 @@ export function providerTokenStore(options: {
     const stored: StoredTokens = { ...tokens, version: randomUUID() };
     const put = (): Promise<unknown> =>
       store.put(keyOf(stored), sealer.seal(JSON.stringify(stored)), LIFETIME);
-    // Worth a second try: the provider has made the one before void.
-    await put().catch(put);
+    await twice(put);
   }
 
   async function save(owner: Owner & { subject: string }, tokens: UpstreamTokens): Promise<void> {
@@ -121,11 +120,12 @@ export function providerTokenStore(options: {
       reporter.emit('provider.failed', { userId, providerId, cause: failure.cause });
     }
     // A sign-in in between has brought newer ones.
-    const current = await read(stored);
+    const current = await twice(() => read(stored)).catch(() => stored);
     if (current?.version !== version) return current && shown(current);
     if (tokens) {
       const next = { ...stored, ...tokens, scope: tokens.scope ?? stored.scope, failedAt: undefined };
-      await write(next);
+      // They are good now; what could not be kept was an event.
+      await write(next).catch(() => undefined);
       return shown(next);
     }
     // The user, or the provider, has taken it back.
@@ -133,7 +133,7 @@ export function providerTokenStore(options: {
       await remove(stored);
       return undefined;
     }
-    await write({ ...stored, failedAt: clock() });
+    await write({ ...stored, failedAt: clock() }).catch(() => undefined);
     if (clock() < expiresAt) return shown(stored);
     throw failure ?? unavailable(stored);
   }
@@ -143,6 +143,11 @@ export function providerTokenStore(options: {
   }
 
   return { save, get, delete: remove };
+}
+
+/** Worth a second try: the provider has made the tokens before these void. */
+async function twice<T>(run: () => Promise<T>): Promise<T> {
+  return run().catch(run);
 }
 
 /** Names of users may be long, and may be anything. */

@@ -1,6 +1,7 @@
 import Joi from 'joi';
 
 import type { Client } from '../clients/client';
+import { refusePromise } from '../hooks';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 
 /** What every upstream provider has. */
@@ -131,7 +132,9 @@ function providerSchema(allowHttp: boolean): Joi.Schema {
     allowExtraScopes: Joi.alternatives(Joi.boolean(), Joi.array().items(Joi.string()), Joi.function()),
     authorizationParameters: Joi.object(
       Object.fromEntries(OWN_PARAMETERS.map((name) => [name, Joi.forbidden()])),
-    ).pattern(Joi.string(), Joi.string()),
+    )
+      .keys({ prompt: Joi.string().invalid('none') })
+      .pattern(Joi.string(), Joi.string()),
     responseMode: Joi.valid('query', 'form_post'),
     pkce: Joi.boolean(),
     storeTokens: Joi.boolean(),
@@ -192,7 +195,10 @@ export function providerFaults(
 /** Whether a client may ask for this scope value on top. */
 export function allowsExtraScope(provider: Provider, scope: string, client: Client): boolean {
   const { allowExtraScopes: allowed = false } = provider;
-  // What gives a promise has not allowed anything.
-  if (typeof allowed === 'function') return (allowed(scope, { client }) as unknown) === true;
+  if (typeof allowed === 'function') {
+    const answer: unknown = allowed(scope, { client });
+    refusePromise(answer, 'allowExtraScopes');
+    return answer === true;
+  }
   return typeof allowed === 'object' ? allowed.includes(scope) : allowed;
 }

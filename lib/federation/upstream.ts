@@ -90,7 +90,7 @@ export function upstream(
         token_endpoint: tokenEndpoint,
       };
       const plain = new client.Configuration(metadata, clientId, {}, clientAuthentication(client));
-      plain[client.customFetch] = fetchWithoutIdToken;
+      plain[client.customFetch] = plainFetch;
       plain.timeout = timeout;
       extensions.forEach((extend) => extend(plain));
       return plain;
@@ -285,14 +285,18 @@ async function inTime<T>(answer: Promise<T>, seconds: number): Promise<T> {
   }
 }
 
-/** Plain OAuth 2.0 has none: one that comes along has nobody who could verify it, and is not looked at. */
-async function fetchWithoutIdToken(url: string, options?: RequestInit): Promise<Response> {
+/**
+ * What providers of plain OAuth 2.0 answer otherwise: an ID token, which nobody could verify, and is not looked at; and errors
+ * with the status of a success.
+ */
+async function plainFetch(url: string, options?: RequestInit): Promise<Response> {
   const response = await boundedFetch(url, options);
   const text = await response.text();
   const { status, headers } = response;
-  if (!text.includes('"id_token"')) return new Response(text === '' ? null : text, { status, headers });
-  const { id_token: _, ...body } = JSON.parse(text) as Record<string, unknown>;
-  return new Response(JSON.stringify(body), { status, headers });
+  if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
+  const { id_token: _, ...body } = asObject(JSON.parse(text));
+  const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
+  return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
 }
 
 /** Apple sends the user's name once, beside the code, where nobody has signed it: for showing, and nothing else. */

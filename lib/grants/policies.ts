@@ -1,5 +1,6 @@
 import type { Client } from '../clients/client';
 import type { AccessTokenFormat } from '../tokens/access-token';
+import { refusePromise } from '../hooks';
 import { FAPI_ALGORITHMS } from '../tokens/algorithms';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { ResourceOptions } from './audiences';
@@ -146,6 +147,7 @@ function evaluated<T>(
   if (typeof given !== 'function') return () => given;
   return (context) => {
     const value = (given as (context: GrantContext) => T)(context);
+    refusePromise(value, `the function ${name}`);
     if (!valid(value)) throw new TypeError(`the function ${name} gave ${String(value)}`);
     return value;
   };

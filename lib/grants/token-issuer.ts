@@ -15,7 +15,7 @@ import type { FederationFacts } from './grant';
 import type { GrantContext, Policies } from './policy';
 import type { Authentication } from './user';
 import type { UserClaims } from './user-claims';
-import { isPlainObject } from '../http/endpoint';
+import { isPlainObject } from '../hooks';
 
 /** The claims of a token that a hook may add to. */
 export interface ClaimsContext<User> extends GrantContext {

@@ -3,6 +3,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import { asOAuthError, OAuthError, serverError } from '../errors';
 import type { EventReporter, EventSubject } from '../events';
+import { isPlainObject, refusePromise } from '../hooks';
 import { noStore } from './redirect';
 
 type Method = 'GET' | 'POST';
@@ -79,11 +80,9 @@ export function endpointFrame(options: {
     try {
       const given: unknown = formatError?.(error, req);
       if (given === undefined || given === null) return {};
-      if (!isPlainObject(given)) {
-        // One of a promise that fails would end the process.
-        Promise.resolve(given).catch(() => undefined);
-        throw new TypeError('formatError must give an object, and no promise of one');
-      }
+      refusePromise(given, 'formatError');
+      if (!isPlainObject(given)) throw new TypeError('formatError must give an object');
+      for (const member of Object.values(given)) refusePromise(member, 'a member that formatError gives');
       const { toJSON: _, ...members } = given;
       return JSON.parse(JSON.stringify(members)) as object;
     } catch (cause) {
@@ -115,7 +114,11 @@ export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle:
   async function answer(req: Request, res: Response): Promise<void> {
     const subject: EventSubject = {};
     try {
-      if (!allowed.includes(req.method)) return methodNotAllowed(res, allow);
+      if (!allowed.includes(req.method)) {
+        res.setHeader('Allow', allow);
+        const description = `The method must be one of ${allow}`;
+        return frame.sendError(req, res, new OAuthError('invalid_request', description, { status: 405 }));
+      }
       await admit(req, name);
       await handle(req, res, subject);
     } catch (thrown) {
@@ -153,12 +156,6 @@ export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle:
   return Object.defineProperty(handler, 'name', { value: name });
 }
 
-function methodNotAllowed(res: Response, allow: string): void {
-  noStore(res);
-  res.setHeader('Allow', allow);
-  writeJson(res, 405, { error: 'invalid_request', error_description: `The method must be one of ${allow}` });
-}
-
 /** RFC 6749 §5.2. */
 export function sendError(_req: Request, res: Response, error: OAuthError): void {
   sendBody(res, error, errorBody(error));
@@ -178,11 +175,6 @@ function errorBody(error: OAuthError): Record<string, unknown> {
     error_description: error.description,
     ...(error.uri === undefined ? {} : { error_uri: error.uri }),
   };
-}
-
-/** Whether a hook gave members of a JSON object: no list, no promise. */
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !('then' in value);
 }
 
 /** A JSON body that no cache keeps. */

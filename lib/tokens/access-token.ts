@@ -59,7 +59,12 @@ export interface AccessTokens {
 export const MAXIMUM_LENGTH = 8192;
 const CACHED_TOKENS = 10_000;
 
-export function accessTokens(keys: SigningKeys, secrets: readonly string[], issuer: string): AccessTokens {
+export function accessTokens(
+  keys: SigningKeys,
+  secrets: readonly string[],
+  /** `isShared`: whether the resource server of an audience has a secret that makes tokens for it. */
+  { issuer, isShared }: { issuer: string; isShared: (audience: string) => boolean },
+): AccessTokens {
   const opaque = sealer(deriveKeys(secrets, 'opaque access token', issuer));
   const cache = accessTokenCache();
 
@@ -92,7 +97,10 @@ export function accessTokens(keys: SigningKeys, secrets: readonly string[], issu
   }
 
   function readJwt(token: string): AccessTokenClaims | undefined {
-    const claims = keys.read(token, ACCESS_TOKEN_TYPE);
+    // Who has the secret of one audience could make tokens for any other.
+    const maySign = (claims: Readonly<Record<string, unknown>>): boolean =>
+      isAccessToken(claims) && audiences(claims).every(isShared);
+    const claims = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
     return claims && isAccessToken(claims) && claims.iss === issuer ? claims : undefined;
   }
 

@@ -16,7 +16,7 @@ import {
   type SigningAlgorithm,
 } from './algorithms';
 import { canonicalBytes } from './keys';
-import { ACCESS_TOKEN_TYPE, decodeJwt, hasSignature, isType } from './jwt';
+import { decodeJwt, hasSignature, isType } from './jwt';
 
 /** A private JSON Web Key with its `alg` (RFC 7517 §4). */
 export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
@@ -47,7 +47,7 @@ export interface SigningKey {
 /** @throws Error with a sentence on what is wrong with the key, and nothing of the key */
 export function signingKey(input: SigningKeyInput): SigningKey {
   const { key, alg: givenAlg, kid: givenKid } = unwrapped(input);
-  if ((key as unknown) === undefined) throw new Error('is not set');
+  if ((key as unknown) === undefined || (key as unknown) === null) throw new Error('is not set');
   const jwk = typeof key === 'object' && !(key instanceof KeyObject) ? key : undefined;
   if (jwk && !jwk.alg && !givenAlg) throw new Error('is a JWK without alg');
   const kid: unknown = givenKid ?? jwk?.kid;
@@ -149,9 +149,13 @@ export interface SigningKeys {
   readonly algorithms: readonly SigningAlgorithm[];
   /**
    * The claims of a JWT of this `typ` that was signed here, whatever its times are. The key is chosen among ours by `kid`,
-   * and its own algorithm is the only one (RFC 8725 §3.1).
+   * and its own algorithm is the only one (RFC 8725 §3.1). A shared secret counts only for claims that `sharedMaySign`.
    */
-  read(token: string, typ: string): Readonly<Record<string, unknown>> | undefined;
+  read(
+    token: string,
+    typ: string,
+    sharedMaySign?: (claims: Readonly<Record<string, unknown>>) => boolean,
+  ): Readonly<Record<string, unknown>> | undefined;
 }
 
 export function signingKeyRing(all: readonly SigningKey[]): SigningKeys {
@@ -161,12 +165,15 @@ export function signingKeyRing(all: readonly SigningKey[]): SigningKeys {
     return key;
   }
 
-  function read(token: string, typ: string): Readonly<Record<string, unknown>> | undefined {
+  function read(
+    token: string,
+    typ: string,
+    sharedMaySign: (claims: Readonly<Record<string, unknown>>) => boolean = () => false,
+  ): Readonly<Record<string, unknown>> | undefined {
     const jwt = decodeJwt(token);
     const key = all.find(({ kid }) => kid === jwt?.header.kid);
-    // Who shares a secret could make whatever it verifies.
-    if (key?.alg === SHARED_ALGORITHM && typ !== ACCESS_TOKEN_TYPE) return undefined;
     if (!key || jwt?.header.alg !== key.alg || !isType(jwt.header.typ, typ)) return undefined;
+    if (key.alg === SHARED_ALGORITHM && !sharedMaySign(jwt.claims)) return undefined;
     return hasSignature(token, key.verificationKey, key.alg) ? jwt.claims : undefined;
   }
 
