@@ -1,5 +1,5 @@
 import express from 'express';
-import { verify } from 'jsonwebtoken';
+import { sign, verify } from 'jsonwebtoken';
 
 import { API_KEY, createApp, SHARED_SECRET } from '../examples/dressipi-style';
 import { claimsOf, listen, pkce } from './support/host';
@@ -96,6 +96,24 @@ describe('examples/dressipi-style.ts', () => {
     const forged = await authorize({ code_challenge: pkce().challenge }, { 'x-dressipi-jwt': 'forged' });
     expect(forged.status).toBe(401);
     expect(await forged.json()).toMatchObject({ error: 'invalid_token' });
+  });
+
+  it('x-dressipi-jwt must be of this server, and has no meaning at /token', async () => {
+    const { access_token: token } = await tokens();
+    const claims = claimsOf(token!);
+    const other = sign({ ...claims, iss: 'https://other.example' }, SHARED_SECRET);
+    const late = sign({ ...claims, exp: 1 }, SHARED_SECRET);
+    for (const jwt of [other, late]) {
+      const response = await authorize({ code_challenge: pkce().challenge }, { 'x-dressipi-jwt': jwt });
+      expect([response.status, ((await response.json()) as Body).error]).toEqual([401, 'invalid_token']);
+    }
+    const { challenge, verifier } = pkce();
+    const { code } = (await (await authorize({ code_challenge: challenge })).json()) as Body;
+    const redeemed = await post(
+      { grant_type: 'authorization_code', code: code!, code_verifier: verifier },
+      { 'x-dressipi-jwt': 'forged' },
+    );
+    expect(redeemed.status).toBe(200);
   });
 
   it('refuses without the api key, or with a wrong one, ahead of everything', async () => {

@@ -111,6 +111,13 @@ describe('examples/many-tenants.ts', () => {
     expect((await fetch(`${base('nobody')}/jwks`)).status).toBe(404);
   });
 
+  it('nobody signs in at a tenant that is not there', async () => {
+    for (const method of ['GET', 'POST']) {
+      const response = await fetch(`${origin}/t/nobody/login`, { method, redirect: 'manual' });
+      expect(response.status).toBe(404);
+    }
+  });
+
   it('a resume URL of one is none of another', async () => {
     const at = browser(origin, [CALLBACK]);
     const { login } = await code(at, 'acme');

@@ -437,7 +437,7 @@ describe('createOAuthRouter', () => {
     it.each<[string, unknown, RegExp]>([
       [
         'a secret that is not set',
-        oidcProvider({ ...google, clientSecret: undefined as never }),
+        oidcProvider({ ...google, clientSecret: undefined }),
         /providers.p.clientSecret" is not set/,
       ],
       [
@@ -452,7 +452,7 @@ describe('createOAuthRouter', () => {
       ],
       [
         'an issuer that is not set',
-        oauth2Provider({ ...github, issuer: undefined as never }),
+        oauth2Provider({ ...github, issuer: undefined }),
         /providers.p.issuer" is not set/,
       ],
       ['no issuer', oidcProvider({ clientId: 'x' } as never), /"issuer" is required/],
@@ -509,7 +509,7 @@ describe('createOAuthRouter', () => {
 
     it('a key that stands for none is nobody’s', () => {
       const clientHeaders = { placeholderKey: 'none' };
-      const faults = faultsOf({ ...(client({ publishableKeys: ['none'] }) as object), clientHeaders });
+      const faults = faultsOf({ ...(client({ publishableKeys: ['none'] })), clientHeaders });
       expect(faults.join()).toMatch(/stands for none/);
     });
 

@@ -37,6 +37,20 @@ const server = app.listen(0, '127.0.0.1', async () => {
 });
 `;
 
+/** What the compiler says of a file. */
+function faultsOf(file: string): string {
+  const config = {
+    extends: path.join(root, 'tsconfig.json'),
+    compilerOptions: { types: ['node'], noUnusedLocals: false },
+    files: [file],
+    include: [],
+  };
+  writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '-p', directory], { encoding: 'utf8' });
+  return stdout;
+}
+
 describe('the lines of the README', () => {
   const [lines = '', login = ''] = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code);
   const [imports = '', rest = ''] = lines.split(/\n\n([^]*)/);
@@ -53,16 +67,28 @@ describe('the lines of the README', () => {
   });
 
   it('type-check in strict TypeScript', () => {
-    const config = {
-      extends: path.join(root, 'tsconfig.json'),
-      compilerOptions: { types: ['node'], noUnusedLocals: false },
-      files: [file],
-      include: [],
-    };
-    writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config));
-    const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-    const { stdout } = spawnSync(process.execPath, [tsc, '-p', directory], { encoding: 'utf8' });
-    expect(stdout).toBe('');
+    expect(faultsOf(file)).toBe('');
+  });
+
+  it('those of docs/providers.md type-check, too', () => {
+    const docs = readFileSync(path.join(root, 'docs/providers.md'), 'utf8');
+    const [, snippet = ''] = /```ts\n([^]*?)```/.exec(docs) ?? [];
+    const around = `
+import { accountLinking, createOAuthRouter, oauth2Provider, oidcProvider, providerPresets, type ProviderIdentity } from 'express-oauth-router';
+interface User { id: string; email: string; emailVerified: boolean }
+declare const db: {
+  users: {
+    findByIdentity(provider: string, issuer: string | undefined, subject: string): Promise<User | undefined>;
+    findByEmail(email: string): Promise<User | undefined>;
+    create(identity: ProviderIdentity): Promise<User>;
+  };
+  identities: { create(userId: string, identity: ProviderIdentity): Promise<void> };
+};
+`;
+    const given = "issuer: 'http://localhost:3000', authenticate: () => undefined, loginUrl: '/login',";
+    const page = path.join(directory, 'providers.ts');
+    writeFileSync(page, around + snippet.replace('// ...', given));
+    expect(faultsOf(page)).toBe('');
   });
 
   it('work when they are pasted', () => {

@@ -27,6 +27,7 @@ describe('examples/stack-style.ts', () => {
       issuer: google.origin.replace('127.0.0.1', 'localhost'),
       clientId: 'our-server',
       clientSecret: 'upstream-secret',
+      allowExtraScopes: ['calendar'],
     });
     shell.use(createApp(origin, provider));
   });
@@ -69,6 +70,7 @@ describe('examples/stack-style.ts', () => {
     });
   }
 
+  const pair = pkce();
   const newBrowser = (): Browser => browser(origin, ['https://example.com']);
 
   it('GET /authorize/google: the cURL of the page is redirected to the provider', async () => {
@@ -138,6 +140,39 @@ describe('examples/stack-style.ts', () => {
     const again = (await refreshed.json()) as Body;
     expect(again.refresh_token).not.toBe(tokens.refresh_token);
     expect(again).not.toHaveProperty('is_new_user');
+  });
+
+  it('GET /authorize/google with a value for each of the fourteen: a link, with more scope', async () => {
+    const signedIn = await throughProvider(
+      newBrowser(),
+      `${base}/authorize/google?${query(pair.challenge).toString()}`,
+      'alice',
+    );
+    const response = await post({
+      grant_type: 'authorization_code',
+      client_id: 'my-project',
+      client_secret: PUBLISHABLE_KEY,
+      code: signedIn.searchParams.get('code'),
+      redirect_uri: CALLBACK,
+      code_verifier: pair.verifier,
+    });
+    const { access_token: token } = (await response.json()) as { access_token: string };
+    const parameters = query(pkce().challenge, {
+      type: 'link',
+      token,
+      provider_scope: 'calendar',
+      error_redirect_uri: CALLBACK,
+      after_callback_redirect_url: 'https://example.com/dashboard',
+    });
+    expect([...parameters.keys()]).toHaveLength(14);
+    const left = await fetch(`${base}/authorize/google?${parameters.toString()}`, {
+      headers: HEADERS,
+      redirect: 'manual',
+    });
+    expect(left.status).toBe(302);
+    const asked = new URL(left.headers.get('location')!);
+    expect(asked.origin).toBe(google.origin.replace('127.0.0.1', 'localhost'));
+    expect(asked.searchParams.get('scope')).toBe('openid profile email calendar');
   });
 
   it('is driven by oauth4webapi, which the vendor’s own SDK is made of', async () => {

@@ -105,7 +105,8 @@ if (require.main === module) {
   const origin = 'http://localhost:3000';
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   console.log(`The machine's private key:\n${String(privateKey.export({ type: 'pkcs8', format: 'pem' }))}`);
-  createApp(origin, { keys: [publicKey.export({ format: 'jwk' })] }).listen(3000, 'localhost', () => {
+  createApp(origin, { keys: [publicKey.export({ format: 'jwk' })] }).listen(3000, 'localhost', (error) => {
+    if (error) throw error;
     console.log(`Discovery: ${origin}/oauth/.well-known/openid-configuration`);
   });
 }

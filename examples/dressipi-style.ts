@@ -76,7 +76,8 @@ function isEqual(given: string, expected: string): boolean {
 }
 
 if (require.main === module) {
-  createApp('http://localhost:3000').listen(3000, 'localhost', () => {
+  createApp('http://localhost:3000').listen(3000, 'localhost', (error) => {
+    if (error) throw error;
     console.log(`GET http://localhost:3000/oauth/authorize with the header x-api-key: ${API_KEY}`);
   });
 }

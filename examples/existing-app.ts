@@ -76,5 +76,8 @@ export function createApp(origin: string): Express {
 
 if (require.main === module) {
   const origin = 'http://localhost:3000';
-  createApp(origin).listen(3000, 'localhost', () => console.log(`Open ${origin}`));
+  createApp(origin).listen(3000, 'localhost', (error) => {
+    if (error) throw error;
+    console.log(`Open ${origin}`);
+  });
 }

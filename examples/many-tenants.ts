@@ -79,6 +79,7 @@ export function createApp(origin: string, { tenantOf, adapterOf, maximum = 100 }
 
   app
     .route('/t/:tenant/login')
+    .all((req, _res, next) => next(routerOf(req.params.tenant) ? undefined : 'route'))
     .get((_req, res) => void res.send('<form method="post"><button>Sign in as alice</button></form>'))
     .post((req, res, next) => {
       const { tenant } = req.params;
@@ -112,7 +113,8 @@ if (require.main === module) {
     tenantOf: (id) => tenants.get(id),
     adapterOf: (id) => adapters.get(id) ?? memoryAdapter(),
   });
-  app.listen(3000, 'localhost', () => {
+  app.listen(3000, 'localhost', (error) => {
+    if (error) throw error;
     console.log(`${origin}/t/acme/oauth/.well-known/oauth-authorization-server, and globex`);
   });
 }

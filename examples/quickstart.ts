@@ -52,7 +52,8 @@ export function createApp(origin: string, adapter?: Adapter): Express {
 }
 
 if (require.main === module) {
-  createApp('http://localhost:3000').listen(3000, 'localhost', () =>
-    console.log('Open http://localhost:3000'),
-  );
+  createApp('http://localhost:3000').listen(3000, 'localhost', (error) => {
+    if (error) throw error;
+    console.log('Open http://localhost:3000');
+  });
 }

@@ -11,5 +11,8 @@ export function createRedisApp(origin: string, redis: Redis): ReturnType<typeof 
 if (require.main === module) {
   const origin = 'http://localhost:3000';
   const redis = new Redis(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379');
-  createRedisApp(origin, redis).listen(3000, 'localhost', () => console.log(`Open ${origin}`));
+  createRedisApp(origin, redis).listen(3000, 'localhost', (error) => {
+    if (error) throw error;
+    console.log(`Open ${origin}`);
+  });
 }

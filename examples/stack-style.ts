@@ -61,12 +61,15 @@ export function createApp(origin: string, google: Provider): Express {
       },
       linkIdentity: ({ id }, identity) => {
         if (userWith(({ identities }) => identities.has(nameOf(identity)))) throw accountAlreadyLinked();
-        users.get(String(id))?.identities.add(nameOf(identity));
+        users.get(id)?.identities.add(nameOf(identity));
       },
     }),
+    // This vendor's apps put an access token into `token`; tickets are better.
+    linkWithAccessTokens: true,
     // There is no other way to sign in.
     authenticate: () => undefined,
-    loginUrl: (_req, res) => res.status(401).json({ error: 'Sign in at /authorize/google' }),
+    loginUrl: (_req, res) =>
+      res.status(401).json({ error: 'login_required', error_description: 'Sign in at /authorize/google' }),
 
     loadUser: (userId) => users.get(userId),
     userClaims: ({ user }) => ({ name: user?.name, email: user?.email, email_verified: user?.emailVerified }),
@@ -97,7 +100,8 @@ if (require.main === module) {
     process.exit(1);
   }
   const google = oidcProvider({ ...providerPresets.google, clientId, clientSecret });
-  createApp('http://localhost:3000', google).listen(3000, 'localhost', () => {
+  createApp('http://localhost:3000', google).listen(3000, 'localhost', (error) => {
+    if (error) throw error;
     console.log('Discovery: http://localhost:3000/api/v1/auth/oauth/.well-known/openid-configuration');
   });
 }

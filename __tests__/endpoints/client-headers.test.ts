@@ -1,6 +1,8 @@
 import request from 'supertest';
 
-import { OAuthError, type ClientOptions } from 'express-oauth-router';
+import { oauth2Provider, OAuthError, type ClientOptions } from 'express-oauth-router';
+
+import { federatedHost } from '../support/federation';
 
 import {
   answerOf,
@@ -241,17 +243,37 @@ describe('the host’s hooks', () => {
 
   it('requestGuard stands before every endpoint, and fails closed', async () => {
     const asked: string[] = [];
-    const host = makeHost(variant, {
-      requestGuard: (req, { endpoint }) => {
-        asked.push(endpoint);
-        if (req.get('x-key') === 'own') throw new OAuthError('access_denied', 'Closed', { status: 403 });
-        if (req.get('x-key') === 'bug') throw new Error('oops');
-        return (req.get('x-key') === 'right' ? true : 'yes') as boolean;
+    const host = federatedHost(
+      variant,
+      {
+        acme: oauth2Provider({
+          authorizationEndpoint: 'https://p.example/a',
+          tokenEndpoint: 'https://p.example/t',
+          userinfo: 'https://p.example/u',
+          clientId: 'x',
+        }),
       },
-    });
+      {
+        endSession: () => undefined,
+        requestGuard: (req, { endpoint }) => {
+          asked.push(endpoint);
+          if (req.get('x-key') === 'own') throw new OAuthError('access_denied', 'Closed', { status: 403 });
+          if (req.get('x-key') === 'bug') throw new Error('oops');
+          return (req.get('x-key') === 'right' ? true : 'yes') as boolean;
+        },
+      },
+    );
     const paths = {
-      get: ['/authorize', '/userinfo', '/jwks', '/.well-known/openid-configuration'],
-      post: ['/token', '/par', '/revoke', '/introspect', '/consent'],
+      get: [
+        '/authorize',
+        '/authorize/acme',
+        '/callback/acme',
+        '/logout',
+        '/userinfo',
+        '/jwks',
+        '/.well-known/openid-configuration',
+      ],
+      post: ['/token', '/par', '/revoke', '/introspect', '/consent', '/link_tickets'],
     };
     for (const [method, list] of Object.entries(paths)) {
       for (const path of list) {
@@ -265,6 +287,9 @@ describe('the host’s hooks', () => {
     }
     expect(asked).toEqual([
       'authorize',
+      'authorize',
+      'callback',
+      'logout',
       'userinfo',
       'jwks',
       'metadata',
@@ -273,6 +298,7 @@ describe('the host’s hooks', () => {
       'revoke',
       'introspect',
       'consent',
+      'link_tickets',
     ]);
     const wellKnown = '/.well-known/oauth-authorization-server';
     const at = (key: string): request.Test => request(host.app).get(wellKnown).set('X-Key', key);

@@ -281,6 +281,8 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
   describe('what can be refused is refused before the browser leaves', () => {
     it.each([
       ['an unknown client', { client_id: 'nobody' }],
+      ['no client', { client_id: '' }],
+      ['a redirect_uri that is no URL', { redirect_uri: 'callback' }],
       ['a foreign redirect_uri', { redirect_uri: 'https://evil.example/cb' }],
       ['a redirect_uri with a path of its own', { redirect_uri: `${CALLBACK}/../x` }],
       ['a redirect_uri with a fragment', { redirect_uri: `${CALLBACK}#x` }],
@@ -308,6 +310,9 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       ['another grant_type', { grant_type: 'password' }, 'invalid_request'],
       ['an unknown type', { type: 'merge' }, 'invalid_request'],
       ['link without a token', { type: 'link' }, 'invalid_request'],
+      ['link with an empty token', { type: 'link', token: '' }, 'invalid_request'],
+      ['a token that is none, to sign in', { token: 'forged' }, 'login_required'],
+      ['a challenge that is too short', { code_challenge: 'short' }, 'invalid_request'],
       ['a token that is none', { type: 'link', token: 'forged' }, 'login_required'],
       ['a foreign scope', { scope: 'admin' }, 'invalid_scope'],
       ['a provider_scope outside the list', { provider_scope: 'calendar' }, 'invalid_scope'],
@@ -341,6 +346,66 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       expect(await push({ provider_scope: 'calendar' })).toBe('invalid_scope');
       expect(await push({ type: 'link' })).toBe('invalid_request');
     });
+  });
+
+  it('error_redirect_uri gets whatever goes wrong after the browser has left', async () => {
+    const more = { error_redirect_uri: SECOND };
+    const refusing = federatedHost(variant, providersOf(upstreams), {
+      clients: CLIENTS_HERE,
+      resolveUser: () => undefined,
+    });
+    const refused = (await signIn(refusing, { more })).response;
+    const agent = agentOf(host);
+    const back = await signInUpstream(host, (await leave(host, agent, { more })).headers.location!);
+    host.pass(1199);
+    const late = await callback(agent, back);
+    const asked = await signIn(host, { more: { ...more, prompt: 'consent' } });
+    const sealed = /name="request" value="([^"]+)"/.exec(asked.response.text)![1]!;
+    const denied = await asked.agent
+      .post(`${host.base}/consent`)
+      .type('form')
+      .send({ request: sealed, decision: 'deny' });
+    for (const response of [refused, late, denied]) {
+      expect([response.status, response.headers.location]).toEqual([
+        303,
+        expect.stringMatching(`^${SECOND}\\?`),
+      ]);
+      expect(answerOf(response)).toMatchObject({ error: 'access_denied', state: 'xyz', iss: host.issuer });
+    }
+  });
+
+  it('a posted callback that nobody waits for is an error page', async () => {
+    const response = await request(host.app)
+      .post(`${host.base}/callback/acme`)
+      .set('Accept', 'text/html')
+      .type('form')
+      .send({ state: 'A'.repeat(43), code: 'x' });
+    expect([response.status, response.type, response.headers.location]).toEqual([
+      400,
+      'text/html',
+      undefined,
+    ]);
+  });
+
+  it('an unknown provider changes nothing for a foreign redirect_uri', async () => {
+    const more = { redirect_uri: 'https://evil.example/cb' };
+    const response = await leave(host, agentOf(host), { provider: 'nobody', more });
+    expect([response.status, response.headers.location]).toEqual([400, undefined]);
+  });
+
+  it('publishable keys are asked for here, too', async () => {
+    host = federatedHost(variant, providersOf(upstreams), {
+      clients: [
+        { ...CLIENTS.spa, publishableKeys: ['pk'], requirePublishableKey: true, publishableKeyInQuery: true },
+      ],
+    });
+    const at = async (more: Form): Promise<unknown> => {
+      const { status, body, headers } = await leave(host, agentOf(host), { client: 'spa', more });
+      return status === 302 ? new URL(headers.location!).origin : [status, (body as Form).error];
+    };
+    expect(await at({ client_secret: 'pk' })).toBe(upstreams.issuer);
+    expect(await at({})).toEqual([401, 'invalid_client']);
+    expect(await at({ client_secret: 'wrong' })).toEqual([401, 'invalid_client']);
   });
 
   it('a user who denies at the provider: the client is told, at error_redirect_uri if there is one', async () => {
@@ -498,6 +563,19 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       expect(await linkWith(own)).toHaveProperty('nonce');
     });
 
+    it('a provider_scope that is refused uses no ticket up; an opaque token gets one, too', async () => {
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: CLIENTS_HERE,
+        accessTokenFormat: 'opaque',
+      });
+      host.user = { id: 'bob' };
+      const { access_token: opaque } = await getTokens(host, 'web');
+      const { body } = await ticket(opaque);
+      const used = body.ticket as string;
+      expect(await linkWith(used, { provider_scope: 'calendar' })).toMatchObject({ error: 'invalid_scope' });
+      expect(await linkWith(used)).toHaveProperty('nonce');
+    });
+
     it('of many who use a ticket at once one leaves', async () => {
       const { body } = await ticket();
       const answers = await Promise.all(Array.from({ length: 8 }, () => linkWith(body.ticket as string)));
@@ -537,6 +615,9 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       const elsewhere = federatedHost(variant, {}, { issuer: 'http://localhost:4000' });
       const foreign = elsewhere.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
       expect(await using(foreign)).toMatchObject({ error: 'access_denied' });
+      const brief = own.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', lifetime: 10 });
+      own.pass(10);
+      expect(await using(brief)).toMatchObject({ error: 'login_required' });
       await post(own, '/revoke', 'web', { token: tokens.access_token });
       expect(await using(tokens.access_token)).toMatchObject({ error: 'login_required' });
     });

@@ -33,7 +33,7 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
   beforeEach(() => {
     made = [];
     host = makeHost(variant, {
-      clients: [APP, PAGE, CLIENTS.web],
+      clients: [APP, PAGE, { ...PAGE, clientId: 'tool', clientSecret: 'tool-secret' }, CLIENTS.web],
       // As careless as can be: whoever has the cookie is Alice.
       authenticate: (req) => (req.headers.cookie?.includes('session=alice') ? { id: 'alice' } : undefined),
       anonymousSubject: (_req, { grantId }) => {
@@ -234,6 +234,18 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     });
   });
 
+  it('a client of the store is held to the same', async () => {
+    for (const more of [{ outOfBand: undefined }, { requirePkce: false, tokenEndpointAuthMethod: 'none' }]) {
+      await host.adapter.saveClient!({ ...APP, clientId: 'stored', ...more } as never);
+      const response = await request(host.app)
+        .get(at('app', pkce(), { client_id: 'stored' }))
+        .set('Accept', 'application/json');
+      expect([response.status, response.body]).toMatchObject([500, { error: 'server_error' }]);
+    }
+    const unknown = await redeem('nobody', 'x', pkce());
+    expect([unknown.status, unknown.body]).toMatchObject([401, { error: 'invalid_client' }]);
+  });
+
   describe('on a page, to be copied', () => {
     const browse = (url: string): request.Test =>
       request(host.app).get(url).set('Cookie', 'session=alice').set('Accept', 'text/html');
@@ -278,6 +290,9 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     it('is asked about each time, sends who is not signed in to the login, and shows errors as a page', async () => {
       await allowed(pkce());
       expect((await browse(at('page', pkce()))).text).toContain('name="decision"');
+      // Also of a client that has credentials, and is the host's own.
+      await allowed(pkce(), { client_id: 'tool' });
+      expect((await browse(at('page', pkce(), { client_id: 'tool' }))).text).toContain('name="decision"');
       const nobody = await request(host.app).get(at('page', pkce()));
       expect(nobody.headers.location).toMatch(/^\/login\?/);
       const wrong = await browse(at('page', pkce(), { scope: 'admin' }));

@@ -109,6 +109,12 @@ describe.each<EmailStrategy>(['link_verified', 'refuse', 'allow_duplicates'])(
   },
 );
 
+it('an unknown emailStrategy merges nothing: it is an error', () => {
+  for (const emailStrategy of [undefined, 'link-verified', 'none', 'Refuse']) {
+    expect(() => accountLinking({ emailStrategy } as never)).toThrow(TypeError);
+  }
+});
+
 describe('the presets', () => {
   it('are data, of eight providers', () => {
     expect(Object.keys(providerPresets).sort()).toEqual(

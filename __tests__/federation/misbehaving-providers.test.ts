@@ -161,6 +161,7 @@ describe('providers that misbehave', () => {
   ])('the token endpoint answers %s %j', async (status, body, error) => {
     provider.instead['/token'] = (_req, res) => json(res, status, body);
     expect(await come()).toMatchObject({ error });
+    expect(host.eventNames().includes('provider.failed')).toBe(error !== 'access_denied');
   });
 
   it.each([
@@ -195,7 +196,7 @@ describe('providers that misbehave', () => {
       json(res, 200, { access_token: 4711, token_type: 'Bearer', refresh_token: 'upstream-refresh-token' });
     await come();
     provider.instead['/token'] = (_req, res) =>
-      res.writeHead(200, { 'Content-Type': 'application/json' }).end('upstream-access-token');
+      res.writeHead(200, { 'Content-Type': 'application/json' }).end('eyJhbGciOiJub25lIn0 is no JSON');
     await come();
     expect(host.eventNames().filter((name) => name === 'provider.failed')).toHaveLength(3);
     const seen = events();

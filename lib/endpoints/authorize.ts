@@ -227,7 +227,9 @@ export function authorization(options: AuthorizationOptions): Authorize {
     } catch (thrown) {
       const error = asOAuthError(thrown);
       if (res.headersSent) throw error;
-      reporter.refused('authorize', error, { clientId: target.client.clientId });
+      reporter.refused(resumed.returned ? 'callback' : 'authorize', error, {
+        clientId: target.client.clientId,
+      });
       if (state !== undefined) providerSignIn.finish(res, state);
       if (target.outOfBand !== undefined) return outOfBand.refuse(req, res, target, error);
       const { errorRedirectUri = target.redirectUri } = state === undefined ? {} : target;

@@ -18,6 +18,8 @@ export type EmailStrategy =
   /** Makes another account with the same address. */
   | 'allow_duplicates';
 
+const EMAIL_STRATEGIES: readonly unknown[] = ['link_verified', 'refuse', 'allow_duplicates'];
+
 /** A host's accounts, as `accountLinking` needs them. */
 export interface AccountLinkingOptions<User extends Account> {
   emailStrategy: EmailStrategy;
@@ -28,7 +30,7 @@ export interface AccountLinkingOptions<User extends Account> {
   /** Makes an account with this identity; it must fail if the identity has one. */
   createUser(identity: ProviderIdentity, context: ResolveUserContext): Awaitable<User>;
   /** Links the identity to an account; if another one has it, it must throw `accountAlreadyLinked()`. */
-  linkIdentity(user: { readonly id: string | number }, identity: ProviderIdentity): Awaitable<unknown>;
+  linkIdentity(user: { readonly id: string }, identity: ProviderIdentity): Awaitable<unknown>;
 }
 
 type Awaitable<T> = T | Promise<T>;
@@ -36,11 +38,15 @@ type Awaitable<T> = T | Promise<T>;
 /**
  * A `resolveUser` for hosts with one account for each user and any number of identities linked to it.
  *
+ * @throws TypeError for an unknown `emailStrategy`
  * @example
  * resolveUser: accountLinking({ emailStrategy: 'link_verified', findByIdentity, findByEmail, createUser, linkIdentity })
  */
 export function accountLinking<User extends Account>(options: AccountLinkingOptions<User>) {
   const { emailStrategy } = options;
+  if (!EMAIL_STRATEGIES.includes(emailStrategy)) {
+    throw new TypeError(`emailStrategy must be one of ${EMAIL_STRATEGIES.join(', ')}`);
+  }
 
   return async (
     identity: ProviderIdentity,
@@ -71,8 +77,9 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
         members: { error_code: 'email_already_used' },
       });
     }
-    await options.linkIdentity(sameEmail.user, identity);
-    return sameEmail.user;
+    const { user } = sameEmail;
+    await options.linkIdentity({ id: String(user.id) }, identity);
+    return user;
   };
 }
 

@@ -9,7 +9,7 @@ interface CommonProviderOptions {
   /** This server's `client_id` at the provider. */
   clientId: string;
   /** Its secret there, or a function that gives one, for providers whose secrets are signed and expire. @defaultValue none */
-  clientSecret?: string | (() => string | Promise<string>);
+  clientSecret?: string | (() => string | Promise<string>) | undefined;
   /** @defaultValue `'client_secret_post'` with a secret, else `'none'` */
   tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'none';
   /** What is always asked for, separated by spaces. @defaultValue `'openid profile email'`, or nothing for plain OAuth 2.0 */

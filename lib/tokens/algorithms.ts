@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
 /** The algorithms that this server signs by (RFC 7518 §3.1). */
 export const SIGNING_ALGORITHMS = [
@@ -61,7 +61,7 @@ export function publicKeyOf(jwk: unknown): KeyObject | undefined {
   if (typeof jwk !== 'object' || jwk === null || PRIVATE_MEMBERS.some((name) => name in jwk))
     return undefined;
   try {
-    return createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
+    return createPublicKey({ key: jwk as Record<string, unknown>, format: 'jwk' });
   } catch {
     return undefined;
   }

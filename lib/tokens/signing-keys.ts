@@ -1,11 +1,4 @@
-import {
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  createSecretKey,
-  KeyObject,
-  type JsonWebKey,
-} from 'node:crypto';
+import { createHmac, createPrivateKey, createPublicKey, createSecretKey, KeyObject } from 'node:crypto';
 
 import {
   algorithmsOf,
@@ -18,8 +11,26 @@ import {
 import { canonicalBytes } from './keys';
 import { decodeJwt, hasSignature, isType } from './jwt';
 
-/** A private JSON Web Key with its `alg` (RFC 7517 §4). */
-export type SigningJwk = JsonWebKey & { alg?: string; kid?: string };
+/** A private JSON Web Key with its `alg` (RFC 7517 §4, RFC 7518 §6). */
+export interface SigningJwk {
+  kty?: string;
+  alg?: string;
+  kid?: string;
+  use?: string;
+  crv?: string;
+  x?: string;
+  y?: string;
+  n?: string;
+  e?: string;
+  d?: string;
+  p?: string;
+  q?: string;
+  dp?: string;
+  dq?: string;
+  qi?: string;
+  /** Of a shared secret. */
+  k?: string;
+}
 
 /**
  * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON or as JSON in base64url, a `KeyObject`, or one of these with its algorithm
@@ -121,7 +132,7 @@ function privateKeyOf(key: string | KeyObject | SigningJwk): KeyObject {
   try {
     // Environment files keep a PEM on one line, with \n in it.
     if (typeof key === 'string') return createPrivateKey(key.replaceAll('\\n', '\n'));
-    return createPrivateKey({ key, format: 'jwk' });
+    return createPrivateKey({ key: { ...key }, format: 'jwk' });
   } catch {
     throw new Error('is no private key in PEM or JWK form');
   }
