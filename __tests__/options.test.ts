@@ -509,7 +509,7 @@ describe('createOAuthRouter', () => {
 
     it('a key that stands for none is nobody’s', () => {
       const clientHeaders = { placeholderKey: 'none' };
-      const faults = faultsOf({ ...(client({ publishableKeys: ['none'] })), clientHeaders });
+      const faults = faultsOf({ ...client({ publishableKeys: ['none'] }), clientHeaders });
       expect(faults.join()).toMatch(/stands for none/);
     });
 

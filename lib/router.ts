@@ -9,7 +9,8 @@ import { proofOfPossession } from './clients/proof-of-possession';
 import { clientRegistry } from './clients/registry';
 import { RESPONSE_MODES } from './endpoints/authorization-request';
 import { authorizationResponse } from './endpoints/authorization-response';
-import { authorization, authorizationEndpoint } from './endpoints/authorize';
+import { authorization } from './endpoints/authorization';
+import { authorizationEndpoint } from './endpoints/authorize';
 import { callbackEndpoint } from './endpoints/callback';
 import { consentEndpoint, consentStep } from './endpoints/consent';
 import { providerPath } from './endpoints/federation-request';
@@ -305,8 +306,9 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const apiCheck = tokenCheck({ ...tokenChecks, urlOf: resolved.resourceUrl ?? requestUrl(issuer) });
   const clientEndpoints = { ...shared, issuer, registry, authentication, possession, allowHttp };
 
+  const authorizationHandler = authorizationEndpoint({ ...authorizationOptions, authorize });
   const endpoints = new Map<string, RequestHandler>([
-    [PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions)],
+    [PATHS.authorize, authorizationHandler],
     [
       PATHS.consent,
       consentEndpoint({ ...shared, authorize, sealer: consentSealer, resumption: resumed, respond }),
@@ -344,7 +346,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   if (providers.size > 0) {
     const check = tokenCheck({ ...tokenChecks, urlOf: () => url('linkTickets') });
     endpoints.set(PATHS.linkTickets, linkTicketsEndpoint({ ...linkOptions, check, linkTokens, frame }));
-    ofProvider.set(PATHS.authorize, authorizationEndpoint(authorize, authorizationOptions));
+    ofProvider.set(PATHS.authorize, authorizationHandler);
     ofProvider.set(PATHS.callback, callbackEndpoint({ authorize, transactions, frame, respond }));
   }
   // One look-up, where a route for each endpoint would match their patterns in turn for every request.

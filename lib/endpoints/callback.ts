@@ -4,7 +4,7 @@ import { OAuthError } from '../errors';
 import { bodyParameters } from '../http/body';
 import { endpoint, type EndpointFrame } from '../http/endpoint';
 import { parametersOf, queryParameters, refuseSecrets } from '../http/parameters';
-import type { Authorize } from './authorize';
+import type { Authorize } from './authorization';
 import { providerPath } from './federation-request';
 import type { ProviderTransactions } from './provider-transaction';
 

@@ -16,7 +16,7 @@ import { consentPage, type ConsentView } from '../pages/consent';
 import { protectPage, type Page } from '../pages/layout';
 import type { Sealer } from '../tokens/keys';
 import { grantContext, type Decision, type SignedInRequest } from './authorization-request';
-import type { Authorize } from './authorize';
+import type { Authorize } from './authorization';
 import type { Carried, Resumed, Resumption } from './resumption';
 
 /** What a consent page of the host's gets: it posts `request` and `decision` (`allow` or `deny`) to `action`. */

@@ -85,7 +85,7 @@ export function providerTokenStore(options: {
   async function get(owner: Owner): Promise<ProviderTokens | undefined> {
     const own = upstreams.get(owner.providerId);
     if (!own) throw new TypeError(`there is no provider ${owner.providerId}`);
-    const turnLength = (own.provider.timeout ?? 10) + REFRESH_GRACE;
+    const turnLength = own.timeout + REFRESH_GRACE;
     const deadline = performance.now() + 2 * turnLength * 1000;
     while (performance.now() < deadline) {
       const stored = await read(owner);

@@ -38,6 +38,8 @@ export interface UpstreamTokens {
 /** One provider, as this server is its client. Whatever goes wrong there is an `OAuthError` that the client may see. */
 export interface Upstream {
   readonly provider: Provider;
+  /** Seconds. */
+  readonly timeout: number;
   /** Where to send the browser. */
   authorizationUrl(request: UpstreamRequest): Promise<{ url: string; checks: UpstreamChecks }>;
   /** Who has come back, by what the browser brought along. */
@@ -249,6 +251,7 @@ export function upstream(
 
   return {
     provider,
+    timeout,
     authorizationUrl: guarded(authorizationUrl),
     identify: guarded(identify, ({ code }) => code),
     refresh: guarded(refresh, (refreshToken) => refreshToken),
