@@ -14,6 +14,22 @@ export function refusePromise(value: unknown, what: string): void {
   throw new TypeError(`${what} must not be async`);
 }
 
+/** The same for what a hook gives whole: what is in it is not waited for either. */
+export function refusePromises(value: unknown, what: string): void {
+  refusePromise(value, what);
+  if (typeof value !== 'object' || value === null) return;
+  // Those that are not first would be left to fail.
+  const faults = Object.values(value).flatMap((member: unknown) => {
+    try {
+      refusePromises(member, `what ${what} gives`);
+      return [];
+    } catch (fault) {
+      return [fault as Error];
+    }
+  });
+  if (faults[0]) throw faults[0];
+}
+
 function isPromise(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value;
 }

@@ -6,6 +6,7 @@ import type { EventReporter } from './events';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { asGrant, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import type { SignOut } from './grants/sign-out';
+import type { TokenAlgorithms } from './grants/token-algorithms';
 import { sessionId } from './grants/user';
 import type { AccessTokens } from './tokens/access-token';
 
@@ -81,6 +82,7 @@ interface OperationsOptions {
   defaultAudience: string;
   store: Store;
   accessTokens: AccessTokens;
+  algorithmsOf: TokenAlgorithms['of'];
   signOut: SignOut;
   sealClientSecret: (clientSecret: string) => string;
   providerTokens: ProviderTokenStore;
@@ -153,7 +155,12 @@ export function operations(options: OperationsOptions): Operations {
       const iat = Math.floor(clock() / 1000);
       const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
       const jti = randomBytes(16).toString('base64url');
-      return accessTokens.issue({ ...claims, ...standard, jti, client_id: clientId, scope }, 'jwt');
+      const algorithms = options.algorithmsOf([audience].flat());
+      return accessTokens.issue(
+        { ...claims, ...standard, jti, client_id: clientId, scope },
+        'jwt',
+        algorithms,
+      );
     },
   };
 }

@@ -44,6 +44,7 @@ import { clientCredentialsGrant } from './grants/client-credentials';
 import { extensionGrant } from './grants/extension';
 import { refreshTokenGrant } from './grants/refresh-token';
 import { signOut as signOutOf } from './grants/sign-out';
+import { tokenAlgorithms } from './grants/token-algorithms';
 import { tokenIssuer, userLoader } from './grants/token-issuer';
 import { tokenStatus } from './grants/token-status';
 import type { OAuthUser } from './grants/user';
@@ -51,27 +52,18 @@ import { userClaims as userClaimsOf } from './grants/user-claims';
 import { endpointFrame } from './http/endpoint';
 import { outbound } from './http/outbound';
 import { operations, type Operations } from './operations';
-import { clientSecretSealer, resolveOptions, type OAuthRouterOptions, type ResolvedOptions } from './options';
+import { clientSecretSealer, resolveOptions, type OAuthRouterOptions } from './options';
 import { errorResponse } from './pages/error';
 import { pageLayout } from './pages/layout';
 import { requestUrl } from './resource/request-url';
 import { requireTokenFactory, type RequireToken } from './resource/require-token';
 import { tokenCheck } from './resource/token-check';
 import { accessTokens as accessTokensOf } from './tokens/access-token';
-import { SHARED_ALGORITHM } from './tokens/algorithms';
 import { dpopNonces } from './tokens/dpop';
 import { grantTokens as grantTokensOf } from './tokens/grant-token';
 import { idTokens as idTokensOf } from './tokens/id-token';
 import { authenticator, deriveKeys, sealer } from './tokens/keys';
 import { subjects as subjectsOf } from './tokens/subject';
-
-/** Whether access tokens for an audience are signed by a secret that its resource server has. */
-function sharesSecret({ resources, signingKeys }: ResolvedOptions): (audience: string) => boolean {
-  const first = signingKeys.all[0]?.alg;
-  return (audience) =>
-    (resources.find(({ identifier }) => identifier === audience)?.signingAlgorithm ?? first) ===
-    SHARED_ALGORITHM;
-}
 
 /** The router, and what goes with it. */
 export interface OAuthRouter extends Router, Operations {
@@ -121,7 +113,8 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const registry = clientRegistry({ clients: resolved.clients, store, allowHttp });
 
   const grantTokens = grantTokensOf(secrets, issuer);
-  const accessTokens = accessTokensOf(signingKeys, secrets, { issuer, isShared: sharesSecret(resolved) });
+  const algorithms = tokenAlgorithms(resolved.resources, signingKeys);
+  const accessTokens = accessTokensOf(signingKeys, secrets, { issuer, isShared: algorithms.isShared });
   const idTokens = idTokensOf(signingKeys, issuer);
   const subjects = subjectsOf(resolved.pairwiseSecret);
   const status = tokenStatus(store, registry, clock);
@@ -302,7 +295,12 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     requireNonce: noncePolicy === 'always',
     clock,
   };
-  const userinfoCheck = tokenCheck({ ...tokenChecks, urlOf: () => url('userinfo') });
+  const userinfoCheck = tokenCheck({
+    ...tokenChecks,
+    // Whatever its audience is: what it opens is this server's.
+    read: (token) => accessTokens.read(token, defaultAudience),
+    urlOf: () => url('userinfo'),
+  });
   const apiCheck = tokenCheck({ ...tokenChecks, urlOf: resolved.resourceUrl ?? requestUrl(issuer) });
   const clientEndpoints = { ...shared, issuer, registry, authentication, possession, allowHttp };
 
@@ -369,6 +367,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       defaultAudience,
       store,
       accessTokens,
+      algorithmsOf: algorithms.of,
       signOut,
       sealClientSecret,
       providerTokens,

@@ -234,6 +234,17 @@ describe('the host’s hooks', () => {
     expect(body).toMatchObject({ error: 'server_error' });
   });
 
+  it('a promise within what a hook gives is an error, and no end', async () => {
+    const roles = (): object => ({ roles: Promise.reject(new Error('oops')) });
+    for (const hook of ['claims', 'tokenResponse']) {
+      const host = makeHost(variant, { [hook]: roles });
+      expect((await redeem(host, 'web', await getCode(host))).body).toMatchObject({ error: 'server_error' });
+    }
+    const host = makeHost(variant, { clientCertificate: () => Promise.reject(new Error('oops')) as never });
+    const refused = await post(host, '/token', 'spa', { grant_type: 'refresh_token', refresh_token: 'x' });
+    expect(refused.body).toMatchObject({ error: 'server_error' });
+  });
+
   it('formatError is asked for a wrong method, too', async () => {
     const host = makeHost(variant, { formatError: () => ({ code: 'MINE' }) });
     const { status, body, headers } = await request(host.app).get('/token');
@@ -357,6 +368,7 @@ describe('the host’s hooks', () => {
     ['gives a list', () => ['a'] as never],
     ['gives text', () => 'abc' as never],
     ['is async', () => Promise.resolve({ code: 'late' }) as never],
+    ['gives a promise deep inside', () => ({ a: [{ b: Promise.reject(new Error('oops')) }] })],
     ['gives a promise as a member', () => ({ code: Promise.reject(new Error('oops')) })],
     ['is async and fails', () => Promise.reject(new Error('oops')) as never],
   ])('a formatError that %s leaves the error as it is', async (_what, formatError) => {

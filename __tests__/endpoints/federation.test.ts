@@ -30,7 +30,7 @@ import {
   VARIANTS,
   type Form,
 } from '../support/host';
-import { SIGNING_KEYS } from '../support/openid';
+import { ALICE, OPENID_CLIENTS, SIGNING_KEYS } from '../support/openid';
 
 const stateIn = (url: string): string => new URLSearchParams(url.split('?')[1]).get('state')!;
 
@@ -608,6 +608,8 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       const using = async (token: string): Promise<Record<string, string>> =>
         answerOf(await leave(own, agentOf(own), { more: { type: 'link', token } }));
       expect(await using(tokens.access_token)).toHaveProperty('nonce');
+      const others = own.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', audience: ORDERS });
+      expect(await using(others)).toMatchObject({ error: 'login_required' });
       const thirds = own.oauth.issueAccessToken({ subject: 'bob', clientId: 'third' });
       expect(await using(thirds)).toMatchObject({ error: 'access_denied' });
       const machines = own.oauth.issueAccessToken({ subject: 'web', clientId: 'web' });
@@ -637,6 +639,48 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
         claims: JSON.stringify({ id_token: { sub: { value: 'somebody else' } } }),
       });
       expect(hint).toMatchObject({ error: 'login_required' });
+    });
+
+    it('a link is for no single claim that the token could not have', async () => {
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: OPENID_CLIENTS,
+        signingKeys: SIGNING_KEYS,
+        userClaims: () => ALICE,
+      });
+      const narrow = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope: 'openid' });
+      const { body } = await ticket(narrow);
+      const claims = JSON.stringify({ id_token: { email: null }, userinfo: { email: null, name: null } });
+      const { response, verifier } = await signIn(host, {
+        more: { type: 'link', token: body.ticket as string, claims },
+      });
+      const tokens = await redeem(host, 'web', { code: answerOf(response).code!, verifier });
+      expect(tokens.body).toMatchObject({ scope: 'openid' });
+      expect(claimsOf(tokens.body.id_token as string)).not.toHaveProperty('email');
+      const userinfo = await request(host.app)
+        .get(`${host.base}/userinfo`)
+        .set('Authorization', `Bearer ${tokens.body.access_token as string}`);
+      expect(Object.keys(userinfo.body as object)).toEqual(['https://example.com/role', 'sub']);
+    });
+
+    it('what a request wants of its user must hold for who links, before the browser leaves', async () => {
+      const authTime = Math.floor(host.now / 1000) - 100;
+      host.user = { id: 'bob', authTime, acr: 'low' };
+      const { access_token: token } = await getTokens(host, 'web');
+      const fresh = async (): Promise<string> => (await ticket(token)).body.ticket as string;
+      for (const more of [
+        { max_age: '50' },
+        { prompt: 'login' },
+        { claims: JSON.stringify({ id_token: { acr: { essential: true, value: 'high' } } }) },
+      ]) {
+        expect(await linkWith(await fresh(), more)).toMatchObject({ error: 'login_required' });
+      }
+      expect(host.resolved).toHaveLength(0);
+      host.user = undefined;
+      const { response, verifier } = await signIn(host, {
+        more: { type: 'link', token: await fresh(), max_age: '500' },
+      });
+      const { body } = await redeem(host, 'web', { code: answerOf(response).code!, verifier });
+      expect(claimsOf(body.access_token as string)).toMatchObject({ auth_time: authTime, acr: 'low' });
     });
 
     it('what a link may have is what is asked for on the consent page', async () => {
@@ -694,7 +738,15 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
         loadUser: () => undefined,
       });
       const gone = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
-      expect((await ticket(gone)).body).toMatchObject({ error: 'invalid_grant' });
+      const refused = await ticket(gone);
+      expect([refused.status, refused.body]).toMatchObject([401, { error: 'invalid_token' }]);
+      host = federatedHost(variant, providersOf(upstreams), {
+        clients: CLIENTS_HERE,
+        loadUser: () => undefined,
+        linkWithAccessTokens: true,
+      });
+      const bare = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
+      expect(await linkWith(bare)).toMatchObject({ error: 'login_required', state: 'xyz' });
     });
 
     it('a ticket of somebody else’s, in a link, is refused for who is signed in', async () => {

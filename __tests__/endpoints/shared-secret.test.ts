@@ -149,8 +149,59 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
     const at = async (path: string, token: string): Promise<number> =>
       (await request(host.app).get(path).set('Authorization', `Bearer ${token}`)).status;
     expect(await at('/old', forge(old))).toBe(200);
-    for (const aud of [host.issuer, [old, host.issuer], 'https://other.example']) {
+    // Nor for what opens the accounts of this server, whatever the audience.
+    expect(await at('/userinfo', forge(old))).toBe(401);
+    for (const aud of [host.issuer, [old, host.issuer], 'https://other.example', []]) {
       for (const path of ['/api', '/old', '/userinfo']) expect(await at(path, forge(aud))).toBe(401);
+    }
+  });
+
+  it('a token for several is by the secret only if all of them share it; what is issued is accepted', async () => {
+    const [old, other] = ['https://old.example', 'https://other.example'];
+    for (const [signingKeys, algorithms] of [
+      [[EC, SHARED], { old: 'HS256', other: undefined }],
+      [[SHARED, EC], { old: undefined, other: 'ES256' }],
+    ] as const) {
+      const host = makeHost(variant, {
+        signingKeys: [...signingKeys],
+        multipleAudiences: true,
+        resources: [
+          { identifier: old, signingAlgorithm: algorithms.old },
+          { identifier: other, signingAlgorithm: algorithms.other },
+        ] as never,
+        protect: (app, oauth) => {
+          for (const audience of [old, other])
+            app.get(
+              `/${new URL(audience).host}`,
+              oauth.requireToken({ audience }),
+              (_req, res) => void res.json('in'),
+            );
+        },
+      });
+      const at = async (audience: string, token: string): Promise<number> =>
+        (
+          await request(host.app)
+            .get(`/${new URL(audience).host}`)
+            .set('Authorization', `Bearer ${token}`)
+        ).status;
+      const form = new URLSearchParams({ grant_type: 'client_credentials' });
+      for (const resource of [old, other]) form.append('resource', resource);
+      const { body } = await request(host.app)
+        .post('/token')
+        .auth('machine', 'machine-secret')
+        .type('form')
+        .send(form.toString());
+      const both = (body as { access_token: string }).access_token;
+      expect(headerOf(both).alg).toBe('ES256');
+      expect([await at(old, both), await at(other, both)]).toEqual([200, 200]);
+      expect(await isActive(host, both, 'machine')).toBe(true);
+      for (const [audience, alg] of [
+        [old, 'HS256'],
+        [other, 'ES256'],
+      ] as const) {
+        const token = host.oauth.issueAccessToken({ subject: 'alice', clientId: 'web', audience });
+        expect([headerOf(token).alg, await at(audience, token)]).toEqual([alg, 200]);
+      }
     }
   });
 

@@ -252,7 +252,7 @@ describe('providers that misbehave', () => {
       '/jwks': (_req, res) =>
         json(res, 200, [
           { email: 'unverified@example.com', primary: true, verified: false },
-          { email: 'second@example.com', primary: false, verified: true },
+          { email: 'second@example.com', primary: false, verified: true, label: 'error' },
         ]),
     };
     host = plain({ emails });
@@ -340,6 +340,15 @@ describe('providers that misbehave', () => {
   });
 
   it('an iss that is there twice is no missing one', async () => {
+    provider.instead['/.well-known/openid-configuration'] = (_req, res) =>
+      json(res, 200, {
+        issuer: provider.issuer,
+        authorization_endpoint: `${provider.issuer}/authorize`,
+        token_endpoint: `${provider.issuer}/token`,
+        jwks_uri: `${provider.issuer}/jwks`,
+      });
+    expect(await come({ more: { iss: '' } })).toHaveProperty('code');
+    host.resolved.length = 0;
     const agent = agentOf(host);
     const left = await leave(host, agent);
     const back = provider.callbackFor(left.headers.location!, { iss: 'https://evil.example' });
@@ -357,6 +366,15 @@ describe('providers that misbehave', () => {
     await come();
     expect(events()).toContain('was used');
     expect(events()).not.toContain('code.');
+    provider.instead['/token'] = (_req, res, body) =>
+      json(res, 400, {
+        error: 'invalid_request',
+        error_description: `bad ${[...body.values()].join(' ')} ${SECRET}`,
+      });
+    const code = `code.${'x'.repeat(1000)}`;
+    await come({ more: { code } });
+    expect(events()).toContain('bad ');
+    for (const secret of ['code.', 'xxxxxxxx', SECRET]) expect(events()).not.toContain(secret);
   });
 
   it('a function that gets the profile may refuse by itself', async () => {

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Request } from 'express';
 
 import { serverError } from '../errors';
+import { refusePromise } from '../hooks';
 import { algorithmsOf, thumbprint } from '../tokens/algorithms';
 import type { Client, ClientRecord } from './client';
 import type { KeySet } from './key-sets';
@@ -34,7 +35,9 @@ export type CertificateReader = (req: Request) => PresentedCertificate | undefin
 
 export function certificateReader(of: ClientCertificateOf | undefined): CertificateReader {
   return (req) => {
-    const { certificate: input, verified = false } = of?.(req) ?? {};
+    const given = of?.(req);
+    refusePromise(given, 'clientCertificate');
+    const { certificate: input, verified = false } = given ?? {};
     if (input === undefined || input === null) return undefined;
     // What a proxy says is text, and every text is true.
     if (typeof verified !== 'boolean') throw serverError(new TypeError('verified must be true or false'));

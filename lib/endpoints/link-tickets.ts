@@ -1,11 +1,12 @@
 import type { RequestHandler } from 'express';
 
+import { OAuthError } from '../errors';
 import type { LinkTickets } from '../federation/link-tickets';
 import type { LiveToken, TokenStatus } from '../grants/token-status';
 import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
 import { challenge } from '../resource/require-token';
-import { invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
+import { challenged, invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
 import type { LinkTokens } from './link-token';
 
 interface LinkTicketsOptions {
@@ -44,7 +45,11 @@ export function linkTicketsEndpoint(options: LinkTicketsOptions): RequestHandler
         },
       });
       if (!live) throw invalidToken('revoked');
-      const { ticket, expiresIn } = linkTickets.issue(await linkTokens.ofAccessToken(claims, live));
+      const of = await linkTokens.ofAccessToken(claims, live).catch((thrown: unknown) => {
+        const isGone = thrown instanceof OAuthError && thrown.code === 'login_required';
+        throw isGone ? challenged(invalidToken('loadUser found nobody'), presented.scheme) : thrown;
+      });
+      const { ticket, expiresIn } = linkTickets.issue(of);
       sendJson(res, { ticket, expires_in: expiresIn });
     },
   );

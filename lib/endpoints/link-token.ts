@@ -41,8 +41,20 @@ export function linkTokens(options: LinkTokenOptions): LinkTokens {
     const { sub: userId } = claims;
     const scope = scopeValues(claims.scope);
     refuseThirdParty(client);
-    await loadUser(userId, { client, grantType: 'link', userId, scope, resources: [defaultAudience] });
-    return { userId, clientId: client.clientId, scope };
+    const context = { client, grantType: 'link', userId, scope, resources: [defaultAudience] };
+    await loadUser(userId, context).catch((thrown: unknown) => {
+      const isGone = thrown instanceof OAuthError && thrown.code === 'invalid_grant';
+      throw isGone ? unusable('loadUser found nobody') : thrown;
+    });
+    const { auth_time: authTime, acr, amr } = claims;
+    return {
+      userId,
+      clientId: client.clientId,
+      scope,
+      authTime,
+      acr: typeof acr === 'string' ? acr : undefined,
+      amr: Array.isArray(amr) ? (amr as string[]) : undefined,
+    };
   }
 
   async function read(token: string, clientId: string): Promise<LinkTicket & { spend(): Promise<unknown> }> {

@@ -18,7 +18,7 @@ import type { FederationRequest } from './federation-request';
 import type { LinkTokens } from './link-token';
 import type { ProviderTransaction, ProviderTransactions, Returned } from './provider-transaction';
 import { refuseLong, type Progress, type Resumed, type SignedIn } from './resumption';
-import type { Authenticate } from './sign-in';
+import { shortcomingOf, type Authenticate } from './sign-in';
 
 /**
  * Who at the host a provider's user is. `isNew` says that the account was made just now. `undefined` refuses with
@@ -85,7 +85,7 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     }
     refuseLong(resumed.parameters);
     const ticket = token === undefined ? undefined : await options.linkTokens.read(token, client.clientId);
-    if (ticket) await refuseOthers(req, ticket, request);
+    if (ticket) await refuseOthers(req, ticket, request, resumed.progress);
     const { authorizationUrl, provider } = upstreamOf(providerId);
     const state = transactions.newState();
     const upstreamRequest = { state, extraScope, prompt, maxAge, loginHint, uiLocales };
@@ -98,7 +98,7 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     const transaction: ProviderTransaction = {
       providerId,
       type,
-      current: ticket && { userId: ticket.userId, scope: ticket.scope },
+      current: ticket,
       progress: resumed.progress,
       entries: resumed.parameters.entries().filter(([name]) => name !== 'token'),
       checks,
@@ -117,18 +117,23 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
   /** A ticket in a link of somebody else's would link whoever follows it to that one's account. */
   async function refuseOthers(
     req: Request,
-    { userId }: LinkTicket,
+    ticket: LinkTicket,
     request: FederatedRequest,
+    progress: Progress,
   ): Promise<void> {
-    const { client, expectedSubs, resources } = request;
+    const { resources, federation } = request;
+    const { userId, authTime, acr } = ticket;
     const signedIn = (await options.authenticate(req)) ?? undefined;
     if (signedIn && String(signedIn.id) !== userId) {
       throw new OAuthError('access_denied', 'The token is of another user than the one who is signed in');
     }
-    const sub = subjects.sub(client, userId);
-    if (request.federation.type === 'link' && !expectedSubs.every((subs) => subs.includes(sub))) {
-      throw unusable('token of another user than the one who is expected');
-    }
+    // Who links does not sign in: what the request wants of its user must hold before.
+    const user = { id: userId, authTime, acr };
+    const shortcoming =
+      federation.type === 'link'
+        ? shortcomingOf(user, request, progress, undefined, { now: clock(), subjects })
+        : undefined;
+    if (shortcoming !== undefined) throw unusable(`not satisfied by the token: ${shortcoming}`);
     // It was not good for any other API.
     if (resources.some((resource) => resource !== defaultAudience)) {
       throw new OAuthError('invalid_target', 'The token is not for this resource');
@@ -163,13 +168,16 @@ export function providerSignIn(options: ProviderSignInOptions): ProviderSignIn {
     }
     reporter.emit('provider.signed_in', { clientId: client.clientId, userId, providerId, type, isNewUser });
     // Who adds an account has shown that it is theirs, and of the one that it is added to just what the token says.
-    const authTime = authTimeOf(user) ?? (isCurrent ? undefined : identity.authTime);
+    const authTime = authTimeOf(user) ?? (isCurrent ? current.authTime : identity.authTime);
+    const essentials = essentialsOf(user);
+    const { acr = isCurrent ? current.acr : undefined, amr = isCurrent ? current.amr : undefined } =
+      essentials;
     return {
       providerId,
       type,
       isNewUser,
       state: answer.state,
-      user: { ...essentialsOf(user), authTime },
+      user: { ...essentials, authTime, acr, amr },
       scopeLimit: isCurrent ? current.scope : undefined,
     };
   }

@@ -4,6 +4,7 @@ import type { Request, Response } from 'express';
 
 import type { Store } from '../adapters/store';
 import type { BrowserBinding } from '../federation/browser-binding';
+import type { LinkTicket } from '../federation/link-tickets';
 import type { UpstreamAnswer, UpstreamChecks } from '../federation/upstream';
 import type { Sealer } from '../tokens/keys';
 import type { Progress } from './resumption';
@@ -13,7 +14,7 @@ export interface ProviderTransaction {
   readonly providerId: string;
   readonly type: 'authenticate' | 'link';
   /** Whom the client's `token` was of, and what it was good for. */
-  readonly current: { readonly userId: string; readonly scope: readonly string[] } | undefined;
+  readonly current: LinkTicket | undefined;
   /** The authorization request, whole: what is parked of it is spent when it is complete. */
   readonly progress: Progress;
   readonly entries: readonly [string, string][];

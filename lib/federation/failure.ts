@@ -2,6 +2,7 @@ import { OAuthError } from '../errors';
 
 /** What openid-client's errors, and those of a connection, have. */
 interface Thrown {
+  readonly name?: unknown;
   readonly message?: unknown;
   readonly code?: unknown;
   readonly error?: unknown;
@@ -40,13 +41,17 @@ const DISTRUSTED = [
  * What a client is told when a provider fails: `access_denied` if the user did not get through there, `server_error` if the two
  * servers do not trust each other, `temporarily_unavailable` for anything else: nonsense is what an outage often says.
  *
- * @param secret what the provider was sent, and may have quoted
+ * @param secrets what the provider was sent, and may have quoted
  */
-export function providerFailure(providerId: string, thrown: unknown, secret?: string): OAuthError {
+export function providerFailure(
+  providerId: string,
+  thrown: unknown,
+  secrets: readonly string[] = [],
+): OAuthError {
   // A host's own function, which gets the profile, may say what it likes.
   if (thrown instanceof OAuthError) return thrown;
   const { error, code } = Object(thrown) as Thrown;
-  const cause = withoutTokens(thrown, secret);
+  const cause = withoutTokens(thrown, secrets);
   const status = statusOf(Object(thrown) as Thrown);
   const isDown = status === 429 || (status !== undefined && status >= 500);
   const isDenial = DENIALS.includes(String(error)) || String(error).startsWith('user_cancel');
@@ -67,16 +72,20 @@ function statusOf({ status, cause }: Thrown): number | undefined {
 }
 
 /** The words of an error and of what caused it: what hangs on it may hold the provider's answer, tokens and all. */
-function withoutTokens(thrown: unknown, secret = ''): Error {
+function withoutTokens(thrown: unknown, secrets: readonly string[]): Error {
   const words: string[] = [];
   let current: unknown = thrown;
-  for (let depth = 0; depth < 4 && current instanceof Error; depth++) {
-    const { message, error, error_description: description, code, status, cause } = current as Thrown;
+  for (let depth = 0; depth < 4 && typeof current === 'object' && current !== null; depth++) {
+    const { name, message, error, error_description: description, code, status, cause } = current as Thrown;
     // What cannot be parsed is quoted in the message of the parser's error.
-    if (!(current instanceof SyntaxError)) words.push(String(message));
-    words.push(...[error, description, code, status].filter((word) => word !== undefined).map(String));
+    const said = name === 'SyntaxError' ? 'it cannot be parsed' : message;
+    words.push(...[said, error, description, code, status].filter((word) => word !== undefined).map(String));
     current = cause;
   }
-  const text = words.map((word) => word.slice(0, MAXIMUM_WORDS)).join(': ') || 'the provider failed';
-  return new Error(secret === '' ? text : text.replaceAll(secret, '…'));
+  const text = words.map((word) => redacted(word, secrets).slice(0, MAXIMUM_WORDS)).join(': ');
+  return new Error(text || 'the provider failed');
+}
+
+function redacted(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
 }

@@ -11,6 +11,10 @@ export interface LinkTicket {
   readonly clientId: string;
   /** What the access token was good for that stood for the user: the link gives no more. */
   readonly scope: readonly string[];
+  /** How that user had signed in (OpenID Connect Core §2). */
+  readonly authTime?: number | undefined;
+  readonly acr?: string | undefined;
+  readonly amr?: readonly string[] | undefined;
 }
 
 /** Tickets by which an app starts a link for its user without putting a token into a URL. Good once, for a minute. */
@@ -55,15 +59,12 @@ export function linkTickets(options: {
   }
 
   return {
-    issue: ({ userId, clientId, scope }) => {
+    issue: (of) => {
       const id = randomBytes(16).toString('base64url');
-      const content: Content = { id, userId, clientId, scope, expiresAt: clock() + LIFETIME * 1000 };
+      const content: Content = { ...of, id, expiresAt: clock() + LIFETIME * 1000 };
       return { ticket: `${tag}.${sealer.seal(JSON.stringify(content))}`, expiresIn: LIFETIME };
     },
-    read: (ticket) => {
-      const { userId, clientId, scope } = contentOf(ticket);
-      return { userId, clientId, scope };
-    },
+    read: contentOf,
     spend: async (ticket) => {
       const first = await store.setOnce(`link-ticket:${contentOf(ticket).id}`, LIFETIME + GRACE);
       if (!first) throw unusable('link ticket used before');

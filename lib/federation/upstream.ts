@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type * as OpenidClient from 'openid-client';
 import type { ClientAuth, Configuration, TokenEndpointResponse } from 'openid-client';
 
+import { isPlainObject } from '../hooks';
 import { boundedFetch } from '../http/bounded-fetch';
 import { providerFailure } from './failure';
 import { identityOf, verifiedEmail, type ProviderIdentity } from './identity';
@@ -78,6 +79,8 @@ export function upstream(
   const { redirectUri, allowHttp, clock } = options;
   const { timeout = DEFAULT_TIMEOUT, pkce = true, authorizationParameters = {} } = provider;
   const configuration = kept(configure, clock);
+  /** As it was sent: the provider may quote it. */
+  let lastSecret: string | undefined;
 
   async function configure(): Promise<Configuration> {
     const client = await openidClient();
@@ -112,7 +115,8 @@ export function upstream(
     if (clientSecret === undefined || method === 'none') return client.None();
     const by = method === 'client_secret_basic' ? client.ClientSecretBasic : client.ClientSecretPost;
     const authenticate = async (...request: Parameters<ClientAuth>): Promise<void> => {
-      by(typeof clientSecret === 'string' ? clientSecret : await clientSecret())(...request);
+      lastSecret = typeof clientSecret === 'string' ? clientSecret : await clientSecret();
+      by(lastSecret)(...request);
     };
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is waited for, as are those that sign
     return authenticate;
@@ -238,13 +242,14 @@ export function upstream(
   /** All of it in time, and every failure as what a client may see of it. */
   function guarded<Args extends unknown[], Result>(
     run: (...args: Args) => Promise<Result>,
-    secretIn?: (...args: Args) => string | undefined,
+    secretsIn: (...args: Args) => readonly (string | undefined)[] = () => [],
   ) {
     return async (...args: Args): Promise<Result> => {
       try {
         return await inTime(run(...args), timeout);
       } catch (thrown) {
-        throw providerFailure(providerId, thrown, secretIn?.(...args));
+        const secrets = [...secretsIn(...args), lastSecret].filter((secret) => secret !== undefined);
+        throw providerFailure(providerId, thrown, secrets);
       }
     };
   }
@@ -253,8 +258,8 @@ export function upstream(
     provider,
     timeout,
     authorizationUrl: guarded(authorizationUrl),
-    identify: guarded(identify, ({ code }) => code),
-    refresh: guarded(refresh, (refreshToken) => refreshToken),
+    identify: guarded(identify, ({ code }, { codeVerifier }) => [code, codeVerifier]),
+    refresh: guarded(refresh, (refreshToken) => [refreshToken]),
   };
 }
 
@@ -297,7 +302,9 @@ async function plainFetch(url: string, options?: RequestInit): Promise<Response>
   const text = await response.text();
   const { status, headers } = response;
   if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
-  const { id_token: _, ...body } = asObject(JSON.parse(text));
+  const parsed: unknown = JSON.parse(text);
+  if (!isPlainObject(parsed)) return new Response(text, { status, headers });
+  const { id_token: _, ...body } = parsed;
   const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
   return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
 }

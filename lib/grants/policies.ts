@@ -5,6 +5,7 @@ import { FAPI_ALGORITHMS } from '../tokens/algorithms';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { ResourceOptions } from './audiences';
 import type { GrantContext, Policies, Policy } from './policy';
+import { tokenAlgorithms } from './token-algorithms';
 
 const DAY = 86_400;
 const LIFETIMES = {
@@ -35,8 +36,10 @@ export type PolicyOptions = Partial<Record<LifetimeName, Policy<number>>> & {
 /** Every policy as a function, with the defaults, what resources say for themselves, and what clients are held to. */
 export function policiesOf(
   options: PolicyOptions & { resources: readonly ResourceOptions[] },
-  { algorithms }: SigningKeys,
+  signingKeys: SigningKeys,
 ): Policies {
+  const { algorithms } = signingKeys;
+  const { of: algorithmsOf } = tokenAlgorithms(options.resources, signingKeys);
   const lifetimes = Object.entries(LIFETIMES).map(([name, otherwise]) => {
     const given = options[name as LifetimeName] ?? otherwise;
     const least = name === 'refreshTokenLeeway' ? 0 : 1;
@@ -80,8 +83,7 @@ export function policiesOf(
     accessTokenAlgorithms: (context) => {
       // FAPI 2.0 Security Profile §5.4.1 goes before what a resource wants.
       if (context.client.fapi) return FAPI_ALGORITHMS;
-      const own = policiesOfResources(context).flatMap(({ algorithm }) => algorithm ?? []);
-      return own.length > 0 ? own : undefined;
+      return algorithmsOf(context.resources);
     },
     idTokenAlgorithms: idTokenAlgorithms(algorithms),
     refreshTokens: (context) =>
@@ -113,12 +115,11 @@ function isShortLived({ client }: GrantContext): boolean {
 interface ResourcePolicies {
   readonly lifetime: ((context: GrantContext) => number) | undefined;
   readonly format: ((context: GrantContext) => AccessTokenFormat) | undefined;
-  readonly algorithm: string | undefined;
 }
 
 /** What a resource says for itself. */
 function resourcePolicies(resource: ResourceOptions): ResourcePolicies {
-  const { accessTokenLifetime, accessTokenFormat, signingAlgorithm, identifier: name } = resource;
+  const { accessTokenLifetime, accessTokenFormat, identifier: name } = resource;
   const isLifetime = (seconds: number): boolean =>
     Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= LONGEST_LIFETIME;
   return {
@@ -130,7 +131,6 @@ function resourcePolicies(resource: ResourceOptions): ResourcePolicies {
       accessTokenFormat === undefined
         ? undefined
         : evaluated(`accessTokenFormat of ${name}`, accessTokenFormat, isFormat),
-    algorithm: signingAlgorithm,
   };
 }
 

@@ -19,8 +19,8 @@ export interface Policies {
   authorizationCodeLifetime(context: GrantContext): number;
   accessTokenLifetime(context: GrantContext): number;
   accessTokenFormat(context: GrantContext): 'jwt' | 'opaque';
-  /** One of them signs; `undefined` if any will do. */
-  accessTokenAlgorithms(context: GrantContext): readonly string[] | undefined;
+  /** One of them signs. */
+  accessTokenAlgorithms(context: GrantContext): readonly string[];
   idTokenLifetime(context: GrantContext): number;
   /** One of them signs ID tokens, authorization responses and logout tokens. */
   idTokenAlgorithms(client: Client): readonly string[];

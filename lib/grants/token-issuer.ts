@@ -15,7 +15,7 @@ import type { FederationFacts } from './grant';
 import type { GrantContext, Policies } from './policy';
 import type { Authentication } from './user';
 import type { UserClaims } from './user-claims';
-import { isPlainObject } from '../hooks';
+import { isPlainObject, refusePromises } from '../hooks';
 
 /** The claims of a token that a hook may add to. */
 export interface ClaimsContext<User> extends GrantContext {
@@ -204,6 +204,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
       after_callback_redirect_url: federation.afterCallbackRedirectUrl,
     };
     const given = options.tokenResponse ? await hook(options.tokenResponse, serverError, context) : undefined;
+    refusePromises(given, 'tokenResponse');
     const isObject = given === undefined || given === null || isPlainObject(given);
     if (!isObject) throw serverError(new TypeError('the tokenResponse hook must give an object'));
     // As it will be sent: what cannot be must fail before anything is written.
@@ -216,6 +217,7 @@ export function tokenIssuer<User>(options: TokenIssuerOptions<User>): TokenIssue
   async function extraClaims(context: ClaimsContext<User>): Promise<Readonly<Record<string, unknown>>> {
     const extra = options.claims ? await hook(options.claims, serverError, context) : undefined;
     if (extra === undefined || extra === null) return {};
+    refusePromises(extra, 'claims');
     const reserved = RESERVED_CLAIMS.find((claim) => Object.hasOwn(extra, claim));
     if (reserved) throw serverError(new Error(`the claims hook must not set ${reserved}`));
     return extra;

@@ -1,5 +1,6 @@
 import { scopeValues, type Client } from '../clients/client';
 import { OAuthError, serverError } from '../errors';
+import { refusePromises } from '../hooks';
 import type { ClaimsHook } from './token-issuer';
 
 /** The claims that the standard scope values stand for (OpenID Connect Core §5.4). */
@@ -122,6 +123,7 @@ export type UserClaims<User> = (
 export function userClaims<User>(hook: UserClaimsHook<User> | undefined): UserClaims<User> {
   return async ({ requested, ...context }) => {
     const given = (await hook?.(context)) ?? {};
+    refusePromises(given, 'userClaims');
     const reserved = PROTOCOL_CLAIMS.find((name) => Object.hasOwn(given, name));
     if (reserved) throw serverError(new Error(`userClaims must not set ${reserved}`));
     const ofScope = context.target === 'userinfo' ? context.scope : [];

@@ -3,7 +3,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import { asOAuthError, OAuthError, serverError } from '../errors';
 import type { EventReporter, EventSubject } from '../events';
-import { isPlainObject, refusePromise } from '../hooks';
+import { isPlainObject, refusePromises } from '../hooks';
 import { noStore } from './redirect';
 
 type Method = 'GET' | 'POST';
@@ -80,9 +80,8 @@ export function endpointFrame(options: {
     try {
       const given: unknown = formatError?.(error, req);
       if (given === undefined || given === null) return {};
-      refusePromise(given, 'formatError');
+      refusePromises(given, 'formatError');
       if (!isPlainObject(given)) throw new TypeError('formatError must give an object');
-      for (const member of Object.values(given)) refusePromise(member, 'a member that formatError gives');
       const { toJSON: _, ...members } = given;
       return JSON.parse(JSON.stringify(members)) as object;
     } catch (cause) {

@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import type { ProofOfPossession } from '../clients/proof-of-possession';
 import { scopeValues } from '../clients/client';
 import { asOAuthError, OAuthError } from '../errors';
+import { refusePromise } from '../hooks';
 import { audiences, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 
@@ -75,7 +76,9 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
   ): Promise<void> {
     if ((scheme === 'DPoP') !== (bound.jkt !== undefined)) throw invalidToken('with the wrong scheme');
     if (scheme === 'DPoP') {
-      const proof = possession.read(req, urlOf(req), token);
+      const url = urlOf(req);
+      refusePromise(url, 'resourceUrl');
+      const proof = possession.read(req, url, token);
       if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
       if (proof.jkt !== bound.jkt) throw invalidToken('bound to another key');
       possession.demandFresh(res, proof, requireNonce);

@@ -49,10 +49,13 @@ export const RESERVED_CLAIMS: readonly string[] = [
 
 /** Signs, seals and reads access tokens. No I/O. */
 export interface AccessTokens {
-  /** Signed by one of the algorithms, if there are any to choose from. */
-  issue(claims: AccessTokenClaims, format: AccessTokenFormat, algorithms?: readonly string[]): string;
-  /** The claims if it is ours, whether it has expired or not. */
-  read(token: string): AccessTokenClaims | undefined;
+  /** Signed by one of the algorithms. */
+  issue(claims: AccessTokenClaims, format: AccessTokenFormat, algorithms: readonly string[]): string;
+  /**
+   * The claims if it is ours, whether it has expired or not. `at`: where it is used, if that is not its own audience: what a
+   * secret has made counts only where that secret is good.
+   */
+  read(token: string, at?: string): AccessTokenClaims | undefined;
 }
 
 /** Characters. Node takes 16 KiB of headers in all, and the cache must stay small. */
@@ -67,11 +70,12 @@ export function accessTokens(
 ): AccessTokens {
   const opaque = sealer(deriveKeys(secrets, 'opaque access token', issuer));
   const cache = accessTokenCache();
+  const madeBySecret = new WeakSet<AccessTokenClaims>();
 
   function issue(
     claims: AccessTokenClaims,
     format: AccessTokenFormat,
-    algorithms?: readonly string[],
+    algorithms: readonly string[],
   ): string {
     const token =
       format === 'opaque'
@@ -82,10 +86,16 @@ export function accessTokens(
     return token;
   }
 
-  function read(token: string): AccessTokenClaims | undefined {
+  function read(token: string, at?: string): AccessTokenClaims | undefined {
+    const claims = known(token);
+    const isForeign = at !== undefined && claims !== undefined && madeBySecret.has(claims) && !isShared(at);
+    return isForeign ? undefined : claims;
+  }
+
+  function known(token: string): AccessTokenClaims | undefined {
     if (token.length > MAXIMUM_LENGTH) return undefined;
-    const known = cache.get(token);
-    if (known) return known;
+    const verified = cache.get(token);
+    if (verified) return verified;
     const claims = token.includes('.') ? readJwt(token) : readOpaque(token);
     if (claims) cache.set(token, claims);
     return claims;
@@ -97,11 +107,16 @@ export function accessTokens(
   }
 
   function readJwt(token: string): AccessTokenClaims | undefined {
+    const signature = { isBySecret: false };
     // Who has the secret of one audience could make tokens for any other.
-    const maySign = (claims: Readonly<Record<string, unknown>>): boolean =>
-      isAccessToken(claims) && audiences(claims).every(isShared);
+    const maySign = (claims: Readonly<Record<string, unknown>>): boolean => {
+      signature.isBySecret = true;
+      return isAccessToken(claims) && audiences(claims).every(isShared);
+    };
     const claims = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
-    return claims && isAccessToken(claims) && claims.iss === issuer ? claims : undefined;
+    if (!claims || !isAccessToken(claims) || claims.iss !== issuer) return undefined;
+    if (signature.isBySecret) madeBySecret.add(claims);
+    return claims;
   }
 
   return { issue, read };
@@ -129,7 +144,8 @@ export function isAccessToken(
 ): claims is AccessTokenClaims {
   const { sub, aud, exp, iat, jti, client_id: clientId, scope } = claims;
   const strings = [sub, jti, clientId, scope].every((claim) => typeof claim === 'string');
-  const audience = [aud].flat().every((claim) => typeof claim === 'string');
+  const named: unknown[] = [aud].flat();
+  const audience = named.length > 0 && named.every((claim) => typeof claim === 'string');
   return strings && audience && Number.isFinite(exp) && Number.isFinite(iat);
 }
 
