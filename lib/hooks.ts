@@ -16,18 +16,17 @@ export function refusePromise(value: unknown, what: string): void {
 
 /** The same for what a hook gives whole: what is in it is not waited for either. */
 export function refusePromises(value: unknown, what: string): void {
-  refusePromise(value, what);
-  if (typeof value !== 'object' || value === null) return;
-  // Those that are not first would be left to fail.
-  const faults = Object.values(value).flatMap((member: unknown) => {
-    try {
-      refusePromises(member, `what ${what} gives`);
-      return [];
-    } catch (fault) {
-      return [fault as Error];
-    }
-  });
-  if (faults[0]) throw faults[0];
+  const found: unknown[] = [];
+  // It grows while it is gone through, and holds nothing twice: what a host gives may lead back to itself.
+  const seen = new Set<unknown>([value]);
+  for (const current of seen) {
+    if (isPromise(current)) found.push(current);
+    else if (typeof current === 'object' && current !== null)
+      Object.values(current).forEach((member) => seen.add(member));
+  }
+  // None of them may be left to fail.
+  for (const promise of found) Promise.resolve(promise).catch(() => undefined);
+  if (found.length > 0) throw new TypeError(`what ${what} gives must hold no promise`);
 }
 
 function isPromise(value: unknown): boolean {

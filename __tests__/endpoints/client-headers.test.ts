@@ -225,6 +225,14 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
   });
 });
 
+/** Each leads to both. */
+function cyclic(): Record<string, unknown> {
+  const [one, other]: Record<string, unknown>[] = [{}, {}];
+  Object.assign(one!, { one, other });
+  Object.assign(other!, { one, other });
+  return one!;
+}
+
 describe('the host’s hooks', () => {
   const variant = VARIANTS[0]!;
 
@@ -368,6 +376,7 @@ describe('the host’s hooks', () => {
     ['gives a list', () => ['a'] as never],
     ['gives text', () => 'abc' as never],
     ['is async', () => Promise.resolve({ code: 'late' }) as never],
+    ['gives what leads back to itself', () => cyclic()],
     ['gives a promise deep inside', () => ({ a: [{ b: Promise.reject(new Error('oops')) }] })],
     ['gives a promise as a member', () => ({ code: Promise.reject(new Error('oops')) })],
     ['is async and fails', () => Promise.reject(new Error('oops')) as never],

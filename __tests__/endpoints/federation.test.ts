@@ -156,7 +156,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     const answer = answerOf(await callback(agent, back));
     const tokens = await redeem(host, 'web', { code: answer.code!, verifier: pair.verifier });
     expect(claimsOf(tokens.body.access_token as string).sub).toBe('acme-alice');
-    // Spent, as any pushed request is.
+    // Spent, like every pushed request.
     const again = await agent.get(`${host.base}/authorize?${query.toString()}`);
     expect(again.status).toBe(400);
   });
