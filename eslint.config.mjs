@@ -1,41 +1,6 @@
 import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/** Imports run one way: a folder may import what stands after it. */
-const LAYERS = [
-  ['index'],
-  ['router'],
-  ['operations', 'options', 'option-checks'],
-  ['endpoints'],
-  ['engine'],
-  ['grants'],
-  ['clients', 'tokens', 'federation', 'resource'],
-  ['adapters', 'http', 'pages'],
-  ['events', 'errors', 'hooks'],
-];
-
-const layerRules = LAYERS.flatMap((layer, position) =>
-  layer.map((name) => ({
-    files: [`lib/${name}.ts`, `lib/${name}/**/*.ts`],
-    rules: {
-      'no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              regex: `^\\.\\.?/(${LAYERS.slice(0, position).flat().join('|') || '(?!)'})(/|$)`,
-              message: 'Imports run one way: see the layers in eslint.config.mjs.',
-            },
-            ...(name === 'engine'
-              ? []
-              : [{ group: ['@node-oauth/*'], message: 'Only lib/engine.ts imports the engine.' }]),
-          ],
-        },
-      ],
-    },
-  })),
-);
-
 export default tseslint.config(
   { ignores: ['dist/**', 'coverage/**', 'bench/**', '.readme/**'] },
   eslint.configs.recommended,
@@ -45,7 +10,7 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
-      // Guard clauses return the answer they give; factories return closures, which know no `this`.
+      // Guard clauses return the response that they send; factories return closures, which use no `this`.
       '@typescript-eslint/no-confusing-void-expression': 'off',
       '@typescript-eslint/unbound-method': 'off',
       // Express's request is an interface that extends the class.
@@ -57,14 +22,13 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  ...layerRules,
-  // Express's own way to add to its request type is a namespace.
+  // Express extends its request type by a namespace.
   { files: ['lib/resource/require-token.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
   {
     files: ['__tests__/**/*.ts', 'examples/**/*.ts'],
     rules: {
       'no-console': 'off',
-      // Their clients speak http to loopback, which is marked so that it stands out.
+      // Their clients use http on loopback, which openid-client marks so that it stands out.
       '@typescript-eslint/no-deprecated': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
@@ -73,7 +37,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.js'],
+    files: ['**/*.{js,cjs}'],
     languageOptions: {
       sourceType: 'commonjs',
       globals: {

@@ -140,7 +140,7 @@ async function federateThrough(
         storeTokens: true,
       }),
     },
-    { linkWithAccessTokens: true },
+    { federation: { linkWithAccessTokens: true } },
   );
   const secrets = [
     'our-secret-at-the-provider',

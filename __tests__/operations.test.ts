@@ -73,7 +73,7 @@ describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
 
     it('revokeGrants with a client ends that one’s, and the remembered consent', async () => {
       const own = makeHost(variant, {
-        consent: (_req, res, { request: sealed }) => res.json({ sealed }),
+        pages: { consent: (_req, res, { request: sealed }) => res.json({ sealed }) },
       });
       const form = authorizationForm('third', pkce());
       const { sealed } = (await authorize(own, form)).body as { sealed: string };
@@ -198,13 +198,12 @@ describe('redisAdapter', () => {
 
   it('works with numbers as strings, and with a clock of fractions', async () => {
     const redis = new Redis(process.env.REDIS_URL!, { stringNumbers: true });
-    const options = { clock: () => Date.now() + 0.25, refreshTokenIdleLifetime: 500 * 86_400 };
     const host = makeHost(
       { store: 'redis', mount: 'root' },
       {
         adapter: redisAdapter(redis, { prefix: `strings:${Date.now()}:` }),
-        refreshTokenAbsoluteLifetime: 900 * 86_400,
-        ...options,
+        clock: () => Date.now() + 0.25,
+        refreshTokens: { idleLifetime: 500 * 86_400, absoluteLifetime: 900 * 86_400 },
       },
     );
     const tokens = await getTokens(host);

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 
 import Redis from 'ioredis';
 
@@ -12,15 +12,16 @@ import {
   redisAdapter,
   type OAuthRouterOptions,
 } from 'express-oauth-router';
+import { keyPair } from './support/keys';
 
 const SECRET = 'x'.repeat(32);
-const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const ec = keyPair().privateKey;
+const rsa = keyPair('RS256').privateKey;
 /** The public half of a client's key. */
 const jwks = {
-  keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })],
+  keys: [keyPair().publicKey.export({ format: 'jwk' })],
 };
-const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey;
+const weak = keyPair('RS256', { modulusLength: 1024 }).privateKey;
 
 const short = createPublicKey(weak).export({ format: 'jwk' });
 
@@ -83,8 +84,10 @@ describe('createOAuthRouter', () => {
   ])('%s: one error names all that is missing', (_name, issuer, nodeEnv) => {
     process.env.NODE_ENV = nodeEnv;
     expect(faultsOf({ ...development, issuer })).toEqual([
-      '"issuer" must be https outside development',
-      expect.stringMatching(/^"adapter" is missing/) as string,
+      expect.stringMatching(
+        /^"issuer" must be https outside development, which is a loopback issuer and a NODE_ENV other than "production"/,
+      ) as string,
+      expect.stringMatching(/^"adapter" is missing: .* give redisAdapter\(redis\)/) as string,
       expect.stringMatching(/^"secrets" is missing/) as string,
       expect.stringMatching(/^"signingKeys" is missing/) as string,
     ]);
@@ -106,7 +109,22 @@ describe('createOAuthRouter', () => {
   });
 
   it.each<[string, object, RegExp]>([
-    ['an option with a typo', { ...development, acessTokenLifetime: 1 }, /acessTokenLifetime.* not allowed/],
+    [
+      'an option with a typo',
+      { ...development, acessTokenLifetime: 1 },
+      /"acessTokenLifetime" is not allowed: did you mean "lifetimes.accessToken"\?/,
+    ],
+    [
+      'an option of a group, without the group',
+      { ...development, leeway: 1 },
+      /did you mean "refreshTokens.leeway"\?/,
+    ],
+    [
+      'a typo within a group',
+      { ...development, refreshTokens: { idleLifetimes: 1 } },
+      /"refreshTokens.idleLifetimes" is not allowed: did you mean "refreshTokens.idleLifetime"\?/,
+    ],
+    ['a name that resembles nothing', { ...development, fortyTwo: 1 }, /^"fortyTwo" is not allowed$/],
     ['no issuer', { ...development, issuer: undefined }, /issuer.* required/],
     ['an issuer that is no URL', { ...development, issuer: 'localhost' }, /issuer.* URL/],
     ['an issuer with a query', { ...development, issuer: 'http://localhost?x' }, /no query/],
@@ -120,12 +138,25 @@ describe('createOAuthRouter', () => {
     ['no loginUrl', { ...development, loginUrl: undefined }, /loginUrl.* required/],
     ['a loginUrl on another host by accident', { ...development, loginUrl: '//evil.example' }, /loginUrl/],
     ['a loginUrl that runs script', { ...development, loginUrl: 'javascript:alert(1)' }, /loginUrl/],
-    ['a lifetime of a string', { ...development, accessTokenLifetime: '3600' }, /accessTokenLifetime/],
-    ['a lifetime of nothing', { ...development, accessTokenLifetime: 0 }, /accessTokenLifetime/],
+    [
+      'a lifetime of a string',
+      { ...development, lifetimes: { accessToken: '1h' } },
+      /^"lifetimes.accessToken" must be seconds, as a number/,
+    ],
+    [
+      'a lifetime of nothing',
+      { ...development, lifetimes: { accessToken: 0 } },
+      /lifetimes.accessToken.* between 1 and/,
+    ],
+    [
+      'half a second',
+      { ...development, lifetimes: { accessToken: 0.5 } },
+      /lifetimes.accessToken.* whole number/,
+    ],
     [
       'a lifetime without end',
-      { ...development, refreshTokenAbsoluteLifetime: Infinity },
-      /refreshTokenAbsoluteLifetime/,
+      { ...development, refreshTokens: { absoluteLifetime: Infinity } },
+      /refreshTokens.absoluteLifetime/,
     ],
     ['a weak secret', { ...development, secrets: ['x'.repeat(31)] }, /secrets\[0\].* 32 bytes/],
     ['no secret', { ...development, secrets: [] }, /secrets.* missing/],
@@ -143,12 +174,8 @@ describe('createOAuthRouter', () => {
       /cannot sign/,
     ],
     ['a symmetric algorithm', { ...development, signingKeys: [{ key: ec, alg: 'HS256' }] }, /HS256/],
-    [
-      'a public key',
-      { ...development, signingKeys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey] },
-      /private key/,
-    ],
-    ['a key that is none', { ...development, signingKeys: ['secret key material'] }, /no private key/],
+    ['a public key', { ...development, signingKeys: [keyPair().publicKey] }, /private key/],
+    ['a key that is none', { ...development, signingKeys: ['secret key material'] }, /not a private key/],
     [
       'two keys with one kid',
       {
@@ -158,7 +185,7 @@ describe('createOAuthRouter', () => {
           { key: rsa, alg: 'RS256', kid: 'a' },
         ],
       },
-      /one kid/,
+      /same kid/,
     ],
     [
       'an adapter that lacks functions',
@@ -170,7 +197,11 @@ describe('createOAuthRouter', () => {
       { ...development, adapter: { ...memoryAdapter(), getConsent: undefined } },
       /only one of getConsent/,
     ],
-    ['an unknown colour', { ...development, branding: { colors: { accent: 'red;} body{}' } } }, /accent/],
+    [
+      'an unknown color',
+      { ...development, pages: { branding: { colors: { accent: 'red;} body{}' } } } },
+      /accent/,
+    ],
     [
       'a built-in grant of the host’s own',
       { ...development, grants: { refresh_token: () => undefined } },
@@ -198,7 +229,7 @@ describe('createOAuthRouter', () => {
       /resources\[0\].signingAlgorithm.* no signing key/,
     ],
     ['a nonce policy that is none', { ...development, dpop: { nonce: 'sometimes' } }, /dpop.nonce/],
-    ['a short pairwise secret', { ...development, pairwiseSecret: 'short' }, /pairwiseSecret/],
+    ['a short pairwise secret', { ...development, pairwiseSecret: 'short' }, /pairwiseSecret.* 32 bytes/],
     [
       'an assertion method without keys',
       client({ tokenEndpointAuthMethod: 'private_key_jwt' }),
@@ -270,7 +301,7 @@ describe('createOAuthRouter', () => {
       client({ subjectType: 'pairwise', redirectUris: ['https://a.example', 'https://b.example'] }),
       /sectorIdentifierUri/,
     ],
-    ['a public client of FAPI', client({ securityProfile: 'fapi2' }), /must authenticate by one of/],
+    ['a public client of FAPI', client({ securityProfile: 'fapi2' }), /must authenticate with one of/],
     [
       'a FAPI client without PKCE',
       client({ securityProfile: 'fapi2', jwks, requirePkce: false }),
@@ -294,7 +325,7 @@ describe('createOAuthRouter', () => {
     [
       'a FAPI client, and no key for it',
       { ...client({ securityProfile: 'fapi2', jwks }), signingKeys: [{ key: rsa, alg: 'RS256' }] },
-      /signing key of PS256 or ES256/,
+      /signing key for PS256 or ES256/,
     ],
     [
       'back-channel logout without listGrants',
@@ -320,7 +351,16 @@ describe('createOAuthRouter', () => {
       /sign request objects/,
     ],
     ['a client without id', client({ clientId: undefined }), /clientId.* required/],
-    ['a client with a typo', client({ redirectURIs: [] }), /redirectURIs.* not allowed/],
+    [
+      'a client with a typo',
+      client({ redirectURIs: [] }),
+      /redirectURIs.* not allowed: did you mean "redirectUris"\?/,
+    ],
+    [
+      'a client in the words of the wire',
+      client({ client_id: 'a' }),
+      /"client_id" is not allowed: did you mean "clientId"\?/,
+    ],
     [
       'a client twice',
       {
@@ -420,17 +460,18 @@ describe('createOAuthRouter', () => {
   describe('providers', () => {
     const google = { ...providerPresets.google, clientId: 'x', clientSecret: 'y' };
     const github = { ...providerPresets.github, clientId: 'x', clientSecret: 'y' };
+    const federation = (providers: unknown): object => ({
+      federation: { providers, resolveUser: () => undefined },
+    });
     const withProvider = (provider: unknown, more: object = {}): readonly string[] =>
-      faultsOf({ ...development, providers: { p: provider }, resolveUser: () => undefined, ...more });
+      faultsOf({ ...development, ...federation({ p: provider }), ...more });
 
     it.each(Object.entries(providerPresets))(
       'the preset %s needs an id and a secret, and no more',
       (_name, preset) => {
         const options = { ...preset, clientId: 'x', clientSecret: 'y' } as never;
         const provider = 'authorizationEndpoint' in preset ? oauth2Provider(options) : oidcProvider(options);
-        expect(faultsOf({ ...production, providers: { p: provider }, resolveUser: () => undefined })).toEqual(
-          [],
-        );
+        expect(faultsOf({ ...production, ...federation({ p: provider }) })).toEqual([]);
       },
     );
 
@@ -491,26 +532,25 @@ describe('createOAuthRouter', () => {
 
     it('need a resolveUser, ids for paths, https, and an object around them', () => {
       const provider = oidcProvider(google);
-      expect(withProvider(provider, { resolveUser: undefined })).toEqual([
-        '"providers" need the option "resolveUser"',
+      expect(faultsOf({ ...development, federation: { providers: { p: provider } } })).toEqual([
+        '"federation.providers" need "federation.resolveUser"',
       ]);
-      expect(
-        faultsOf({ ...development, providers: { 'a/b': provider }, resolveUser: () => undefined })[0],
-      ).toMatch(/the id a\/b/);
+      expect(faultsOf({ ...development, ...federation({ 'a/b': provider }) })[0]).toMatch(/the id a\/b/);
       const http = oidcProvider({ ...google, issuer: 'http://provider.example' });
       expect(withProvider(http)).toEqual([]);
       expect(withProvider(http, production).join()).toMatch(/"issuer" must be a valid uri/);
-      expect(faultsOf({ ...development, providers: null }).join()).toMatch(
-        /"providers" must be of type object/,
+      expect(faultsOf({ ...development, ...federation(null) }).join()).toMatch(
+        /"federation.providers" must be of type object/,
       );
-      const map = { providers: new Map([['p', provider]]), resolveUser: () => undefined };
-      expect(faultsOf({ ...development, ...map })).toEqual(['"providers" must be an object of providers']);
+      expect(faultsOf({ ...development, ...federation(new Map([['p', provider]])) })).toEqual([
+        '"federation.providers" must be an object of providers',
+      ]);
     });
 
-    it('a key that stands for none is nobody’s', () => {
+    it('a key that stands for no key belongs to no client', () => {
       const clientHeaders = { placeholderKey: 'none' };
       const faults = faultsOf({ ...client({ publishableKeys: ['none'] }), clientHeaders });
-      expect(faults.join()).toMatch(/stands for none/);
+      expect(faults.join()).toMatch(/stands for no key/);
     });
 
     it('headers of clients are not those that mean something else', () => {
@@ -567,7 +607,7 @@ describe('createOAuthRouter', () => {
       // @ts-expect-error -- a user without an id
       createOAuthRouter({ ...development, authenticate: () => ({ name: 'alice' }) });
       // @ts-expect-error -- a lifetime of a string
-      createOAuthRouter({ ...development, accessTokenLifetime: '1h' });
+      createOAuthRouter({ ...development, lifetimes: { accessToken: '1h' } });
       // @ts-expect-error -- no login
       createOAuthRouter({ issuer: 'http://localhost' });
     };

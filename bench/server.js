@@ -1,5 +1,5 @@
 /** One of the two servers that are compared, in a process of its own: `node server.js bare|router`. */
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import express from 'express';
 import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
@@ -12,7 +12,12 @@ app.disable('x-powered-by');
 
 if (process.argv[2] === 'bare') {
   // What no token endpoint can do without: parse, sign one ES256 JWT, ask Redis once.
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey: pem } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const privateKey = createPrivateKey(pem);
   app.post('/token', express.urlencoded(), async (req, res) => {
     await redis.get(`bare:${req.body.refresh_token}`);
     const claims = { sub: 'alice', scope: 'profile', client_id: 'web', jti: randomUUID() };

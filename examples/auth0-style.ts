@@ -1,5 +1,5 @@
 /** What an identity vendor's token endpoint does: two APIs, ID tokens, a machine that signs, a DPoP single-page app. */
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import express, { type Express } from 'express';
 import session from 'express-session';
@@ -38,7 +38,7 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
       { identifier: BILLING, scopes: ['invoices:write'], accessTokenLifetime: 300, clients: ['machine'] },
     ],
     defaultAudience: ORDERS,
-    refreshTokens: 'offline_access',
+    refreshTokens: { issue: 'offline_access' },
     clients: [
       {
         clientId: 'web',
@@ -103,10 +103,18 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
 
 if (require.main === module) {
   const origin = 'http://localhost:3000';
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  console.log(`The machine's private key:\n${String(privateKey.export({ type: 'pkcs8', format: 'pem' }))}`);
-  createApp(origin, { keys: [publicKey.export({ format: 'jwk' })] }).listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log(`Discovery: ${origin}/oauth/.well-known/openid-configuration`);
+  const { publicKey, privateKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
+  console.log(`The machine's private key:\n${privateKey}`);
+  createApp(origin, { keys: [createPublicKey(publicKey).export({ format: 'jwk' })] }).listen(
+    3000,
+    'localhost',
+    (error) => {
+      if (error) throw error;
+      console.log(`Discovery: ${origin}/oauth/.well-known/openid-configuration`);
+    },
+  );
 }

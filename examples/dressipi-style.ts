@@ -24,23 +24,25 @@ export function createApp(origin: string): Express {
     ],
     // Every resource server has the secret: whoever has it can make tokens, too.
     signingKeys: [{ alg: 'HS256', key: SHARED_SECRET }],
-    accessTokenLifetime: 86_400,
+    lifetimes: { accessToken: 86_400 },
     requestGuard: (req) => isEqual(req.get('x-api-key') ?? '', API_KEY),
-    // A profile is made when a code is redeemed; another attempt at the same code finds it.
-    anonymousSubject: (_req, { grantId }) => {
-      const id = `profile-${grantId}`;
-      profiles.set(id, profiles.get(id) ?? { outfits: [] });
-      return { id };
+    outOfBand: {
+      // A profile is made when a code is redeemed; another attempt at the same code finds it.
+      anonymousSubject: (_req, { grantId }) => {
+        const id = `profile-${grantId}`;
+        profiles.set(id, profiles.get(id) ?? { outfits: [] });
+        return { id };
+      }, // A code for the profile that the app has already.
+      headerSubject: (req) => {
+        const token = req.get('x-dressipi-jwt');
+        if (token === undefined) return undefined;
+        const id = subjectOf(token, issuer);
+        if (id === undefined || !profiles.has(id))
+          throw new OAuthError('invalid_token', 'x-dressipi-jwt is not valid');
+        return { id };
+      },
     },
-    // A code for the profile that the app has already.
-    headerSubject: (req) => {
-      const token = req.get('x-dressipi-jwt');
-      if (token === undefined) return undefined;
-      const id = subjectOf(token, issuer);
-      if (id === undefined || !profiles.has(id))
-        throw new OAuthError('invalid_token', 'x-dressipi-jwt is not valid');
-      return { id };
-    },
+
     // Nobody signs in here.
     authenticate: () => undefined,
     loginUrl: (_req, res) => res.status(401).json({ error: 'there is no login' }),

@@ -21,14 +21,17 @@ declare module 'express-session' {
 /** What a host keeps of a tenant, in its database. */
 export interface Tenant {
   secret: string;
-  /** As JSON. */
+  /** PEM. */
   signingKey: string;
   clients: ClientOptions[];
 }
 
 export function newTenant(clients: ClientOptions[]): Tenant {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const signingKey = JSON.stringify({ ...privateKey.export({ format: 'jwk' }), alg: 'ES256' });
+  const { privateKey: signingKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
   return { secret: randomBytes(32).toString('base64url'), signingKey, clients };
 }
 

@@ -25,7 +25,7 @@ export function createApp(origin: string, adapter?: Adapter): Express {
     scopes: { profile: 'Know who you are', 'orders:read': 'See your orders' },
     authenticate: (req) => req.session.user,
     loginUrl: '/login',
-    branding: { name: 'Acme Orders' },
+    pages: { branding: { name: 'Acme Orders' } },
   });
   app.use('/oauth', oauth);
   app.use(oauth.wellKnown);

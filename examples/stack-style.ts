@@ -44,28 +44,30 @@ export function createApp(origin: string, google: Provider): Express {
     ],
     clientHeaders: { id: 'X-Stack-Project-Id', publishableKey: 'X-Stack-Publishable-Client-Key' },
 
-    providers: { google },
-    resolveUser: accountLinking<User>({
-      emailStrategy: 'link_verified',
-      findByIdentity: (identity) => userWith(({ identities }) => identities.has(nameOf(identity))),
-      findByEmail: (email) => {
-        const user = userWith((candidate) => candidate.email === email);
-        return user && { user, emailVerified: user.emailVerified };
-      },
-      createUser: (identity) => {
-        const { email, emailVerified, name = 'somebody' } = identity;
-        const id = `user-${users.size + 1}`;
-        const user = { id, name, email, emailVerified, identities: new Set([nameOf(identity)]) };
-        users.set(id, user);
-        return user;
-      },
-      linkIdentity: ({ id }, identity) => {
-        if (userWith(({ identities }) => identities.has(nameOf(identity)))) throw accountAlreadyLinked();
-        users.get(id)?.identities.add(nameOf(identity));
-      },
-    }),
-    // This vendor's apps put an access token into `token`; tickets are better.
-    linkWithAccessTokens: true,
+    federation: {
+      providers: { google },
+      resolveUser: accountLinking<User>({
+        emailStrategy: 'link_verified',
+        findByIdentity: (identity) => userWith(({ identities }) => identities.has(nameOf(identity))),
+        findByEmail: (email) => {
+          const user = userWith((candidate) => candidate.email === email);
+          return user && { user, emailVerified: user.emailVerified };
+        },
+        createUser: (identity) => {
+          const { email, emailVerified, name = 'somebody' } = identity;
+          const id = `user-${users.size + 1}`;
+          const user = { id, name, email, emailVerified, identities: new Set([nameOf(identity)]) };
+          users.set(id, user);
+          return user;
+        },
+        linkIdentity: ({ id }, identity) => {
+          if (userWith(({ identities }) => identities.has(nameOf(identity)))) throw accountAlreadyLinked();
+          users.get(id)?.identities.add(nameOf(identity));
+        },
+      }), // This vendor's apps put an access token into `token`; tickets are better.
+      linkWithAccessTokens: true,
+    },
+
     // There is no other way to sign in.
     authenticate: () => undefined,
     loginUrl: (_req, res) =>

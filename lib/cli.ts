@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { randomBytes, type KeyObject } from 'node:crypto';
+
+import { generatePrivateKey } from './tokens/generated-key';
 
 const USAGE =
   'Usage: express-oauth-router init [--rsa]\n\n' +
@@ -9,16 +11,13 @@ const USAGE =
 function init({ rsa }: { rsa: boolean }): string {
   const lines = [
     `OAUTH_SECRET=${randomBytes(32).toString('base64url')}`,
-    `OAUTH_SIGNING_KEY=${printed(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, 'ES256')}`,
+    `OAUTH_SIGNING_KEY=${printed(generatePrivateKey('ES256'), 'ES256')}`,
   ];
-  if (rsa)
-    lines.push(
-      `OAUTH_RSA_KEY=${printed(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, 'RS256')}`,
-    );
+  if (rsa) lines.push(`OAUTH_RSA_KEY=${printed(generatePrivateKey('RS256'), 'RS256')}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** Without quotes, which shells, Docker and dotenv treat each in its own way. */
+/** Encodes a key as base64url of its JWK: it needs no quotes, which shells, Docker and dotenv treat differently. */
 function printed(key: KeyObject, alg: string): string {
   return Buffer.from(JSON.stringify({ ...key.export({ format: 'jwk' }), alg, use: 'sig' })).toString(
     'base64url',

@@ -1,12 +1,23 @@
 import OAuth2Server, { AbstractGrantType, Request, Response } from '@node-oauth/oauth2-server';
 
 import { serverError } from './errors';
-import type { GrantType, TokenRequest } from './grants/grant-type';
-import type { TokenSet } from './grants/token-issuer';
+import type { GrantType, TokenRequest, TokenSet } from './token/grant-type';
 
-/** Dispatches a token request to its grant type, and writes the response of RFC 6749 §5.1. */
+/*
+ * The engine is @node-oauth/oauth2-server, the maintained continuation of oauth2-server. It stays because its grant types are the
+ * interface that Express teams know, and it dispatches every token request. Only this module imports it.
+ *
+ * The price is one object of the engine's request, response, handler and grant class for each token request, some five percent of
+ * its time. Nothing is looked up twice: the endpoint has found the grant type, authenticated the client and read the grant, and
+ * the engine gets one class for every `grant_type`, which runs what the request carries.
+ *
+ * Its authorize and authenticate handlers and its client check are not used: they cannot require PKCE, authenticate clients for
+ * each grant instead of for each client, and lose error parameters of redirect URIs that have a query.
+ */
+
+/** Runs a token request through its grant type, and creates the response of RFC 6749 §5.1. */
 export interface TokenEngine {
-  dispatch(grantType: string, request: TokenRequest): Promise<EngineResponse>;
+  dispatch(grantType: GrantType, request: TokenRequest): Promise<EngineResponse>;
 }
 
 export interface EngineResponse {
@@ -15,86 +26,77 @@ export interface EngineResponse {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** The engine's own; each is overridden or closed. */
+/** The engine's own grant types: each is overridden, so that none of their code runs. */
 const BUILT_IN = ['authorization_code', 'client_credentials', 'refresh_token', 'password'];
 
-/** What our requests carry through the engine: it copies unknown properties of a request. */
+/** A request on its way through the engine, which copies unknown properties of its own request. */
 interface Carrier {
-  tokenRequest?: TokenRequest;
+  readonly grantType: GrantType;
+  readonly request: TokenRequest;
   tokens?: TokenSet;
 }
 
-export function tokenEngine(grantTypes: readonly GrantType[]): TokenEngine {
-  const closed = BUILT_IN.filter((builtIn) => !grantTypes.some(({ name }) => name === builtIn)).map(
-    closedGrant,
-  );
-  const names = grantTypes.map(({ name }) => name);
+/** @param names the values of `grant_type` that the server supports */
+export function createTokenEngine(names: readonly string[]): TokenEngine {
   const server = new OAuth2Server({
     model: {
-      getClient: (clientId: string) => Promise.resolve({ id: clientId, grants: names }),
-      saveToken: never,
-      getAccessToken: never,
+      getClient: (clientId: string) => Promise.resolve({ id: clientId, grants: [...names] }),
+      saveToken: unused,
+      getAccessToken: unused,
     },
-    extendedGrantTypes: Object.fromEntries(
-      [...grantTypes, ...closed].map((grantType) => [grantType.name, bridge(grantType)]),
-    ),
-    // It checks no credentials: the client has authenticated by its own registered method, and none of them reach it.
+    extendedGrantTypes: Object.fromEntries([...BUILT_IN, ...names].map((name) => [name, CarriedGrantType])),
+    // The client has authenticated by its own registered method, and its credentials are not passed on.
     requireClientAuthentication: Object.fromEntries(names.map((name) => [name, false])),
     allowExtendedTokenAttributes: true,
   });
 
-  async function dispatch(grantType: string, tokenRequest: TokenRequest): Promise<EngineResponse> {
-    const carrier: Carrier = { tokenRequest };
+  async function dispatch(grantType: GrantType, tokenRequest: TokenRequest): Promise<EngineResponse> {
+    const carrier: Carrier = { grantType, request: tokenRequest };
     const request = new Request({
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '1' },
       query: {},
-      body: { grant_type: grantType, client_id: tokenRequest.client.clientId },
+      body: { grant_type: grantType.name, client_id: tokenRequest.client.clientId },
       carrier,
     } as ConstructorParameters<typeof Request>[0]);
     const response = new Response({});
     try {
       await server.token(request, response);
     } catch (thrown) {
-      // Ours comes back wrapped; the engine's response to it is not used.
+      // The engine wraps our errors, and its response to them is not used.
       throw (thrown as { inner?: unknown }).inner ?? thrown;
     }
-    if (!carrier.tokens) throw serverError(new Error('the engine answered without a grant'));
+    if (!carrier.tokens) throw serverError(new Error('the engine did not run the grant type'));
     const { tokens } = carrier;
-    // Not through the engine, to which some names of members mean something.
+    // Hooks' members bypass the engine, to which some names have a meaning.
     return { tokens, body: { ...tokens.members, ...(response.body as Record<string, unknown>) } };
   }
 
   return { dispatch };
 }
 
-/** A grant type of ours as the engine's kind of class. */
-function bridge({ name, respond }: GrantType): typeof AbstractGrantType {
-  return class extends AbstractGrantType {
-    async handle(request: Request): Promise<OAuth2Server.Token> {
-      const { carrier } = request as unknown as { carrier: Carrier };
-      if (!carrier.tokenRequest) throw serverError(new Error('the engine lost the request'));
-      const tokens = await respond(carrier.tokenRequest);
-      carrier.tokens = tokens;
-      return {
-        accessToken: tokens.accessToken,
-        refreshToken: tokens.refreshToken,
-        scope: [...tokens.context.scope],
-        // The engine would compute the lifetime from a date, and lose a second.
-        expires_in: tokens.expiresIn,
-        token_type: tokens.tokenType,
-        ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
-        client: { id: tokens.context.client.clientId, grants: [name] },
-        user: {},
-      };
-    }
-  };
+/** Every grant type of the engine: it runs the grant type that the request carries. */
+class CarriedGrantType extends AbstractGrantType {
+  async handle(request: Request): Promise<OAuth2Server.Token> {
+    const { carrier } = request as unknown as { carrier?: Carrier };
+    if (!carrier) throw serverError(new Error('the engine lost the request'));
+    const { grantType, request: tokenRequest } = carrier;
+    const tokens = await grantType.respond(tokenRequest);
+    carrier.tokens = tokens;
+    return {
+      accessToken: tokens.accessToken,
+      refreshToken: tokens.refreshToken,
+      scope: [...tokens.context.scope],
+      // From a date, the engine would compute a lifetime that is a second too short.
+      expires_in: tokens.expiresIn,
+      token_type: tokens.tokenType,
+      ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
+      client: { id: tokens.context.client.clientId, grants: [grantType.name] },
+      user: {},
+    };
+  }
 }
 
-function closedGrant(name: string): GrantType {
-  return { name, respond: never };
-}
-
-function never(): Promise<never> {
-  return Promise.reject(serverError(new Error('this is not used')));
+function unused(): Promise<never> {
+  return Promise.reject(serverError(new Error('the engine must not call this')));
 }

@@ -1,22 +1,53 @@
-/** What may go with an {@link OAuthError}. */
+/**
+ * The values of `error` that this library uses, and any that a host defines for itself.
+ *
+ * @see RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 8707 §2, RFC 9101 §7, RFC 9126 §2.3, RFC 9449 §5 and §8,
+ * OpenID Connect Core §3.1.2.6
+ */
+export type OAuthErrorCode =
+  | 'access_denied'
+  | 'consent_required'
+  | 'insufficient_scope'
+  | 'invalid_client'
+  | 'invalid_dpop_proof'
+  | 'invalid_grant'
+  | 'invalid_request'
+  | 'invalid_request_object'
+  | 'invalid_request_uri'
+  | 'invalid_scope'
+  | 'invalid_target'
+  | 'invalid_token'
+  | 'login_required'
+  | 'request_uri_not_supported'
+  | 'server_error'
+  | 'temporarily_unavailable'
+  | 'too_many_requests'
+  | 'unauthorized_client'
+  | 'unmet_authentication_requirements'
+  | 'unsupported_grant_type'
+  | 'unsupported_response_type'
+  | 'use_dpop_nonce'
+  | (string & Record<never, never>);
+
+/** Further facts about an {@link OAuthError}. */
 export interface OAuthErrorOptions {
-  /** What really happened, for the operator: it goes to the events, never on the wire. */
+  /** The underlying cause, for the operator. It is reported in events and never sent to the client. */
   cause?: unknown;
-  /** A word for the operator that tells apart what the client must not, for example `expired`. Events only. */
+  /** A short reason for the operator, for example `expired`. It is reported in events and never sent to the client. */
   reason?: string;
   /** `error_uri` (RFC 6749 §5.2): a page for the client's developer. */
   uri?: string;
-  /** Further members of the JSON body, for example `{ mfa_token }`. They cannot replace the standard ones. */
+  /** Further members of the JSON body, for example `{ mfa_token }`. They cannot replace the standard members. */
   members?: Readonly<Record<string, unknown>>;
-  /** The `WWW-Authenticate` challenge that goes with it (RFC 6750 §3, RFC 6749 §5.2). */
+  /** The `WWW-Authenticate` challenge to send with the error (RFC 6750 §3, RFC 6749 §5.2). */
   challenge?: string;
-  /** The HTTP status, where the one that follows from the code will not do. */
+  /** The HTTP status, where the default for the code does not fit. */
   status?: number;
-  /** `Retry-After`, in seconds, of a 429 or 503. */
+  /** `Retry-After` of a 429 or 503. Seconds. */
   retryAfter?: number;
 }
 
-const STATUS = new Map([
+const STATUS = new Map<string, number>([
   ['invalid_client', 401],
   ['invalid_token', 401],
   ['insufficient_scope', 403],
@@ -26,28 +57,35 @@ const STATUS = new Map([
 ]);
 
 /**
- * An error that a client may see. Hooks may throw their own:
+ * An error that a client may see. Hooks may throw it too:
  * `throw new OAuthError('access_denied', 'This account is suspended')`.
  *
- * The HTTP status follows from the code: 401 for `invalid_client` and `invalid_token`, 403 for
- * `insufficient_scope`, 429 for `too_many_requests`, 500 and 503 for `server_error` and `temporarily_unavailable`, else 400.
+ * The HTTP status follows from the code: 401 for `invalid_client` and `invalid_token`, 403 for `insufficient_scope`,
+ * 429 for `too_many_requests`, 500 for `server_error`, 503 for `temporarily_unavailable`, otherwise 400.
  *
  * @see RFC 6749 §4.1.2.1 and §5.2
  */
 export class OAuthError extends Error {
   override readonly name = 'OAuthError';
   /** The value of `error`. */
-  readonly code: string;
-  /** The HTTP status, where the error is not a redirect. */
+  readonly code: OAuthErrorCode;
+  /** The HTTP status of the response, unless the error is sent by a redirect. */
   readonly status: number;
+  /** The reason for the operator. It is reported in events only. */
   readonly reason: string | undefined;
+  /** `error_uri`. */
   readonly uri: string | undefined;
+  /** Further members of the JSON body. */
   readonly members: Readonly<Record<string, unknown>> | undefined;
+  /** The `WWW-Authenticate` challenge. */
   readonly challenge: string | undefined;
-  /** Seconds. */
+  /** `Retry-After`. Seconds. */
   readonly retryAfter: number | undefined;
 
-  constructor(code: string, description?: string, options: OAuthErrorOptions = {}) {
+  /**
+   * Creates an error from its code, the `error_description` for the client's developer, and further facts.
+   */
+  constructor(code: OAuthErrorCode, description?: string, options: OAuthErrorOptions = {}) {
     super(description ?? code, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.status = options.status ?? STATUS.get(code) ?? 400;
@@ -58,43 +96,58 @@ export class OAuthError extends Error {
     this.retryAfter = options.retryAfter ?? (this.status === 503 ? 1 : undefined);
   }
 
-  /** The value of `error_description`, in the characters that RFC 6749 §5.2 allows. */
+  /** The value of `error_description`, reduced to the characters that RFC 6749 §5.2 allows. */
   get description(): string {
     return this.message.replaceAll('"', "'").replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
   }
 }
 
-/** Thrown by `createOAuthRouter` and `requireToken` with every fault of the options at once. */
+/** Thrown by `createOAuthRouter`, `createTokenVerifier` and `requireToken`: lists every fault of the options at once. */
 export class OAuthConfigurationError extends Error {
   override readonly name = 'OAuthConfigurationError';
+  /** A stable code to recognize the error by. */
   readonly code = 'ERR_OAUTH_CONFIGURATION';
   /** One sentence for each fault. */
   readonly faults: readonly string[];
 
-  constructor(faults: readonly string[], what = 'createOAuthRouter()') {
-    super(`${what} has wrong options:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  /** Creates an error from its faults and the name of the function that was called. */
+  constructor(faults: readonly string[], source = 'createOAuthRouter()') {
+    super(`${source} has wrong options:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
     this.faults = faults;
   }
 }
 
-/** The adapter threw, or did not answer in time. The client sees `temporarily_unavailable`. */
-export function storeUnavailable(cause: unknown): OAuthError {
-  return new OAuthError(
-    'temporarily_unavailable',
-    'The storage of the authorization server does not answer',
-    {
-      cause,
-      reason: 'store failed',
-    },
-  );
+type ErrorFactory = (description: string, options?: OAuthErrorOptions) => OAuthError;
+
+function errorFactory(code: OAuthErrorCode): ErrorFactory {
+  return (description, options) => new OAuthError(code, description, options);
 }
 
-/** A bug, or nonsense from a hook or an adapter. The client sees `server_error` and nothing of the cause. */
+export const accessDenied = errorFactory('access_denied');
+export const consentRequired = errorFactory('consent_required');
+export const invalidClient = errorFactory('invalid_client');
+export const invalidGrant = errorFactory('invalid_grant');
+export const invalidRequest = errorFactory('invalid_request');
+export const invalidScope = errorFactory('invalid_scope');
+export const invalidTarget = errorFactory('invalid_target');
+export const loginRequired = errorFactory('login_required');
+export const temporarilyUnavailable = errorFactory('temporarily_unavailable');
+export const unauthorizedClient = errorFactory('unauthorized_client');
+
+/** Reports that the adapter threw or did not respond in time. The client sees `temporarily_unavailable`. */
+export function storeUnavailable(cause: unknown): OAuthError {
+  return temporarilyUnavailable('The storage of the authorization server does not answer', {
+    cause,
+    reason: 'store failed',
+  });
+}
+
+/** Reports a bug, or an invalid result of a hook or adapter. The client sees `server_error` without the cause. */
 export function serverError(cause: unknown): OAuthError {
   return new OAuthError('server_error', 'The authorization server met an unexpected condition', { cause });
 }
 
-/** Whatever was thrown, as what the client may see of it. */
+/** Converts anything that was thrown into an error that the client may see. */
 export function asOAuthError(thrown: unknown): OAuthError {
   return thrown instanceof OAuthError ? thrown : serverError(thrown);
 }

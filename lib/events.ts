@@ -2,22 +2,27 @@ import { EventEmitter } from 'node:events';
 
 import type { OAuthError } from './errors';
 
-/** Whose grant or request an event is about. Identifiers only: no event ever holds a token, a code or a secret. */
-export interface EventSubject {
+/** The client, user and grant that an event concerns. No event contains a token, a code or a secret. */
+export interface EventIdentifiers {
+  /** The client. */
   clientId?: string | undefined;
+  /** The user. */
   userId?: string | undefined;
+  /** The grant. */
   grantId?: string | undefined;
 }
 
-/** The events of `oauth.events`, by name. A listener that throws, or rejects, changes nothing. */
+/** The events of `oauth.events`, by name. A listener that throws or rejects has no effect on the request. */
 export interface OAuthEventMap {
   /** An authorization code was issued. */
-  'authorization_code.issued': [EventSubject & { scope: string }];
-  /** An access token was issued, with a refresh token or without. */
-  'token.issued': [EventSubject & { grantType: string; scope: string; jti: string; refreshToken: boolean }];
-  /** A request was refused. `reason` and `cause` say what the client was not told. */
+  'authorization_code.issued': [EventIdentifiers & { scope: string }];
+  /** An access token was issued, with or without a refresh token. */
+  'token.issued': [
+    EventIdentifiers & { grantType: string; scope: string; jti: string; refreshToken: boolean },
+  ];
+  /** A request was refused. `reason` and `cause` contain what the client was not told. */
   'request.refused': [
-    EventSubject & {
+    EventIdentifiers & {
       endpoint: string;
       error: string;
       description: string;
@@ -25,35 +30,35 @@ export interface OAuthEventMap {
       cause?: unknown;
     },
   ];
-  /** A code was used again: its grant was revoked, unless `revoked` is false. */
-  'authorization_code.replayed': [EventSubject & { revoked: boolean }];
-  /** A refresh token was used again after its successor: its grant was revoked. */
-  'refresh_token.reused': [EventSubject & { presentedGeneration: number; generation: number }];
-  /** A client held a newer refresh token than the store: the store lost writes in a failover. */
-  'grant.ahead_of_store': [EventSubject & { presentedGeneration: number; generation: number }];
-  /** A grant was ended: by its client, by the host, or by the rules on replay. */
-  'grant.revoked': [EventSubject & { reason: string }];
+  /** A code was used again. Its grant was revoked, unless `revoked` is `false`. */
+  'authorization_code.replayed': [EventIdentifiers & { revoked: boolean }];
+  /** A refresh token was used after its successor. Its grant was revoked: the token was stolen, or its client loses tokens. */
+  'refresh_token.reused': [EventIdentifiers & { presentedGeneration: number; generation: number }];
+  /** A client presented a newer refresh token than the store has: the store lost writes in a failover. */
+  'grant.ahead_of_store': [EventIdentifiers & { presentedGeneration: number; generation: number }];
+  /** A grant was ended by its client, by the host, or because a token was replayed. */
+  'grant.revoked': [EventIdentifiers & { reason: string }];
   /** A single access token was revoked by its client. */
-  'access_token.revoked': [EventSubject & { jti: string }];
+  'access_token.revoked': [EventIdentifiers & { jti: string }];
   /** A client failed to authenticate. */
-  'client_authentication.failed': [EventSubject & { method?: string | undefined; reason: string }];
+  'client_authentication.failed': [EventIdentifiers & { method?: string | undefined; reason: string }];
   /** A user allowed a client on the consent page. */
-  'consent.given': [EventSubject & { scope: string }];
+  'consent.given': [EventIdentifiers & { scope: string }];
   /** A user denied a client on the consent page. */
-  'consent.denied': [EventSubject];
-  /** A client was told that a session of its user has ended. */
-  'backchannel_logout.sent': [EventSubject];
-  /** A client could not be told: it may still take its user for signed in. */
-  'backchannel_logout.failed': [EventSubject & { cause: unknown }];
-  /** A user has signed in, or linked an account, through an upstream provider. */
+  'consent.denied': [EventIdentifiers];
+  /** A client was notified that a session of its user has ended. */
+  'backchannel_logout.sent': [EventIdentifiers];
+  /** A client could not be notified: it may still consider its user signed in. */
+  'backchannel_logout.failed': [EventIdentifiers & { cause: unknown }];
+  /** A user signed in, or linked an account, through an upstream provider. */
   'provider.signed_in': [
-    EventSubject & { providerId: string; type: 'authenticate' | 'link'; isNewUser: boolean },
+    EventIdentifiers & { providerId: string; type: 'authenticate' | 'link'; isNewUser: boolean },
   ];
-  /** An upstream provider failed, or its answer cannot be trusted. */
-  'provider.failed': [EventSubject & { providerId: string; cause: unknown }];
-  /** A function of the adapter threw or did not answer within `storeTimeout`. */
+  /** An upstream provider failed, or its response cannot be trusted. */
+  'provider.failed': [EventIdentifiers & { providerId: string; cause: unknown }];
+  /** A function of the adapter threw or did not respond within `storeTimeout`. */
   'store.failed': [{ operation: string; cause: unknown }];
-  /** A bug, or a hook that threw: the client saw `server_error`. */
+  /** A bug, or a hook that threw. The client saw `server_error`. */
   'server.failed': [{ endpoint: string; cause: unknown }];
 }
 
@@ -63,15 +68,15 @@ export type OAuthEvents = Pick<
   'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'removeAllListeners' | 'listenerCount'
 >;
 
-/** The library's side: emits to every listener, whatever the others do. */
+/** The library's side of the events: every listener is called, even if another one throws. */
 export interface EventReporter {
   readonly events: OAuthEvents;
   emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void;
-  /** One event for whatever a request died of. */
-  refused(endpoint: string, error: OAuthError, subject?: EventSubject): void;
+  /** Emits the event for a request that was refused. */
+  refused(endpoint: string, error: OAuthError, subject?: EventIdentifiers): void;
 }
 
-export function eventReporter(): EventReporter {
+export function createEventReporter(): EventReporter {
   const emitter = new EventEmitter<OAuthEventMap>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void {
@@ -81,12 +86,12 @@ export function eventReporter(): EventReporter {
         const result: unknown = Reflect.apply(listener, emitter, [event]);
         Promise.resolve(result).catch(() => undefined);
       } catch {
-        // A listener observes; it has no say in what the client gets.
+        // A listener observes, and must not change the response.
       }
     }
   }
 
-  function refused(endpoint: string, error: OAuthError, subject: EventSubject = {}): void {
+  function refused(endpoint: string, error: OAuthError, subject: EventIdentifiers = {}): void {
     if (error.code === 'server_error') emit('server.failed', { endpoint, cause: error.cause ?? error });
     emit('request.refused', {
       endpoint,

@@ -1,7 +1,20 @@
 export { createOAuthRouter, type OAuthRouter } from './router';
-export type { OAuthRouterOptions } from './options';
-export { OAuthConfigurationError, OAuthError, type OAuthErrorOptions } from './errors';
-export type { EventSubject, OAuthEventMap, OAuthEvents } from './events';
+export type {
+  ClientsOptions,
+  DpopOptions,
+  EssentialOptions,
+  FederationOptions,
+  LifetimeOptions,
+  OAuthRouterOptions,
+  OperationOptions,
+  OutOfBandOptions,
+  PageOptions,
+  RefreshTokenOptions,
+  TokensOptions,
+  UsersOptions,
+} from './options/options';
+export { OAuthConfigurationError, OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors';
+export type { EventIdentifiers, OAuthEventMap, OAuthEvents } from './events';
 
 export type {
   Adapter,
@@ -10,28 +23,22 @@ export type {
   Consent,
   StoredGrant,
 } from './adapters/contract';
-export { memoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
-export {
-  redisAdapter,
-  type RedisAdapter,
-  type RedisAdapterOptions,
-  type RedisClient,
-} from './adapters/redis';
+export { memoryAdapter, type MemoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
+export { redisAdapter, type RedisAdapter, type RedisAdapterOptions } from './adapters/redis';
+export type { RedisClient } from './adapters/redis-client';
 
+export type { ConsentContext, ConsentHandler, LoginContext, LoginUrl } from './authorization/host-pages';
+export type { HeaderSubject } from './authorization/out-of-band';
+export type { Prompt } from './authorization/request';
 export type { ClientCertificate, ClientCertificateOf } from './clients/certificate';
 export type { Client, ClientOptions } from './clients/client';
 export type { ClientHeaders } from './clients/identification';
 export type { NoncePolicy } from './clients/proof-of-possession';
 export { generateClientSecret, hashClientSecret } from './clients/secrets';
-
-export type { ConsentContext, ConsentHandler } from './endpoints/consent';
-export type { EndSession } from './endpoints/logout';
-export type { HeaderSubject } from './endpoints/out-of-band';
-export type { ResolveUser } from './endpoints/provider-sign-in';
-export type { Authenticate, LoginContext, LoginUrl } from './endpoints/sign-in';
 export {
   accountAlreadyLinked,
   accountLinking,
+  type Account,
   type AccountLinkingOptions,
   type EmailStrategy,
 } from './federation/account-linking';
@@ -41,38 +48,45 @@ export {
   oauth2Provider,
   oidcProvider,
   type ClaimNames,
+  type CommonProviderOptions,
   type OAuth2ProviderOptions,
   type OidcProviderOptions,
   type Provider,
   type Userinfo,
 } from './federation/provider';
 export type { ProviderTokens } from './federation/provider-tokens';
-export type { ResolveUserContext } from './federation/resolve-user';
-export type { AnonymousSubject } from './grants/anonymous-subject';
-export type { ResourceOptions } from './grants/audiences';
-export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './grants/extension';
-export type { FederationFacts } from './grants/grant';
-export type { GrantContext, Policy } from './grants/policy';
+export type { ResolvedUser, ResolveUser, ResolveUserContext } from './federation/resolve-user';
+export type { Authenticate } from './host/authenticate';
+export type { Awaitable } from './host/call';
+export type { GrantContext, Policy } from './host/grant-context';
+export type { LoadUser, LoadUserContext } from './host/load-user';
 export type {
   BeforeIssueToken,
   ClaimsContext,
   ClaimsHook,
-  LoadUser,
+  ExtraClaims,
+  FederationFacts,
   TokenResponseContext,
   TokenResponseHook,
-} from './grants/token-issuer';
-export type { OAuthUser } from './grants/user';
-export type { UserClaimsContext, UserClaimsHook } from './grants/user-claims';
+} from './host/token-hooks';
+export type { OAuthUser } from './host/user';
+export type { UserClaimsContext, UserClaimsHook } from './host/user-claims';
 export type { FormatError, RateLimit, RequestGuard } from './http/endpoint';
+export type { EndSession } from './logout/endpoint';
 export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operations';
+export type { ConsentView } from './pages/consent';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
+export type { ResourceOptions } from './policy/audiences';
 export type { AccessTokenInfo, RequireToken, RequireTokenOptions } from './resource/require-token';
 export {
   createTokenVerifier,
   type TokenVerifier,
   type TokenVerifierOptions,
 } from './resource/token-verifier';
+export type { IntrospectionCredentials } from './resource/verified-tokens';
+export type { AnonymousSubject } from './token/anonymous-subject';
+export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './token/extension-grant';
 export type { AccessTokenClaims, AccessTokenFormat, Confirmation } from './tokens/access-token';
 export type { AccessTokenAlgorithm, SigningAlgorithm } from './tokens/algorithms';
-export type { SigningJwk, SigningKeyInput } from './tokens/signing-keys';
+export type { SigningJwk, SigningKeyInput } from './tokens/signing-key';

@@ -1,79 +1,93 @@
 import { randomBytes } from 'node:crypto';
 
-import type { StoredGrant } from './adapters/contract';
+import { refuseUnknown, type StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { asGrant, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
-import type { SignOut } from './grants/sign-out';
-import type { TokenAlgorithms } from './grants/token-algorithms';
-import { sessionId } from './grants/user';
+import { isUserId, sessionId } from './host/user';
+import type { SignOut } from './logout/sign-out';
+import type { TokenAlgorithms } from './policy/token-algorithms';
 import type { AccessTokens } from './tokens/access-token';
+import type { Sealer } from './tokens/keys';
 
-/** A grant as a host may show it to its user, among the connected apps. Moments are epoch milliseconds. */
+/** A grant, as a host may show it to its user among the connected apps. Moments are epoch milliseconds. */
 export interface GrantInfo {
+  /** The id, for `revokeGrant`. */
   readonly grantId: string;
+  /** The user who granted access. */
   readonly userId: string;
+  /** The client that has access. */
   readonly clientId: string;
+  /** The scope values. */
   readonly scope: readonly string[];
+  /** The audiences. */
   readonly resources: readonly string[];
+  /** When the user authorized the client. */
   readonly createdAt: number;
-  /** When it was last refreshed, or redeemed; `undefined` for an unspent code. */
+  /** When the grant was last refreshed, or redeemed; `undefined` for an unspent code. */
   readonly lastUsedAt: number | undefined;
+  /** When the grant expires unless it is refreshed before. */
   readonly expiresAt: number;
 }
 
-/** A token for the tests of a host's own API. */
+/** The options of `issueAccessToken`. */
 export interface IssueAccessTokenOptions {
-  /** `sub`. */
+  /** `sub`: the user, or the client's id for a client that acts for itself. */
   subject: string | number;
+  /** The client that the token is issued to. */
   clientId: string;
-  /** Separated by spaces. @defaultValue `''` */
+  /** Scope values, separated by spaces. @defaultValue `''` */
   scope?: string;
-  /** @defaultValue the default audience */
+  /** The audience, or several. @defaultValue the default audience */
   audience?: string | readonly string[];
-  /** Seconds. @defaultValue 3600 */
+  /** Seconds. @defaultValue `3600` */
   lifetime?: number;
   /** Further claims. @defaultValue none */
   claims?: Readonly<Record<string, unknown>>;
 }
 
-/** What a host does with grants. */
+/** The functions with which a host manages grants, sessions and tokens. */
 export interface Operations {
   /**
-   * A user's connected apps.
+   * Lists a user's grants: the connected apps.
    * @throws Error if the adapter has no `listGrants`
    */
   listGrants(userId: string | number): Promise<GrantInfo[]>;
-  /** Ends one grant of a user; `false`, and nothing done, if it is another user's or not there. */
+  /** Ends one grant of a user. Returns `false`, and does nothing, if it does not exist or belongs to another user. */
   revokeGrant(grant: { userId: string | number; grantId: string }): Promise<boolean>;
   /**
-   * Ends all of a user's grants, unspent codes included; with `clientId` those of one client, and the remembered consent.
-   * @returns how many were ended
-   * @throws TypeError if there is no user, Error if the adapter has no `listGrants`, AggregateError if some could not be
-   *   ended; the others are
+   * Ends all grants of a user, unspent codes included. With `clientId`, ends those of one client and forgets the consent to it.
+   * @returns the number of grants that were ended
+   * @throws TypeError without a user, Error if the adapter has no `listGrants`, AggregateError if some grants could not be ended;
+   *   the others are ended
    */
   revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
   /**
-   * For the host's own sign-out: tells the clients of a session by back-channel logout that it has ended, and ends its grants
-   * with `openid` but those with `offline_access`. Without `sid`, which is that of `authenticate`'s user, all sessions of the user.
+   * Notifies the clients of a session by back-channel logout that it has ended, and ends its grants with `openid`, except those with
+   * `offline_access`. Call it from the host's own sign-out. `sid` is that of `authenticate`'s user; without it, all sessions of the
+   * user end.
    * @throws Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
   /**
-   * Encrypts the secret of a client of `client_secret_jwt`, to be stored as `clientSecretSealed`.
-   * @throws RangeError if it has less than 32 bytes
+   * Encrypts the secret of a `client_secret_jwt` client, to store it as `clientSecretSealed`.
+   * @throws RangeError if the secret has fewer than 32 bytes
    */
   sealClientSecret(clientSecret: string): string;
   /**
-   * A provider's access token of a user, for a provider with `storeTokens`: refreshed there if need be, once for all who ask.
-   * `undefined` if there is none, or it cannot be refreshed any more.
+   * Returns a user's access token of a provider with `storeTokens`. It is refreshed if needed, once for all concurrent callers.
+   * `undefined` means that there is none, or that it cannot be refreshed any more.
    * @throws TypeError for an unknown provider, OAuthError `temporarily_unavailable` or `server_error` if the provider fails
    */
   providerTokens(userId: string | number, providerId: string): Promise<ProviderTokens | undefined>;
-  /** Forgets them, where a user unlinks an account. */
+  /** Deletes a user's tokens of a provider, for example when the user unlinks the account. */
   deleteProviderTokens(userId: string | number, providerId: string): Promise<void>;
-  /** Signs an access token that has no grant: good until it expires, its client is gone, or it is revoked. */
+  /**
+   * Issues an access token without a grant, for tests of the host's API. It is active until it expires, is revoked, or its client is
+   * deleted.
+   * @throws TypeError for an unknown option
+   */
   issueAccessToken(options: IssueAccessTokenOptions): string;
 }
 
@@ -82,19 +96,47 @@ interface OperationsOptions {
   defaultAudience: string;
   store: Store;
   accessTokens: AccessTokens;
-  algorithmsOf: TokenAlgorithms['of'];
+  tokenAlgorithms: TokenAlgorithms;
   signOut: SignOut;
-  sealClientSecret: (clientSecret: string) => string;
+  clientSecretSealer: Sealer;
   providerTokens: ProviderTokenStore;
   clock: () => number;
   reporter: EventReporter;
 }
 
-export function operations(options: OperationsOptions): Operations {
-  const { issuer, defaultAudience, store, accessTokens, clock, reporter } = options;
+export function createOperations(options: OperationsOptions): Operations {
+  const { store, signOut, clientSecretSealer, providerTokens } = options;
 
+  return {
+    ...createGrantOperations(options),
+
+    async signOut({ userId, sid }) {
+      if (!store.listGrants) throw withoutListGrants();
+      await signOut({ userId: idOf(userId), sid: sid === undefined ? undefined : sessionId(sid) });
+    },
+
+    sealClientSecret(clientSecret) {
+      // RFC 7518 §3.2
+      if (Buffer.byteLength(clientSecret) < 32)
+        throw new RangeError('a secret for client_secret_jwt must have at least 32 bytes');
+      return clientSecretSealer.seal(clientSecret);
+    },
+
+    providerTokens: async (userId, providerId) => providerTokens.get({ userId: idOf(userId), providerId }),
+    deleteProviderTokens: async (userId, providerId) =>
+      providerTokens.delete({ userId: idOf(userId), providerId }),
+
+    issueAccessToken: createIssueAccessToken(options),
+  };
+}
+
+function createGrantOperations({
+  store,
+  clock,
+  reporter,
+}: OperationsOptions): Pick<Operations, 'listGrants' | 'revokeGrant' | 'revokeGrants'> {
   async function storedGrantsOf(userId: string): Promise<StoredGrant[]> {
-    if (!store.listGrants) throw new Error('the adapter has no listGrants(), which this needs');
+    if (!store.listGrants) throw withoutListGrants();
     const stored = await store.listGrants(userId);
     return stored.filter((grant: StoredGrant | null) => grant?.userId === userId);
   }
@@ -106,19 +148,19 @@ export function operations(options: OperationsOptions): Operations {
   }
 
   return {
-    listGrants: async (userId) => {
+    async listGrants(userId) {
       const now = clock();
       const grants = readableGrants(await storedGrantsOf(idOf(userId)), reporter);
-      // Some are kept for longer, to tell their clients when the session ends.
+      // Some records outlive their refresh token, so that the client can be notified when the session ends.
       return grants.filter((grant) => now < refreshExpiryOf(grant)).map(grantInfo);
     },
 
-    revokeGrant: async ({ userId, grantId }) => {
+    async revokeGrant({ userId, grantId }) {
       const grant = asGrant(await store.getGrant(grantId), grantId);
       return grant?.userId === idOf(userId) ? end(grant) : false;
     },
 
-    revokeGrants: async ({ userId, clientId }) => {
+    async revokeGrants({ userId, clientId }) {
       const user = idOf(userId);
       if (clientId !== undefined) await store.deleteConsent?.(user, clientId);
       const stored = await storedGrantsOf(user);
@@ -131,44 +173,38 @@ export function operations(options: OperationsOptions): Operations {
       }
       return results.filter((result) => result.status === 'fulfilled' && result.value).length;
     },
+  };
+}
 
-    signOut: async ({ userId, sid }) => {
-      if (!store.listGrants) throw new Error('the adapter has no listGrants(), which this needs');
-      await options.signOut({ userId: idOf(userId), sid: sid === undefined ? undefined : sessionId(sid) });
-    },
+function createIssueAccessToken(options: OperationsOptions): Operations['issueAccessToken'] {
+  const { issuer, defaultAudience, accessTokens, tokenAlgorithms, clock } = options;
 
-    sealClientSecret: options.sealClientSecret,
-
-    providerTokens: async (userId, providerId) =>
-      options.providerTokens.get({ userId: idOf(userId), providerId }),
-    deleteProviderTokens: async (userId, providerId) =>
-      options.providerTokens.delete({ userId: idOf(userId), providerId }),
-
-    issueAccessToken: ({
+  return (given) => {
+    const {
       subject,
       clientId,
       scope = '',
       audience = defaultAudience,
       lifetime = 3600,
       claims,
-    }) => {
-      const iat = Math.floor(clock() / 1000);
-      const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
-      const jti = randomBytes(16).toString('base64url');
-      const algorithms = options.algorithmsOf([audience].flat());
-      return accessTokens.issue(
-        { ...claims, ...standard, jti, client_id: clientId, scope },
-        'jwt',
-        algorithms,
-      );
-    },
+      ...unknown
+    } = given;
+    refuseUnknown('issueAccessToken()', unknown);
+    const iat = Math.floor(clock() / 1000);
+    const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
+    const jti = randomBytes(16).toString('base64url');
+    const algorithms = tokenAlgorithms.of([audience].flat());
+    return accessTokens.issue({ ...claims, ...standard, jti, client_id: clientId, scope }, 'jwt', algorithms);
   };
 }
 
-/** Nobody means everybody here if an `undefined` slips through, so it does not. */
+function withoutListGrants(): Error {
+  return new Error('the adapter has no listGrants(), which this needs');
+}
+
+/** Refuses a missing user: an `undefined` id must never stand for all users. */
 function idOf(userId: unknown): string {
-  const valid = typeof userId === 'string' ? userId !== '' : Number.isSafeInteger(userId);
-  if (!valid) throw new TypeError('a user id must be a string or a safe integer');
+  if (!isUserId(userId)) throw new TypeError('a user id must be a string or a safe integer');
   return String(userId);
 }
 

@@ -118,8 +118,10 @@ test('a host with providers', async () => {
   const oauth = createOAuthRouter({
     issuer: 'http://localhost:3000/oauth',
     clients: [{ clientId: 'machine', clientSecret: 'secret', grantTypes: ['client_credentials'] }],
-    providers: { google: oidcProvider({ ...providerPresets.google, clientId: 'x', clientSecret: 'y' }) },
-    resolveUser: () => undefined,
+    federation: {
+      providers: { google: oidcProvider({ ...providerPresets.google, clientId: 'x', clientSecret: 'y' }) },
+      resolveUser: () => undefined,
+    },
     authenticate: () => undefined,
     loginUrl: '/login',
   });

@@ -35,25 +35,27 @@ describe.each(['query', 'form_post'] as const)(
             scope: 'profile',
           },
         ],
-        providers: {
-          acme: oidcProvider({
-            issuer: upstream.origin.replace('127.0.0.1', 'localhost'),
-            clientId: 'our-server',
-            clientSecret: 'upstream-secret',
-            responseMode,
-          }),
+        federation: {
+          providers: {
+            acme: oidcProvider({
+              issuer: upstream.origin.replace('127.0.0.1', 'localhost'),
+              clientId: 'our-server',
+              clientSecret: 'upstream-secret',
+              responseMode,
+            }),
+          }, // The host's own session begins with the sign-in.
+          resolveUser: ({ subject }, { response }) => {
+            response.cookie('session', subject, { httpOnly: true, secure: true, sameSite: 'none' });
+            return { id: subject };
+          },
         },
-        // The host's own session begins with the sign-in.
-        resolveUser: ({ subject }, { response }) => {
-          response.cookie('session', subject, { httpOnly: true, secure: true, sameSite: 'none' });
-          return { id: subject };
-        },
+
         authenticate: (req) => {
           const id = /session=(\w+)/.exec(req.headers.cookie ?? '')?.[1];
           return id === undefined ? undefined : { id };
         },
         loginUrl: '/login',
-        anonymousSubject: ({ ip }) => ({ id: `guest of ${ip!}` }),
+        outOfBand: { anonymousSubject: ({ ip }) => ({ id: `guest of ${ip!}` }) },
       });
       server.express.use('/oauth', oauth);
       server.express.use((_req, res) => void res.send('<!doctype html><title>App</title>'));

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -12,6 +12,7 @@ import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
 
 import { launchChromium } from './chromium';
 import { tlsServer } from './tls-server';
+import { keyPair } from '../support/keys';
 
 declare module 'express-session' {
   interface SessionData {
@@ -90,16 +91,13 @@ describe('a single-page app in a browser', () => {
       issuer: `${origin}/oauth`,
       adapter: redisAdapter(redis, { prefix: `browser:${randomUUID()}:` }),
       secrets: ['a secret of the browser tests that is long enough'],
-      signingKeys: [
-        generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
-        { key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, alg: 'RS256' },
-      ],
+      signingKeys: [keyPair().privateKey, { key: keyPair('RS256').privateKey, alg: 'RS256' }],
       clients: [
         { clientId: 'spa', ...registered },
         { clientId: 'offline', ...registered },
         { clientId: 'dpop', ...registered, dpopBoundAccessTokens: true },
       ],
-      refreshTokens: 'offline_access',
+      refreshTokens: { issue: 'offline_access' },
       authenticate: ({ sessionID, session: { member } }) => member && { ...member, sid: sessionID },
       loginUrl: '/login',
       endSession: (req) => new Promise<void>((resolve) => req.session.destroy(() => resolve())),

@@ -167,7 +167,7 @@ describe.each(VARIANTS)('refresh tokens and offline_access on $store at the $mou
     { ...CLIENTS.spa, scope: 'profile offline_access', refreshTokens: 'always' as const },
     { ...CLIENTS.brief, scope: 'profile offline_access' },
   ];
-  const host = makeHost(variant, { clients, refreshTokens: 'offline_access' });
+  const host = makeHost(variant, { clients, refreshTokens: { issue: 'offline_access' } });
 
   it.each([
     ['web', 'profile', false],

@@ -128,7 +128,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
 
     it('the error page can be the host’s own, and falls back if that fails', async () => {
       const query = '/authorize?client_id=nobody';
-      const own = makeHost(variant, { errorPage: (_req, res, { code }) => res.send(`own ${code}`) });
+      const own = makeHost(variant, { pages: { error: (_req, res, { code }) => res.send(`own ${code}`) } });
       const shown = await request(own.app)
         .get(own.base + query)
         .set('Accept', 'text/html');
@@ -137,7 +137,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         'own invalid_request',
         'DENY',
       ]);
-      const failing = makeHost(variant, { errorPage: () => Promise.reject(new Error('template')) });
+      const failing = makeHost(variant, { pages: { error: () => Promise.reject(new Error('template')) } });
       const fallback = await request(failing.app)
         .get(failing.base + query)
         .set('Accept', 'text/html');
@@ -150,7 +150,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         logoUrl: 'https://acme.example/logo.png',
         colors: { accent: '#123456' },
       };
-      const { text } = await request(makeHost(variant, { branding }).app)
+      const { text } = await request(makeHost(variant, { pages: { branding } }).app)
         .get(`${host.base}/authorize`)
         .set('Accept', 'text/html');
       for (const part of [
@@ -797,8 +797,10 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
     it('can be the host’s own page', async () => {
       const own = makeHost(variant, {
         adapter: host.adapter,
-        consent: (_req, res, { client, user, scopes, action, request: sealed }) =>
-          res.json({ client: client.clientId, user: user.id, scopes, action, request: sealed }),
+        pages: {
+          consent: (_req, res, { client, user, scopes, action, request: sealed }) =>
+            res.json({ client: client.clientId, user: user.id, scopes, action, request: sealed }),
+        },
       });
       const { body, headers } = await authorize(own, authorizationForm('third', pkce()));
       expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'cache-control': 'no-store' });

@@ -237,7 +237,9 @@ describe('the host’s hooks', () => {
   const variant = VARIANTS[0]!;
 
   it('an async policy, which nobody waits for, is an error and no end', async () => {
-    const host = makeHost(variant, { accessTokenLifetime: () => Promise.reject(new Error('late')) as never });
+    const host = makeHost(variant, {
+      lifetimes: { accessToken: () => Promise.reject(new Error('late')) as never },
+    });
     const { body } = await redeem(host, 'web', await getCode(host));
     expect(body).toMatchObject({ error: 'server_error' });
   });

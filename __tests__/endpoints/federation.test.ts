@@ -352,7 +352,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     const more = { error_redirect_uri: SECOND };
     const refusing = federatedHost(variant, providersOf(upstreams), {
       clients: CLIENTS_HERE,
-      resolveUser: () => undefined,
+      federation: { resolveUser: () => undefined },
     });
     const refused = (await signIn(refusing, { more })).response;
     const agent = agentOf(host);
@@ -466,9 +466,11 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
 
   it('a host’s own session, started by resolveUser, is there afterwards', async () => {
     const own = federatedHost(variant, providersOf(upstreams), {
-      resolveUser: (identity, { response, request: { path } }) => {
-        response.cookie('session', `of ${identity.subject} by ${path}`);
-        return { id: identity.subject, authTime: 1000 };
+      federation: {
+        resolveUser: (identity, { response, request: { path } }) => {
+          response.cookie('session', `of ${identity.subject} by ${path}`);
+          return { id: identity.subject, authTime: 1000 };
+        },
       },
     });
     const { response } = await signIn(own);
@@ -490,7 +492,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     ];
     const seen: Record<string, string>[] = [];
     for (const resolveUser of answers) {
-      const own = federatedHost(variant, providersOf(upstreams), { resolveUser });
+      const own = federatedHost(variant, providersOf(upstreams), { federation: { resolveUser } });
       seen.push(answerOf((await signIn(own)).response));
     }
     expect(seen).toEqual([
@@ -600,7 +602,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     it('an access token is no ticket, unless the host says so', async () => {
       expect(await linkWith(accessToken)).toMatchObject({ error: 'login_required' });
       const own = federatedHost(variant, providersOf(upstreams), {
-        linkWithAccessTokens: true,
+        federation: { linkWithAccessTokens: true },
         clients: CLIENTS_HERE,
       });
       own.user = { id: 'bob' };
@@ -697,8 +699,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     it('linkScope is what a token needs for it', async () => {
       host = federatedHost(variant, providersOf(upstreams), {
         clients: CLIENTS_HERE,
-        linkScope: 'profile orders:write',
-        linkWithAccessTokens: true,
+        federation: { linkScope: 'profile orders:write', linkWithAccessTokens: true },
       });
       const issue = (scope: string): string =>
         host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web', scope });
@@ -712,7 +713,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     it('a resolveUser that gives somebody else for a link is a mistake', async () => {
       host = federatedHost(variant, providersOf(upstreams), {
         clients: CLIENTS_HERE,
-        resolveUser: () => ({ id: 'somebody else' }),
+        federation: { resolveUser: () => ({ id: 'somebody else' }) },
       });
       const own = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
       const { body } = await ticket(own);
@@ -743,7 +744,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
       host = federatedHost(variant, providersOf(upstreams), {
         clients: CLIENTS_HERE,
         loadUser: () => undefined,
-        linkWithAccessTokens: true,
+        federation: { linkWithAccessTokens: true },
       });
       const bare = host.oauth.issueAccessToken({ subject: 'bob', clientId: 'web' });
       expect(await linkWith(bare)).toMatchObject({ error: 'login_required', state: 'xyz' });
@@ -830,7 +831,7 @@ describe('fresh sign-ins (OpenID Connect Core §3.1.2.1)', () => {
 
 describe('without providers', () => {
   it('nothing of it is there', async () => {
-    const host = federatedHost(VARIANTS[0]!, {}, { providers: {} });
+    const host = federatedHost(VARIANTS[0]!, {}, { federation: { providers: {} } });
     host.user = { id: 'alice' };
     for (const path of ['/authorize/acme', '/callback/acme']) {
       expect((await request(host.app).get(host.base + path)).status).toBe(404);

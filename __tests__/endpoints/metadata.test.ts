@@ -1,8 +1,7 @@
-import { generateKeyPairSync } from 'node:crypto';
-
 import request from 'supertest';
 
 import { claimsOf, getTokens, makeHost, refresh, VARIANTS, type HostOptions } from '../support/host';
+import { keyPair } from '../support/keys';
 
 describe.each(VARIANTS.filter(({ store }) => store === 'memory'))(
   'metadata (RFC 8414) at the $mount',
@@ -116,8 +115,8 @@ describe('GET /jwks (RFC 7517)', () => {
   const variant = { store: 'memory', mount: 'root' } as const;
 
   it('publishes the public half of every key, and nothing of the private one', async () => {
-    const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    const ec = keyPair().privateKey;
+    const rsa = keyPair('RS256').privateKey;
     const host = makeHost(variant, { signingKeys: [{ key: rsa, alg: 'PS256', kid: 'one' }, ec] });
     const response = await request(host.app).get('/jwks');
     const { keys } = response.body as { keys: Record<string, unknown>[] };
@@ -142,10 +141,7 @@ describe('GET /jwks (RFC 7517)', () => {
   });
 
   it('a key that stands second verifies what it signed when it stood first', async () => {
-    const [old, next] = [0, 1].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey) as [
-      never,
-      never,
-    ];
+    const [old, next] = [0, 1].map(() => keyPair().privateKey) as [never, never];
     const protect: HostOptions['protect'] = (app, oauth) => {
       app.get('/api', oauth.requireToken(), (req, res) => void res.json(req.oauth.subject));
     };

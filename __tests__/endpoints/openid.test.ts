@@ -131,7 +131,7 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
     });
 
     it('live as long as idTokenLifetime says', async () => {
-      const own = openidHost(variant, { idTokenLifetime: 60 });
+      const own = openidHost(variant, { lifetimes: { idToken: 60 } });
       const { exp, iat } = claimsOf((await tokensOf(own)).id_token);
       expect(Number(exp) - Number(iat)).toBe(60);
     });

@@ -36,15 +36,17 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
       clients: [APP, PAGE, { ...PAGE, clientId: 'tool', clientSecret: 'tool-secret' }, CLIENTS.web],
       // As careless as can be: whoever has the cookie is Alice.
       authenticate: (req) => (req.headers.cookie?.includes('session=alice') ? { id: 'alice' } : undefined),
-      anonymousSubject: (_req, { grantId }) => {
-        const id = `guest-${made.length + 1}`;
-        made.push({ grantId, id });
-        return { id };
-      },
-      headerSubject: (req) => {
-        const user = req.get('x-user');
-        if (user === 'wrong') throw new OAuthError('invalid_token', 'x-user is not valid');
-        return user === undefined ? undefined : { id: user };
+      outOfBand: {
+        anonymousSubject: (_req, { grantId }) => {
+          const id = `guest-${made.length + 1}`;
+          made.push({ grantId, id });
+          return { id };
+        },
+        headerSubject: (req) => {
+          const user = req.get('x-user');
+          if (user === 'wrong') throw new OAuthError('invalid_token', 'x-user is not valid');
+          return user === undefined ? undefined : { id: user };
+        },
       },
     });
   });
@@ -154,8 +156,8 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     it('a code lives for a minute at most, and needs its redirect_uri', async () => {
       const long = makeHost(variant, {
         clients: [APP],
-        authorizationCodeLifetime: 600,
-        anonymousSubject: () => ({ id: 'guest' }),
+        lifetimes: { authorizationCode: 600 },
+        outOfBand: { anonymousSubject: () => ({ id: 'guest' }) },
       });
       const get = async (pair: Pkce): Promise<string> =>
         ((await request(long.app).get(at('app', pair))).body as { code: string }).code;
@@ -173,9 +175,11 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
       let fails = true;
       host = makeHost(variant, {
         clients: [APP],
-        anonymousSubject: () => {
-          if (fails) throw new Error('the database is down');
-          return { id: 'guest' };
+        outOfBand: {
+          anonymousSubject: () => {
+            if (fails) throw new Error('the database is down');
+            return { id: 'guest' };
+          },
         },
       });
       const pair = pkce();
@@ -228,7 +232,7 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
     });
 
     it('without anybody to make, who names nobody is refused', async () => {
-      host = makeHost(variant, { clients: [APP], headerSubject: () => undefined });
+      host = makeHost(variant, { clients: [APP], outOfBand: { headerSubject: () => undefined } });
       const response = await request(host.app).get(at('app', pkce()));
       expect([response.status, response.body]).toMatchObject([401, { error: 'invalid_token' }]);
     });
@@ -273,7 +277,7 @@ describe.each(VARIANTS)('codes without a redirect ($store, $mount)', (variant) =
       });
       expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
       const code = /<code id="code">([\w-]+)<\/code>/.exec(text)![1]!;
-      expect(text).toContain('Give it to nobody else');
+      expect(text).toContain('Do not share it');
       expect(text).toContain('Tools &amp; &lt;b&gt;More&lt;/b&gt;');
       expect(/<title>.*<\/title>/.exec(text)![0]).not.toContain(code);
       expect([...text.matchAll(/(?:href|src|action)="([^"]*)"/g)].join()).not.toContain(code);
@@ -308,7 +312,7 @@ describe('the options of out-of-band clients', () => {
     try {
       makeHost(VARIANTS[0]!, {
         clients: [{ ...APP, ...client }],
-        anonymousSubject: () => ({ id: 'x' }),
+        outOfBand: { anonymousSubject: () => ({ id: 'x' }) },
         ...more,
       });
       return '';
@@ -324,6 +328,8 @@ describe('the options of out-of-band clients', () => {
     expect(fault({ redirectUris: ['urn:ietf:wg:oauth:2.0:oob:other'] })).toContain('has the scheme urn:');
     expect(fault({ postLogoutRedirectUris: [AUTO] })).toContain('has the scheme urn:');
     expect(fault({ clientSecret: 'x', requirePkce: false })).toContain('must use PKCE');
-    expect(fault({}, { anonymousSubject: undefined })).toContain('"anonymousSubject" or "headerSubject"');
+    expect(fault({}, { outOfBand: {} })).toContain(
+      '"outOfBand.anonymousSubject" or "outOfBand.headerSubject"',
+    );
   });
 });

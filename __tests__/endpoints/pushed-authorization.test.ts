@@ -365,9 +365,12 @@ describe.each(VARIANTS)('pushed and signed requests on $store at the $mount', (v
         // The profile's algorithms go before what a resource wants.
         resources: [{ identifier: 'https://rs.example.com', signingAlgorithm: 'RS256' }],
         defaultAudience: 'https://rs.example.com',
-        // Longer than the profile allows.
-        authorizationCodeLifetime: 600,
-        pushedRequestLifetime: 3600,
+        lifetimes: {
+          // Longer than the profile allows.
+          authorizationCode: 600,
+          pushedRequest: 3600,
+        },
+
         clients: [
           {
             clientId: 'fapi',

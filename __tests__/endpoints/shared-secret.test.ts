@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, generateKeyPairSync } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 
 import { sign, verify } from 'jsonwebtoken';
 import request from 'supertest';
@@ -15,9 +15,10 @@ import {
   type HostOptions,
 } from '../support/host';
 import { OPENID_CLIENTS, verified } from '../support/openid';
+import { keyPair } from '../support/keys';
 
 const KEY = 'a secret that resource servers share, of 32 bytes';
-const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const EC = keyPair().privateKey;
 const SHARED = { alg: 'HS256', key: KEY } as const;
 const variant = VARIANTS[0]!;
 
@@ -236,7 +237,7 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
   });
 
   it.each<[string, HostOptions, string]>([
-    ['short', { signingKeys: [{ alg: 'HS256', key: 'short' }] }, 'has at least 32 bytes'],
+    ['short', { signingKeys: [{ alg: 'HS256', key: 'short' }] }, 'must have at least 32 bytes'],
     ['null', { signingKeys: [{ alg: 'HS256', key: null as never }] }, 'is not set'],
     ['not set', { signingKeys: [{ alg: 'HS256', key: undefined as never }] }, 'is not set'],
     [
@@ -244,7 +245,7 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
       { signingKeys: [{ alg: 'HS256', key: `-----BEGIN PUBLIC KEY-----${KEY}` }] },
       'is not a secret',
     ],
-    ['one of the secrets', { signingKeys: [{ alg: 'HS256', key: SECRET }] }, 'has one of the "secrets"'],
+    ['one of the secrets', { signingKeys: [{ alg: 'HS256', key: SECRET }] }, 'contains one of the "secrets"'],
     ['a private key', { signingKeys: [{ alg: 'HS256', key: EC }] }, 'is not a secret key'],
     [
       'no secret of a JWK',

@@ -287,7 +287,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
     });
 
     it('with leeway 0 one of many succeeds, and the grant is dead', async () => {
-      const strict = makeHost(variant, { refreshTokenLeeway: 0 });
+      const strict = makeHost(variant, { refreshTokens: { leeway: 0 } });
       const { refresh_token: token } = await getTokens(strict);
       const responses = await Promise.all(
         Array.from({ length: 20 }, async () => refresh(strict, 'web', token)),
@@ -384,7 +384,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
     });
 
     it('ends when it was not used for the idle lifetime, and at the absolute one', async () => {
-      const short = makeHost(variant, { refreshTokenIdleLifetime: 100, refreshTokenAbsoluteLifetime: 250 });
+      const short = makeHost(variant, { refreshTokens: { idleLifetime: 100, absoluteLifetime: 250 } });
       const idle = await getTokens(short);
       short.pass(100);
       expect((await refresh(short, 'web', idle.refresh_token)).status).toBe(400);
@@ -482,7 +482,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       });
 
       it('is renewed by use, and ends without', async () => {
-        const short = makeHost(variant, { refreshTokenIdleLifetime: 100 });
+        const short = makeHost(variant, { refreshTokens: { idleLifetime: 100 } });
         const { refresh_token: token } = await getTokens(short, 'steady');
         for (const _ of [1, 2, 3]) {
           short.pass(80);
@@ -496,7 +496,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
         const advanceGrant = jest.fn(host.adapter.advanceGrant);
         const counting = makeHost(variant, {
           adapter: { ...host.adapter, advanceGrant },
-          refreshTokenIdleLifetime: 10_000,
+          refreshTokens: { idleLifetime: 10_000 },
         });
         const { refresh_token: token } = await getTokens(counting, 'steady');
         advanceGrant.mockClear();
@@ -510,11 +510,11 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
 
       it('succeeds although the touch fails, under the lifetime that is stored', async () => {
         const advanceGrant = (): Promise<boolean> => Promise.reject(new Error('down'));
-        const short = makeHost(variant, { adapter: host.adapter, refreshTokenIdleLifetime: 100 });
+        const short = makeHost(variant, { adapter: host.adapter, refreshTokens: { idleLifetime: 100 } });
         const { refresh_token: token } = await getTokens(short, 'steady');
         const failing = makeHost(variant, {
           adapter: { ...host.adapter, advanceGrant },
-          refreshTokenIdleLifetime: 100,
+          refreshTokens: { idleLifetime: 100 },
         });
         failing.now = short.now;
         failing.pass(80);
@@ -529,7 +529,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       });
 
       it('a public client is rotated whatever the router says', async () => {
-        const kept = makeHost(variant, { refreshTokenRotation: 'never' });
+        const kept = makeHost(variant, { refreshTokens: { rotation: 'never' } });
         const { refresh_token: token } = await getTokens(kept, 'spa');
         expect((await refresh(kept, 'spa', token)).body.refresh_token).not.toBe(token);
         const confidential = await getTokens(kept, 'web');
@@ -757,7 +757,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       failures-- > 0 ? Promise.reject(new Error('down')) : host.adapter.revokeGrant(id);
     const own = makeHost(variant, {
       adapter: { ...host.adapter, revokeGrant: revokeGrant as never },
-      refreshTokenLeeway: 0,
+      refreshTokens: { leeway: 0 },
     });
     const first = await getTokens(own);
     const second = await refresh(own, 'web', first.refresh_token);
@@ -767,7 +767,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
   });
 
   it('with leeway 0 a clock that is behind opens no window', async () => {
-    const strict = makeHost(variant, { refreshTokenLeeway: 0 });
+    const strict = makeHost(variant, { refreshTokens: { leeway: 0 } });
     const first = await getTokens(strict);
     await refresh(strict, 'web', first.refresh_token);
     strict.pass(-5);

@@ -30,22 +30,24 @@ describe.each<EmailStrategy>(['link_verified', 'refuse', 'allow_duplicates'])(
       more: { type?: 'link'; as?: string } = {},
     ): Promise<Form> => {
       const host = federatedHost(VARIANTS[0]!, providersOf(upstreams), {
-        resolveUser: accountLinking<Account>({
-          emailStrategy,
-          findByIdentity: ({ subject }) => accounts.find(({ identities }) => identities.includes(subject)),
-          findByEmail: (email) => {
-            const user = accounts.find((account) => account.email === email);
-            return user && { user, emailVerified: user.emailVerified };
-          },
-          createUser: ({ subject, email, emailVerified }) => {
-            const user = { id: `new-${subject}`, email, emailVerified, identities: [subject] };
-            accounts.push(user);
-            return user;
-          },
-          linkIdentity: ({ id }, { subject }) =>
-            accounts.find((user) => user.id === id)!.identities.push(subject),
-        }),
-        linkWithAccessTokens: true,
+        federation: {
+          resolveUser: accountLinking<Account>({
+            emailStrategy,
+            findByIdentity: ({ subject }) => accounts.find(({ identities }) => identities.includes(subject)),
+            findByEmail: (email) => {
+              const user = accounts.find((account) => account.email === email);
+              return user && { user, emailVerified: user.emailVerified };
+            },
+            createUser: ({ subject, email, emailVerified }) => {
+              const user = { id: `new-${subject}`, email, emailVerified, identities: [subject] };
+              accounts.push(user);
+              return user;
+            },
+            linkIdentity: ({ id }, { subject }) =>
+              accounts.find((user) => user.id === id)!.identities.push(subject),
+          }),
+          linkWithAccessTokens: true,
+        },
       });
       const token = more.as && host.oauth.issueAccessToken({ subject: more.as, clientId: 'web' });
       const { response } = await signIn(host, { login, more: { type: more.type, token } });

@@ -1,4 +1,3 @@
-import * as jose from 'jose';
 import type { ServerResponse } from 'node:http';
 
 import { oauth2Provider, OAuthError, oidcProvider } from 'express-oauth-router';
@@ -6,6 +5,7 @@ import { oauth2Provider, OAuthError, oidcProvider } from 'express-oauth-router';
 import { agentOf, callback, federatedHost, leave, type FederatedHost } from '../support/federation';
 import { answerOf, VARIANTS, type Form } from '../support/host';
 import { json, misbehavingProvider, type MisbehavingProvider } from '../support/misbehaving-provider';
+import { joseKeyPair } from '../support/jose';
 
 const SECRET = 'our-secret-at-the-provider';
 
@@ -124,7 +124,7 @@ describe('providers that misbehave', () => {
   });
 
   it('an ID token that somebody else has signed is not believed', async () => {
-    provider.signWith = (await jose.generateKeyPair('RS256')).privateKey;
+    provider.signWith = (await joseKeyPair('RS256')).privateKey;
     expect(await come()).toMatchObject({ error: expect.stringMatching(/server_error|temporarily/) });
     expect(host.resolved).toHaveLength(0);
   });

@@ -176,7 +176,7 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
     await signInHere({ expires_in: 100 });
     host.pass(100);
     expect(await tokens()).toMatchObject({ accessToken: 'of r1' });
-    const same = newHost({ adapter: host.adapter, resolveUser: () => ({ id: 'acme-eve' }) });
+    const same = newHost({ adapter: host.adapter, federation: { resolveUser: () => ({ id: 'acme-eve' }) } });
     same.now = host.now;
     host = same;
     await signInHere({ expires_in: 100 }, 'another account');

@@ -30,17 +30,20 @@ describe('oauth4webapi, through providers in processes of their own', () => {
       createOAuthRouter({
         issuer,
         clients: [{ clientId: 'app', redirectUris: [CALLBACK], scope: 'profile', firstParty: true }],
-        providers: {
-          openid: oidcProvider({ issuer: openid.replace('127.0.0.1', 'localhost'), ...credentials }),
-          plain: oauth2Provider({
-            authorizationEndpoint: `${plain}/authorize`,
-            tokenEndpoint: `${plain}/token`,
-            userinfo: `${plain}/userinfo`,
-            claims: { subject: 'id' },
-            ...credentials,
-          }),
+        federation: {
+          providers: {
+            openid: oidcProvider({ issuer: openid.replace('127.0.0.1', 'localhost'), ...credentials }),
+            plain: oauth2Provider({
+              authorizationEndpoint: `${plain}/authorize`,
+              tokenEndpoint: `${plain}/token`,
+              userinfo: `${plain}/userinfo`,
+              claims: { subject: 'id' },
+              ...credentials,
+            }),
+          },
+          resolveUser: ({ providerId, subject }) => ({ id: `${providerId}-${subject}` }),
         },
-        resolveUser: ({ providerId, subject }) => ({ id: `${providerId}-${subject}` }),
+
         authenticate: () => undefined,
         loginUrl: '/login',
       }),

@@ -1,4 +1,4 @@
-import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from 'node:crypto';
+import { createHmac, sign as signBytes, type KeyObject } from 'node:crypto';
 
 import request from 'supertest';
 
@@ -14,9 +14,10 @@ import {
   type Host,
   type HostOptions,
 } from '../support/host';
+import { keyPair } from '../support/keys';
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { privateKey, publicKey } = keyPair();
+const rsa = keyPair('RS256');
 
 const protect: HostOptions['protect'] = (app, oauth) => {
   app.get('/any', oauth.requireToken(), (req, res) => void res.json(req.oauth));
@@ -151,16 +152,13 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
         'HS256 with the public key in DER',
         () => hmac({ ...header, alg: 'HS256' }, publicKey.export({ type: 'spki', format: 'der' })),
       ],
-      [
-        'another key under our key id',
-        () => signed(header, claims(), generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
-      ],
+      ['another key under our key id', () => signed(header, claims(), keyPair().privateKey)],
       ['an unknown key id', () => signed({ ...header, kid: 'other' }, claims())],
       ['no key id', () => signed({ alg: 'ES256', typ: 'at+jwt' }, claims())],
       [
         'a key in the header',
         () => {
-          const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+          const pair = keyPair();
           return signed(
             { ...header, kid: undefined, jwk: pair.publicKey.export({ format: 'jwk' }) },
             claims(),

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash } from 'node:crypto';
 
 import express from 'express';
 import * as jose from 'jose';
@@ -12,6 +12,7 @@ import {
 import { CLIENTS, listen, makeHost, ORDERS, post, type Host } from '../support/host';
 import { clientKey, dpopProof, type ClientKey } from '../support/jose';
 import { startProcess, type ServerProcess } from '../support/process';
+import { keyPair } from '../support/keys';
 
 /** A resource server in another process, which knows the issuer's URL and nothing else. */
 describe('createTokenVerifier', () => {
@@ -21,7 +22,7 @@ describe('createTokenVerifier', () => {
   let issuer: string;
   const processes: ServerProcess[] = [];
   const closers: (() => Promise<void>)[] = [];
-  const first = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const first = keyPair().privateKey;
   let jwksRequests = 0;
 
   beforeAll(async () => {
@@ -292,7 +293,7 @@ describe('createTokenVerifier', () => {
   });
 
   it('a key is known before it signs, and still known after it stopped', async () => {
-    const second = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    const second = keyPair().privateKey;
     let fetches = 0;
     let router: express.RequestHandler = (_req, _res, next) => next();
     const shell = express();

@@ -82,14 +82,17 @@ export interface FederatedHost extends Host {
 export function federatedHost(
   variant: Variant,
   providers: Record<string, Provider>,
-  options: HostOptions = {},
+  { federation, ...options }: HostOptions = {},
 ): FederatedHost {
   const resolved: FederatedHost['resolved'] = [];
   const host = makeHost(variant, {
-    providers,
-    resolveUser: (identity, context): OAuthUser & { isNew?: boolean } => {
-      resolved.push({ identity, context });
-      return { id: context.currentUser?.id ?? `${identity.providerId}-${identity.subject}`, isNew: true };
+    federation: {
+      providers,
+      resolveUser: (identity, context): OAuthUser & { isNew?: boolean } => {
+        resolved.push({ identity, context });
+        return { id: context.currentUser?.id ?? `${identity.providerId}-${identity.subject}`, isNew: true };
+      },
+      ...federation,
     },
     ...options,
   });

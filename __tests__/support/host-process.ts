@@ -21,7 +21,7 @@ const oauth = createOAuthRouter({
   ],
   authenticate: () => ({ id: 'alice' }),
   loginUrl: '/login',
-  refreshTokenLeeway: Number(leeway),
+  refreshTokens: { leeway: Number(leeway) },
 });
 const server = express()
   .use(oauth)

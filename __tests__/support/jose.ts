@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 
 import * as jose from 'jose';
+import { keyPair } from './keys';
 
 export interface ClientKey {
   alg: string;
@@ -13,8 +14,21 @@ export interface ClientKey {
   thumbprint: string;
 }
 
+/** Generates a key pair for jose; see {@link keyPair} for why jose does not generate it. */
+export async function joseKeyPair(
+  alg: string,
+): Promise<{ privateKey: jose.CryptoKey; publicKey: jose.CryptoKey }> {
+  const pair = keyPair(alg);
+  const [privateKey, publicKey] = await Promise.all(
+    [pair.privateKey, pair.publicKey].map((key) =>
+      jose.importJWK(key.export({ format: 'jwk' }) as jose.JWK, alg, { extractable: true }),
+    ),
+  );
+  return { privateKey: privateKey as jose.CryptoKey, publicKey: publicKey as jose.CryptoKey };
+}
+
 export async function clientKey(alg = 'ES256'): Promise<ClientKey> {
-  const { privateKey, publicKey } = await jose.generateKeyPair(alg, { extractable: true });
+  const { privateKey, publicKey } = await joseKeyPair(alg);
   const thumbprint = await jose.calculateJwkThumbprint(await jose.exportJWK(publicKey));
   const publicJwk = { ...(await jose.exportJWK(publicKey)), kid: thumbprint, alg, use: 'sig' };
   return {

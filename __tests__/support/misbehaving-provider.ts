@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 
 import * as jose from 'jose';
+import { joseKeyPair } from './jose';
 
 type Answer = (req: IncomingMessage, res: ServerResponse, body: URLSearchParams) => unknown;
 type Endpoint = '/.well-known/openid-configuration' | '/token' | '/userinfo' | '/jwks';
@@ -29,7 +30,7 @@ export function json(res: ServerResponse, status: number, body: unknown): void {
 }
 
 export async function misbehavingProvider(): Promise<MisbehavingProvider> {
-  const { privateKey, publicKey } = await jose.generateKeyPair('RS256');
+  const { privateKey, publicKey } = await joseKeyPair('RS256');
   const jwk = { ...(await jose.exportJWK(publicKey)), kid: 'one', alg: 'RS256', use: 'sig' };
 
   const right: Record<Endpoint, Answer> = {

@@ -1,9 +1,12 @@
 /** An upstream server of plain OAuth 2.0 in a process of its own: prints its port, and serves until it is killed. */
 import { OAuth2Server } from 'oauth2-mock-server';
 
+import { keyPair } from './keys';
+
 async function main(): Promise<void> {
   const server = new OAuth2Server();
-  await server.issuer.keys.generate('RS256');
+  const jwk = keyPair('RS256').privateKey.export({ format: 'jwk' });
+  await server.issuer.keys.add({ ...jwk, kid: 'one', alg: 'RS256' });
   server.service.on('beforeUserinfo', (response: { body: unknown }) => {
     response.body = {
       id: 4711,

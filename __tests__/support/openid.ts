@@ -1,15 +1,14 @@
-import { generateKeyPairSync } from 'node:crypto';
-
 import * as jose from 'jose';
 import request from 'supertest';
 
 import type { ClientOptions } from 'express-oauth-router';
 
 import { CLIENTS, makeHost, type Host, type HostOptions, type Variant } from './host';
+import { keyPair } from './keys';
 
 /** Made once: RSA keys take their time. */
-export const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-export const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+export const RSA = keyPair('RS256').privateKey;
+export const EC = keyPair().privateKey;
 export const SIGNING_KEYS = [EC, { key: RSA, alg: 'RS256' as const }];
 
 const SCOPE = 'openid profile email address phone offline_access orders:read';

@@ -3,29 +3,32 @@ import { randomBytes } from 'node:crypto';
 
 import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
 
-/** An adapter, empty or not, for one test. */
+/** An adapter for one test. Its storage need not be empty. */
 export interface AdapterUnderTest {
+  /** The adapter. */
   adapter: Adapter;
-  /** Moves the adapter's clock, if it has one; without it the suite waits a second where time must pass. */
+  /** Moves the adapter's clock, if it has one; without it, the suite waits a second where time must pass. */
   advance?(seconds: number): void | Promise<void>;
-  /** Called after the test. */
+  /** Is called after the test. */
   close?(): unknown;
 }
 
-/** The functions of a test runner: jest, vitest, mocha and `node:test` have them. */
+/** The functions of a test runner, as jest, vitest, mocha and `node:test` have them. */
 export interface TestFunctions {
+  /** Defines a group of tests. */
   describe(name: string, define: () => void): unknown;
+  /** Defines a test. */
   it(name: string, run: () => Promise<void>): unknown;
 }
 
 const HOUR = 3_600_000;
 const RACERS = 25;
 
-/** Keys and ids that trip a careless adapter: separators, braces, glob characters, markup, more than one byte. */
+/** Keys and ids that break a careless adapter: separators, braces, glob characters, markup, characters of several bytes. */
 const AWKWARD = ['a:b', '{a}', 'a}b{', '*', 'a b', '%', "'; --", '__proto__', 'ü€😀', 'x'.repeat(500)];
 
 /**
- * The tests that every adapter must pass. Functions that an adapter leaves out are not tested.
+ * Defines the tests that every adapter must pass. Functions that an adapter leaves out are not tested.
  *
  * @example
  * import { adapterContract } from 'express-oauth-router/adapter-contract';

@@ -1,3 +1,5 @@
+import type { Awaitable } from '../host/call';
+
 /** How a client authenticates at the token endpoint (RFC 7591 §2, OpenID Connect Core §9, RFC 8705 §2). */
 export type ClientAuthenticationMethodName =
   | 'none'
@@ -9,7 +11,7 @@ export type ClientAuthenticationMethodName =
   | 'self_signed_tls_client_auth';
 
 /**
- * A client as an adapter stores it: RFC 7591's metadata in camelCase, and our own.
+ * A client as an adapter stores it: the metadata of RFC 7591 in camelCase, and members of this library.
  *
  * @see RFC 7591 §2
  */
@@ -26,168 +28,179 @@ export interface ClientMetadata {
   tosUri?: string;
   /** The client's privacy policy, linked on the consent page. */
   policyUri?: string;
+  /** Addresses of the people responsible for the client. */
   contacts?: readonly string[];
-  /** Where codes may be sent. They match exactly, except for the port of a loopback URI. */
+  /** The URIs that codes may be sent to. They match exactly, except for the port of a loopback URI. */
   redirectUris?: readonly string[];
-  /** @defaultValue `['authorization_code', 'refresh_token']` */
+  /** The grant types that the client may use. @defaultValue `['authorization_code', 'refresh_token']` */
   grantTypes?: readonly string[];
-  /** `code` is the only one. */
+  /** The response types: only `code` is supported. @defaultValue `['code']` */
   responseTypes?: readonly 'code'[];
-  /** All that the client may ask for, separated by spaces. No `scope` in a request means all of it. @defaultValue `''` */
+  /** The scope values that the client may request, separated by spaces. A request without `scope` means all of them. @defaultValue `''` */
   scope?: string;
-  /** @defaultValue `'client_secret_basic'` with a secret, `'private_key_jwt'` with keys, else `'none'` */
+  /** How the client authenticates. @defaultValue `'client_secret_basic'` with a secret, `'private_key_jwt'` with keys, otherwise `'none'` */
   tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
-  /** From `generateClientSecret()` or `hashClientSecret()`; several while a secret is being changed. */
+  /** The hash from `generateClientSecret()` or `hashClientSecret()`; several while a secret is being replaced. */
   clientSecretHash?: string | readonly string[];
   /**
-   * For `client_secret_jwt`, which needs the secret itself: from `oauth.sealClientSecret()`, encrypted under the router's
-   * `secrets`.
+   * The secret of a `client_secret_jwt` client, which is needed itself: the result of `oauth.sealClientSecret()`, encrypted with
+   * the router's `secrets`.
    */
   clientSecretSealed?: string | readonly string[];
-  /** The algorithm of its client assertions (RFC 7591 §2). @defaultValue any that its keys have */
+  /** The algorithm of the client's assertions (RFC 7591 §2). @defaultValue any that its keys support */
   tokenEndpointAuthSigningAlg?: string;
-  /** Its public keys, for client assertions, request objects and self-signed certificates (RFC 7517 §5). */
+  /** The client's public keys, for assertions, request objects and self-signed certificates (RFC 7517 §5). */
   jwks?: { readonly keys: readonly object[] };
-  /** Where its public keys are published, instead of `jwks`. */
+  /** The URL of the client's public keys, instead of `jwks`. */
   jwksUri?: string;
-  /** The subject of its certificate as RFC 4514 writes it, for `tls_client_auth` (RFC 8705 §2.1.2); or one of the next. */
+  /** The subject of the certificate in the form of RFC 4514. `tls_client_auth` needs this or one `tlsClientAuthSan…` (RFC 8705 §2.1.2). */
   tlsClientAuthSubjectDn?: string;
+  /** The DNS name in the certificate. */
   tlsClientAuthSanDns?: string;
+  /** The URI in the certificate. */
   tlsClientAuthSanUri?: string;
+  /** The IP address in the certificate. */
   tlsClientAuthSanIp?: string;
+  /** The e-mail address in the certificate. */
   tlsClientAuthSanEmail?: string;
-  /** Its access tokens are bound to its certificate (RFC 8705 §3). @defaultValue `false` */
+  /** Binds the client's access tokens to its certificate (RFC 8705 §3). @defaultValue `false` */
   tlsClientCertificateBoundAccessTokens?: boolean;
-  /** It gets access tokens with a DPoP proof only (RFC 9449 §5.2). @defaultValue `false` */
+  /** Issues access tokens only with a DPoP proof (RFC 9449 §5.2). @defaultValue `false` */
   dpopBoundAccessTokens?: boolean;
-  /** It pushes its authorization requests, and may not send them otherwise (RFC 9126 §6). @defaultValue `false` */
+  /** Accepts only pushed authorization requests (RFC 9126 §6). @defaultValue `false` */
   requirePushedAuthorizationRequests?: boolean;
-  /** It signs its authorization requests, and may not send them otherwise (RFC 9101 §10.5). @defaultValue `false` */
+  /** Accepts only signed authorization requests (RFC 9101 §10.5). @defaultValue `false` */
   requireSignedRequestObject?: boolean;
-  /** The algorithm of its request objects. @defaultValue any that its keys have */
+  /** The algorithm of the client's request objects. @defaultValue any that its keys support */
   requestObjectSigningAlg?: string;
-  /** @defaultValue RS256 if there is a key for it, else the algorithm of the first signing key */
+  /** The algorithm of ID tokens. @defaultValue RS256 if there is a key for it, otherwise that of the first signing key */
   idTokenSignedResponseAlg?: string;
-  /** The algorithm of its authorization responses with `response_mode=jwt`. @defaultValue that of its ID tokens */
+  /** The algorithm of authorization responses with `response_mode=jwt`. @defaultValue that of ID tokens */
   authorizationSignedResponseAlg?: string;
-  /** How it sees users (OpenID Connect Core §8). `'pairwise'` needs the option `pairwiseSecret`. @defaultValue `'public'` */
+  /** The kind of `sub` that the client sees (OpenID Connect Core §8). `'pairwise'` needs the option `pairwiseSecret`. @defaultValue `'public'` */
   subjectType?: 'public' | 'pairwise';
-  /** Its host is the sector of pairwise subjects. @defaultValue the host of the redirect URIs, which must be one */
+  /** A URL whose host is the sector of pairwise subjects. @defaultValue the host of the redirect URIs, if they have only one */
   sectorIdentifierUri?: string;
-  /** `max_age` where a request has none. Seconds. */
+  /** `max_age` of requests without it. Seconds. @defaultValue none */
   defaultMaxAge?: number;
-  /** Where the browser may go after signing out (OpenID Connect RP-Initiated Logout §3.1). They match exactly. */
+  /** The URIs that the browser may go to after signing out (OpenID Connect RP-Initiated Logout §3.1). They match exactly. */
   postLogoutRedirectUris?: readonly string[];
-  /** Where it is told that a session has ended (OpenID Connect Back-Channel Logout §2.2). */
+  /** The URI that is notified when a session ends (OpenID Connect Back-Channel Logout §2.2). */
   backchannelLogoutUri?: string;
   /**
-   * `'fapi2'`: the rules of the FAPI 2.0 security profile. Pushed requests, PKCE, `private_key_jwt` or a certificate, bound
-   * tokens, PS256, ES256 or EdDSA, refresh tokens that are not rotated. @defaultValue none
+   * `'fapi2'` applies the FAPI 2.0 security profile: pushed requests, PKCE, `private_key_jwt` or a certificate, bound tokens, PS256,
+   * ES256 or EdDSA, refresh tokens that are not rotated. @defaultValue none
    */
   securityProfile?: 'fapi2';
   /**
-   * `'offline_access'` gives refresh tokens only where that scope was granted (OpenID Connect Core §11).
-   * @defaultValue the router's `refreshTokens`
+   * `'offline_access'` issues refresh tokens only where that scope was granted (OpenID Connect Core §11).
+   * @defaultValue the router's `refreshTokens.issue`
    */
   refreshTokens?: 'always' | 'offline_access';
   /**
-   * Keys that go with the client's id where everybody can read them, in an app's code or a URL. They are no secrets and prove
-   * nothing; several while one is being changed.
+   * Keys that accompany the client's id in public places, such as an app's code or a URL. They are not secrets and prove nothing;
+   * several while one is being replaced. @defaultValue `[]`
    */
   publishableKeys?: readonly string[];
-  /** Every request of the client must have one of its `publishableKeys`. @defaultValue `false` */
+  /** Requires one of the `publishableKeys` in every request of the client. @defaultValue `false` */
   requirePublishableKey?: boolean;
-  /** Lets a publishable key be `client_secret` in the query of `/authorize`, as some SDKs send it. @defaultValue `false` */
+  /** Accepts a publishable key as `client_secret` in the query of `/authorize`, where some SDKs send it. @defaultValue `false` */
   publishableKeyInQuery?: boolean;
   /**
-   * Gives codes without a redirect, for clients whose redirect URI is `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page to copy
-   * them from, or as JSON to apps that have no browser and no user's session. @defaultValue none
+   * Returns codes without a redirect, for clients with the redirect URI `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page for
+   * the user to copy, or as JSON for apps without a browser and session. @defaultValue none
    */
   outOfBand?: 'page' | 'json';
-  /** The host's own app: nobody is asked for consent. @defaultValue `false` */
+  /** Marks the host's own app, which needs no consent. @defaultValue `false` */
   firstParty?: boolean;
-  /** Only a confidential client can do without PKCE (RFC 9700 §2.1.1). @defaultValue `true` */
+  /** Requires PKCE. Only a confidential client can be exempted (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
-  /** `'never'` keeps one refresh token, for confidential clients and those with `dpopBoundAccessTokens`. @defaultValue the router's `refreshTokenRotation` */
+  /** `'never'` keeps the refresh token, for confidential clients and those with `dpopBoundAccessTokens`. @defaultValue the router's `refreshTokens.rotation` */
   refreshTokenRotation?: 'always' | 'never';
-  /** Epoch seconds: whatever was granted to the client before is void. */
+  /** Voids all grants of the client from before this moment. Epoch seconds. @defaultValue `0` */
   grantsNotBefore?: number;
-  /** The audiences for which this client is the resource server: it may introspect their access tokens. */
+  /** The audiences for which this client is the resource server: it may introspect their access tokens. @defaultValue `[]` */
   introspectionAudiences?: readonly string[];
 }
 
 /**
- * What an adapter knows of a grant. The record holds more: an adapter stores it whole, as JSON or as it likes, and
- * gives it back as it was.
+ * The members of a grant that an adapter may read. The record has more members: an adapter stores it whole, as JSON or in any
+ * other form, and returns it unchanged.
  */
 export interface StoredGrant {
-  /** Random, 22 characters of base64url. */
+  /** A random id of 22 characters of base64url. */
   readonly id: string;
-  /** 0 is an unspent authorization code; it moves with `advanceGrant`. */
+  /** 0 is an unspent authorization code. `advanceGrant` changes it. */
   readonly generation: number;
-  /** The user whom `listGrants` finds it under. */
+  /** The user under whom `listGrants` finds the grant. */
   readonly userId?: string | undefined;
+  /** The client. */
   readonly clientId: string;
-  /** Epoch milliseconds. The record must be kept until then; after that it is garbage. */
+  /** The record must be kept until this moment; after that it is garbage. Epoch milliseconds. */
   readonly expiresAt: number;
 }
 
-/** What a user allowed a client. */
+/** The consent of a user to a client. */
 export interface Consent {
+  /** The user. */
   readonly userId: string;
+  /** The client. */
   readonly clientId: string;
   /** The scope values that were allowed. */
   readonly scope: readonly string[];
-  /** The audiences that they were allowed for. */
+  /** The audiences that the scope values were allowed for. */
   readonly resources: readonly string[];
-  /** Epoch milliseconds. */
+  /** When the consent was given. Epoch milliseconds. */
   readonly grantedAt: number;
 }
 
-type Awaitable<T> = T | Promise<T>;
-
 /**
- * The storage of an authorization server: a plain object of functions, so that adapters are mixed with a spread. None of
- * them may use `this`. Optional functions are capabilities. Whatever they throw is answered with 503.
+ * The storage of an authorization server: a plain object of functions, so that adapters can be combined with a spread. No function
+ * may use `this`. Optional functions are capabilities. An exception is answered with 503.
  *
  * `ttl` is in seconds. `express-oauth-router/adapter-contract` tests an implementation.
  */
 export interface Adapter {
-  /** The client, or `undefined`. */
+  /** Returns the client, or `undefined`. */
   getClient(clientId: string): Awaitable<ClientMetadata | undefined | null>;
-  /** Inserts or replaces. */
+  /** Inserts or replaces a client. */
   saveClient?(client: ClientMetadata): Awaitable<unknown>;
+  /** Deletes a client. */
   deleteClient?(clientId: string): Awaitable<unknown>;
 
-  /** Inserts; throws if the id exists. The index by user is written before the grant. */
+  /** Inserts a grant; throws if the id exists. The index by user is written before the grant. */
   saveGrant(grant: StoredGrant): Awaitable<unknown>;
-  /** The grant as last written, or `undefined`. Never from a replica. */
+  /** Returns the grant as it was last written, or `undefined`. It must not be read from a replica. */
   getGrant(grantId: string): Awaitable<StoredGrant | undefined | null>;
   /**
-   * Atomically stores `next` if the stored generation is `generation`; `false` if it is another or if there is no such
-   * grant. `next.generation` may be the same. The first `next` that has a `userId` is indexed before it is stored.
+   * Atomically stores `next` if the stored generation is `generation`. Returns `false` if it is another one, or if there is no such
+   * grant. `next.generation` may be the same. The first `next` with a `userId` is indexed before it is stored.
    */
   advanceGrant(grantId: string, generation: number, next: StoredGrant): Awaitable<boolean>;
-  /** Deletes; `true` if it was there. */
+  /** Deletes a grant. Returns `true` if it existed. */
   revokeGrant(grantId: string): Awaitable<boolean>;
-  /** All of a user's grants, unspent codes included. Expired ones may be among them. */
+  /** Returns all grants of a user, unspent codes included. Expired ones may be among them. */
   listGrants?(userId: string): Awaitable<readonly StoredGrant[]>;
 
-  /** Atomically: `true` the first time within `ttl`, `false` after that. */
+  /** Atomically returns `true` the first time within `ttl` seconds, `false` after that. */
   setOnce(key: string, ttl: number): Awaitable<boolean>;
+  /** Inserts or replaces a value for `ttl` seconds. */
   put(key: string, value: string, ttl: number): Awaitable<unknown>;
+  /** Returns a value, or `undefined`. */
   get(key: string): Awaitable<string | undefined | null>;
-  /** Reads and deletes in one step: of many callers at once, one gets the value. */
+  /** Reads and deletes a value in one step: of concurrent callers, one gets the value. */
   take(key: string): Awaitable<string | undefined | null>;
 
+  /** Returns the consent of a user to a client, or `undefined`. */
   getConsent?(userId: string, clientId: string): Awaitable<Consent | undefined | null>;
-  /** Inserts or replaces. */
+  /** Inserts or replaces a consent. */
   saveConsent?(consent: Consent): Awaitable<unknown>;
+  /** Deletes the consent of a user to a client. */
   deleteConsent?(userId: string, clientId: string): Awaitable<unknown>;
 
-  /** For the host's health checks: rejects if the storage cannot be used. */
+  /** Rejects if the storage cannot be used, for the host's health checks. */
   ping?(): Awaitable<unknown>;
-  /** For the host's shutdown. A client that the host made stays the host's. */
+  /** Releases the adapter's own resources, for the host's shutdown. A connection that the host created stays open. */
   close?(): Awaitable<unknown>;
 }
 
@@ -215,8 +228,8 @@ export const OPTIONAL_FUNCTIONS = [
   'close',
 ] as const satisfies readonly (keyof Adapter)[];
 
-/** An option with a typo must not be lost in silence. */
-export function refuseUnknown(what: string, options: object): void {
+/** Refuses unknown options, so that a typo is not ignored. @throws TypeError */
+export function refuseUnknown(source: string, options: object): void {
   const [unknown] = Object.keys(options);
-  if (unknown !== undefined) throw new TypeError(`${what} has no option ${unknown}`);
+  if (unknown !== undefined) throw new TypeError(`${source} has no option ${unknown}`);
 }

@@ -2,32 +2,36 @@ import { LRUCache } from 'lru-cache';
 
 import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
 
+/** The options of `memoryAdapter`. */
 export interface MemoryAdapterOptions {
-  /** How many grants, and how many other entries, are kept; past that the least recently used go. @defaultValue 100000 */
+  /** The number of grants, and of other entries, to keep; beyond that the least recently used are dropped. @defaultValue `100000` */
   maxEntries?: number;
-  /** Epoch milliseconds; only for collecting garbage. @defaultValue `Date.now` */
+  /** The clock for garbage collection, which returns epoch milliseconds. @defaultValue `Date.now` */
   clock?: () => number;
 }
 
-/** Marks the adapter, also where it is spread into another. */
+/** Every function of the contract but `close`: there is nothing to release. */
+export type MemoryAdapter = Required<Omit<Adapter, 'close'>>;
+
+/** Marks the adapter, even where it is spread into another. */
 const MEMORY = Symbol('memoryAdapter');
 
 export function isMemoryAdapter(adapter: object): boolean {
   return MEMORY in adapter;
 }
 
-/** A grant is kept a while after it expired, because processes' clocks differ. Milliseconds. */
+/** How long a grant is kept after its expiry, because processes' clocks differ. Milliseconds. */
 const GRACE = 600_000;
 
 /**
- * Keeps everything in this process: for development and tests. It is lost with the process, and a second process
- * knows nothing of it, so a router outside development refuses it.
+ * Stores everything in this process, for development and tests. The data is lost when the process exits and is not shared with
+ * other processes, so a router outside development refuses this adapter.
  */
 export function memoryAdapter({
   maxEntries = 100_000,
   clock = Date.now,
   ...unknown
-}: MemoryAdapterOptions = {}): Required<Omit<Adapter, 'close'>> {
+}: MemoryAdapterOptions = {}): MemoryAdapter {
   refuseUnknown('memoryAdapter', unknown);
   const cacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
   const grants = new LRUCache<string, string>(cacheOptions);
@@ -75,7 +79,7 @@ export function memoryAdapter({
 
     setOnce: (key: string, ttl: number) => {
       if (spent.has(key)) return false;
-      // An entry that is pushed out could be used again: better no answer than a wrong one.
+      // A dropped entry could be used again, so a full cache refuses new entries instead.
       if (spent.size >= maxEntries && !spent.purgeStale()) throw new Error('the memory adapter is full');
       spent.set(key, true, { ttl: Math.max(ttl * 1000, 1) });
       return true;
@@ -109,7 +113,7 @@ type Promised<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
 
-/** So that what is thrown is a rejection, as with any other adapter. */
+/** Makes functions async, so that an exception is a rejection, as with any other adapter. */
 function asynchronous<T extends Record<string, (...args: never[]) => unknown>>(functions: T): Promised<T> {
   const wrap =
     (run: (...args: never[]) => unknown) =>

@@ -1,9 +1,9 @@
 /**
- * A grant is a hash of one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`.
- * Each script runs on one key, atomically.
+ * A grant is a hash at one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`. Each script runs
+ * atomically on one key.
  */
 
-/** ARGV: generation, record, time to live in ms, indexed until, mark. 1, or 0 if another grant has the id. */
+/** ARGV: generation, record, time to live in ms, indexed until, mark. Returns 1, or 0 if another grant has the id. */
 export const SAVE_GRANT = `
 local mark = redis.call('HGET', KEYS[1], 'mark')
 if mark then return mark == ARGV[5] and 1 or 0 end
@@ -13,9 +13,9 @@ return 1
 `;
 
 /**
- * ARGV: generation, next generation, next record, time to live in ms, until when the index must stand, until when it
- * was just written (0 if it was not). 1 when stored, 0 if the generation is another, 'INDEX' if the index must be
- * written first.
+ * ARGV: generation, next generation, next record, time to live in ms, until when the index entry must exist, until when it was just
+ * written (0 if it was not). Returns 1 when stored, 0 if the generation is another one, 'INDEX' if the index must be written
+ * first.
  */
 export const ADVANCE_GRANT = `
 local stored = redis.call('HMGET', KEYS[1], 'generation', 'indexedUntil')
@@ -28,14 +28,14 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 `;
 
-/** ARGV: grant id, now, until. The number of entries. */
+/** ARGV: grant id, now, until. Returns the number of entries. */
 export const INDEX_GRANT = `
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < ARGV[3] - ARGV[2] then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
 return redis.call('ZCARD', KEYS[1])
 `;
 
-/** Ids and when they were written, in turn. A script, so that the answer has the same form in every protocol version. */
+/** Returns ids and the moments when they were written, alternating. A script returns the same form in every protocol version. */
 export const LIST_GRANTS = `
 return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 `;

@@ -4,7 +4,7 @@ import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** The adapter as the library calls it: every function is async. */
+/** The adapter, as the library calls it: every function is async. */
 export type Store = {
   [Name in keyof Adapter]: NonNullable<Adapter[Name]> extends (...args: infer Args) => infer Result
     ? (...args: Args) => Promise<Awaited<Result>>
@@ -12,10 +12,10 @@ export type Store = {
 };
 
 /**
- * The adapter with a time limit on every call. Whatever goes wrong is an event with its cause, and a
- * `temporarily_unavailable` without.
+ * Adds a time limit to every function of an adapter. A failure becomes an event with the cause, and `temporarily_unavailable`
+ * without it.
  */
-export function guardedStore(adapter: Adapter, timeout: number, reporter: EventReporter): Store {
+export function createStore(adapter: Adapter, timeout: number, reporter: EventReporter): Store {
   const store: Record<string, AnyFunction> = {};
   for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
     const run = adapter[operation] as AnyFunction | undefined;

@@ -1,34 +1,35 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 
 import type { Store } from '../adapters/store';
-import { OAuthError } from '../errors';
+import { invalidRequest } from '../errors';
 import type { Parameters } from '../http/parameters';
 import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
 import type { Sealer } from '../tokens/keys';
-import type { PresentedCredentials } from './authentication';
+import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
 import type { KeySet } from './key-sets';
 
 export interface ClientAssertionOptions {
   issuer: string;
-  /** Of the endpoints whose URL may be the audience: the token endpoint (RFC 7523 §3), that of pushed requests (RFC 9126 §2). */
+  /** The endpoints whose URL may be the audience: the token endpoint (RFC 7523 §3) and the PAR endpoint (RFC 9126 §2). */
   endpointUrls: readonly string[];
   keySetOf: (record: ClientRecord) => KeySet;
-  /** Opens sealed client secrets. */
-  sealer: Sealer;
+  /** Opens the secrets of `client_secret_jwt` clients. */
+  clientSecretSealer: Sealer;
   store: Pick<Store, 'setOnce'>;
   clock: () => number;
-  /** Characters. */
-  maximumLength: number;
+  /** The maximum length of an assertion. Characters. */
+  clientAssertionMaximumLength: number;
 }
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-/** An assertion says nothing of its type, or the right thing (RFC 8725 §3.11). */
+/** The accepted values of `typ`, which may also be absent (RFC 8725 §3.11). */
 const TYPES = ['jwt', 'client-authentication+jwt'];
 const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
-/** How far ahead `exp` may be, and how much clocks may differ. Seconds. */
+/** How far ahead `exp` may be. Seconds. */
 const MAXIMUM_LIFETIME = 300;
+/** How far clients' clocks may differ. Seconds. */
 const SKEW = 10;
 const MAXIMUM_JTI_LENGTH = 256;
 
@@ -37,24 +38,24 @@ const MAXIMUM_JTI_LENGTH = 256;
  *
  * @see RFC 7521 §4.2, RFC 7523 §3, OpenID Connect Core §9
  */
-export function clientAssertion(options: ClientAssertionOptions) {
-  const { issuer, endpointUrls, keySetOf, sealer, store, clock, maximumLength } = options;
+export function createAssertionMethod(options: ClientAssertionOptions): ClientAuthenticationMethod {
+  const { issuer, endpointUrls, keySetOf, clientSecretSealer, store, clock } = options;
   const issuers = [issuer, issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`];
 
-  return (_req: unknown, parameters: Parameters): PresentedCredentials | undefined => {
+  return (_req, parameters: Parameters) => {
     const assertion = parameters.get('client_assertion');
     if (assertion === undefined) return undefined;
     if (parameters.get('client_assertion_type') !== ASSERTION_TYPE) {
-      throw new OAuthError('invalid_request', `client_assertion_type must be ${ASSERTION_TYPE}`);
+      throw invalidRequest(`client_assertion_type must be ${ASSERTION_TYPE}`);
     }
-    const jwt = assertion.length > maximumLength ? undefined : decodeJwt(assertion);
+    const jwt = assertion.length > options.clientAssertionMaximumLength ? undefined : decodeJwt(assertion);
     const { sub } = jwt?.claims ?? {};
     const bySecret = SECRET_ALGORITHMS.includes(jwt?.header.alg ?? '');
     return {
       methods: [bySecret ? 'client_secret_jwt' : 'private_key_jwt'],
       clientIds: [typeof sub === 'string' ? sub : (parameters.get('client_id') ?? '')],
       fault: async (record) => {
-        if (!jwt) return 'malformed or over-long assertion';
+        if (!jwt) return 'malformed or too long an assertion';
         return (
           claimsFault(jwt, record) ??
           (await signatureFault(assertion, jwt, record)) ??
@@ -69,16 +70,17 @@ export function clientAssertion(options: ClientAssertionOptions) {
     const now = clock() / 1000;
     const { tokenEndpointAuthSigningAlg: alg } = client.metadata;
     if (alg !== undefined && !isSameAlgorithm(header.alg, alg))
-      return `signed by another algorithm than ${alg}`;
-    if (!TYPES.some((type) => isType(header.typ ?? 'jwt', type))) return 'a JWT for another purpose';
-    if (client.fapi && !FAPI_ALGORITHMS.includes(header.alg)) return 'algorithm not of the FAPI profile';
+      return `signed with another algorithm than ${alg}`;
+    if (!TYPES.some((type) => isType(header.typ ?? 'jwt', type))) return 'a JWT of another type';
+    if (client.fapi && !FAPI_ALGORITHMS.includes(header.alg))
+      return 'algorithm not allowed by the FAPI profile';
     if (iss !== client.clientId || sub !== client.clientId) return 'iss or sub is not the client';
-    // draft-ietf-oauth-rfc7523bis: one string, so that no other server can use it here.
+    // draft-ietf-oauth-rfc7523bis: one string, so that no other server can replay it here.
     const accepted = client.fapi ? [issuer] : [...issuers, ...endpointUrls];
     if (typeof aud !== 'string' || !accepted.includes(aud)) return 'for another audience';
     if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired';
-    if (exp > now + MAXIMUM_LIFETIME + SKEW) return `good for more than ${MAXIMUM_LIFETIME} s`;
-    if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not good yet';
+    if (exp > now + MAXIMUM_LIFETIME + SKEW) return `valid for more than ${MAXIMUM_LIFETIME} s`;
+    if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not valid yet';
     if (iat !== undefined && !(typeof iat === 'number' && iat <= now + SKEW)) return 'issued in the future';
     if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH) return 'without jti';
     return undefined;
@@ -100,12 +102,12 @@ export function clientAssertion(options: ClientAssertionOptions) {
 
   function secretKeys({ sealedSecrets }: ClientRecord): KeyObject[] {
     return sealedSecrets.flatMap((sealed) => {
-      const secret = sealer.open(sealed);
+      const secret = clientSecretSealer.open(sealed);
       return secret === undefined ? [] : [createSecretKey(Buffer.from(secret))];
     });
   }
 
-  /** A client whose keys cannot be fetched is told no more than any other; the operator is. */
+  /** Returns the client's keys, or why they cannot be fetched: only the operator learns that. */
   async function publicKeys(
     header: DecodedJwt['header'],
     record: ClientRecord,
@@ -117,7 +119,7 @@ export function clientAssertion(options: ClientAssertionOptions) {
     }
   }
 
-  /** RFC 7523 §3: once, until it has expired for every process. */
+  /** RFC 7523 §3: an assertion is accepted once, and remembered until it has expired in every process. */
   async function reuse({ claims }: DecodedJwt, { client }: ClientRecord): Promise<string | undefined> {
     const hash = createHash('sha256').update(JSON.stringify([client.clientId, claims.jti]));
     const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;

@@ -1,42 +1,22 @@
 import type { Request } from 'express';
 
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
-import { OAuthError } from '../errors';
+import { invalidClient, invalidRequest, type OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Parameters } from '../http/parameters';
-import { clientAssertion, type ClientAssertionOptions } from './assertion';
+import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
+import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
 import { certificateFault, type CertificateReader } from './certificate';
 import type { Client, ClientRecord } from './client';
-import {
-  invalidPublishableKey,
-  publishableKeyFault,
-  type ClientIdentification,
-  type PresentedKeys,
-} from './identification';
+import { clientSecretBasic, createClientSecretPost } from './client-secret';
+import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientRegistry } from './registry';
-import { verifyClientSecret } from './secrets';
 
-/** What a request says of who its client is, by one method. */
-export interface PresentedCredentials {
-  /** The method; or those that look the same until the client is known. */
-  readonly methods: readonly ClientAuthenticationMethodName[];
-  /** Whom it claims to be; usually one, else in the order to try them. */
-  readonly clientIds: readonly string[];
-  /** Why the client is not who it claims to be, for the operator; `undefined` if it is. */
-  fault(record: ClientRecord): Promise<string | undefined>;
-}
-
-/** A way to authenticate: what it finds in a request, or `undefined` if the request does not use it. */
-export type ClientAuthenticationMethod = (
-  req: Request,
-  parameters: Parameters,
-) => PresentedCredentials | undefined;
-
-/** Identifies the client of a request, and looks it up. */
+/** Authenticates the client of a request (RFC 6749 §2.3). */
 export interface ClientAuthentication {
   /**
-   * Finds out without I/O who the client claims to be. The result's `authenticate` looks it up: call it together with
-   * whatever else is to be read, in one wave.
+   * Finds, without I/O, the client that a request claims to come from. The result's `authenticate` looks it up and checks its
+   * credentials: call it together with other reads, in one round trip.
    *
    * @throws OAuthError `invalid_request` for two methods at once, `invalid_client` for none
    */
@@ -47,109 +27,67 @@ export interface ClientAuthentication {
 export interface ClientAuthenticationOptions extends ClientAssertionOptions {
   identification: ClientIdentification;
   registry: ClientRegistry;
-  /** `undefined` if the host gives no certificates. */
-  certificateOf: CertificateReader | undefined;
+  certificateOf: CertificateReader;
+  /** Whether the host provides client certificates. */
+  hasCertificates: boolean;
   reporter: EventReporter;
 }
 
-const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
+const CERTIFICATE_METHODS: readonly ClientAuthenticationMethodName[] = [
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+];
 
-/** RFC 6749 §2.3.1: form-encoded, then Basic. `curl -u` and others send it raw: that is tried second. */
-const clientSecretBasic: ClientAuthenticationMethod = (req) => {
-  const header = req.headers.authorization;
-  if (!header || !/^basic(\s|$)/i.test(header)) return undefined;
-  const text = Buffer.from(BASIC.exec(header)?.[1] ?? '', 'base64').toString();
-  const colon = text.indexOf(':');
-  const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
-  const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
-  const pairs = [decoded, raw].filter(
-    (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
-  );
-  return {
-    methods: ['client_secret_basic'],
-    clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
-    fault: async (record) => {
-      const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
-      return secretFault([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
-    },
-  };
-};
-
-export function clientAuthentication(options: ClientAuthenticationOptions): ClientAuthentication {
-  const { registry, identification, certificateOf, keySetOf, reporter } = options;
-
-  /** That of a public client is a publishable key, which is looked at apart. */
-  const clientSecretPost: ClientAuthenticationMethod = (req, parameters) => {
-    const clientSecret = parameters.get('client_secret');
-    if (clientSecret === undefined) return undefined;
-    return {
-      methods: ['client_secret_post', 'none'],
-      clientIds: [identification.clientId(req, parameters) ?? ''],
-      fault: async (record) => (record.client.confidential ? secretFault([clientSecret], record) : undefined),
-    };
-  };
-
+export function createClientAuthentication(options: ClientAuthenticationOptions): ClientAuthentication {
+  const { registry, identification, hasCertificates, reporter } = options;
   const credentialMethods: readonly ClientAuthenticationMethod[] = [
     clientSecretBasic,
-    clientSecretPost,
-    clientAssertion(options),
+    createClientSecretPost(identification),
+    createAssertionMethod(options),
   ];
-
-  /** A public client says who it is, and proves nothing (RFC 6749 §2.1); one with a certificate has proven it before. */
-  const withoutCredentials: ClientAuthenticationMethod = (req, parameters) => {
-    const clientId = identification.clientId(req, parameters);
-    if (clientId === undefined) return undefined;
-    const certificate = certificateOf?.(req);
-    return {
-      methods: ['none', ...(certificate ? CERTIFICATE_METHODS : [])],
-      clientIds: [clientId],
-      fault: async (record) =>
-        certificate && record.client.tokenEndpointAuthMethod !== 'none'
-          ? certificateFault(certificate, record, keySetOf)
-          : undefined,
-    };
-  };
+  const withoutCredentials = createCertificateOrNone(options);
 
   function identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> } {
     const presented = credentialMethods.flatMap((method) => method(req, parameters) ?? []);
-    if (presented.length > 1) {
-      throw new OAuthError('invalid_request', 'The client must not authenticate in more than one way');
-    }
+    if (presented.length > 1) throw invalidRequest('The client must not authenticate in more than one way');
     const credentials = presented[0] ?? withoutCredentials(req, parameters);
-    const method = credentials?.methods[0];
-    // RFC 6749 §5.2: who tried by the Authorization header is told the scheme.
-    const challenge = method === 'client_secret_basic' ? 'Basic realm="OAuth"' : undefined;
-    if (!credentials) throw refusal('no client authentication', undefined, undefined, challenge);
-    const { clientIds, methods, fault: faultOf } = credentials;
+    if (!credentials) throw refusal({ reason: 'no client authentication' });
     const named = identification.clientId(req, parameters);
-    if (named !== undefined && !clientIds.includes(named)) {
-      throw new OAuthError('invalid_request', 'client_id differs from the client that authenticates');
+    if (named !== undefined && !credentials.clientIds.includes(named)) {
+      throw invalidRequest('client_id differs from the client that authenticates');
     }
 
-    async function authenticate(): Promise<Client> {
-      const record = await firstKnown(clientIds);
-      const clientId = record?.client.clientId ?? clientIds[0];
-      if (!record) throw refusal('unknown client', clientId, method, challenge);
-      const { tokenEndpointAuthMethod: registered } = record.client;
-      if (!methods.includes(registered)) {
-        throw refusal(`registered for ${registered}`, clientId, method, challenge);
-      }
-      const fault = await faultOf(record);
-      if (fault !== undefined) throw refusal(fault, clientId, registered, challenge);
-      const keyFault = publishableKeyFault(record.client, keysOf(req, parameters, record.client));
-      if (keyFault !== undefined) {
-        reporter.emit('client_authentication.failed', { clientId, method: registered, reason: keyFault });
-        throw invalidPublishableKey(keyFault);
-      }
-      return record.client;
-    }
-
-    return { authenticate };
+    return {
+      authenticate: async () => {
+        const { client } = await authenticatedRecord(credentials);
+        checkPublishableKeys(req, parameters, client);
+        return client;
+      },
+    };
   }
 
-  function keysOf(req: Request, parameters: Parameters, client: Client): PresentedKeys {
+  async function authenticatedRecord(credentials: PresentedCredentials): Promise<ClientRecord> {
+    const { clientIds, methods } = credentials;
+    // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
+    const challenge = methods.includes('client_secret_basic') ? 'Basic realm="OAuth"' : undefined;
+    const record = await firstKnown(clientIds);
+    if (!record)
+      throw refusal({ reason: 'unknown client', clientId: clientIds[0], method: methods[0], challenge });
+    const { clientId, tokenEndpointAuthMethod: registered } = record.client;
+    if (!methods.includes(registered))
+      throw refusal({ reason: `registered for ${registered}`, clientId, method: methods[0], challenge });
+    const fault = await credentials.fault(record);
+    if (fault !== undefined) throw refusal({ reason: fault, clientId, method: registered, challenge });
+    return record;
+  }
+
+  function checkPublishableKeys(req: Request, parameters: Parameters, client: Client): void {
     const inBody = client.confidential ? undefined : parameters.get('client_secret');
-    return identification.publishableKeys(req, inBody);
+    const fault = publishableKeyFault(client, identification.publishableKeys(req, inBody));
+    if (fault === undefined) return;
+    const { clientId, tokenEndpointAuthMethod: method } = client;
+    reporter.emit('client_authentication.failed', { clientId, method, reason: fault });
+    throw invalidPublishableKey(fault);
   }
 
   async function firstKnown(clientIds: readonly string[]): Promise<ClientRecord | undefined> {
@@ -160,12 +98,10 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
     return undefined;
   }
 
-  function refusal(reason: string, clientId?: string, method?: string, challenge?: string): OAuthError {
+  function refusal(given: Refusal): OAuthError {
+    const { reason, clientId, method, challenge } = given;
     reporter.emit('client_authentication.failed', { clientId, method, reason });
-    return new OAuthError('invalid_client', 'Client authentication failed', {
-      reason,
-      ...(challenge && { challenge }),
-    });
+    return invalidClient('Client authentication failed', { reason, ...(challenge && { challenge }) });
   }
 
   const methods: ClientAuthenticationMethodName[] = [
@@ -173,35 +109,33 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Clie
     'client_secret_post',
     'client_secret_jwt',
     'private_key_jwt',
-    ...(certificateOf ? CERTIFICATE_METHODS : []),
+    ...(hasCertificates ? CERTIFICATE_METHODS : []),
     'none',
   ];
   return { identify, methods };
 }
 
-const CERTIFICATE_METHODS: readonly ClientAuthenticationMethodName[] = [
-  'tls_client_auth',
-  'self_signed_tls_client_auth',
-];
-
-async function secretFault(
-  secrets: readonly string[],
-  { secretHashes }: ClientRecord,
-): Promise<string | undefined> {
-  for (const secret of secrets) {
-    for (const hash of secretHashes) {
-      if (await verifyClientSecret(secret, hash)) return undefined;
-    }
-  }
-  return 'wrong credentials';
+interface Refusal {
+  readonly reason: string;
+  readonly clientId?: string | undefined;
+  readonly method?: string | undefined;
+  readonly challenge?: string | undefined;
 }
 
-/** `undefined` if it is not application/x-www-form-urlencoded. */
-function formDecoded(text: string): string | undefined {
-  if (!/[%+]/.test(text)) return text;
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
-  } catch {
-    return undefined;
-  }
+/** A public client names itself and proves nothing (RFC 6749 §2.1); one with a certificate has proven itself to TLS. */
+function createCertificateOrNone(options: ClientAuthenticationOptions): ClientAuthenticationMethod {
+  const { identification, certificateOf, keySetOf } = options;
+  return (req, parameters) => {
+    const clientId = identification.clientId(req, parameters);
+    if (clientId === undefined) return undefined;
+    const certificate = certificateOf(req);
+    return {
+      methods: ['none', ...(certificate ? CERTIFICATE_METHODS : [])],
+      clientIds: [clientId],
+      fault: async (record) =>
+        certificate && record.client.tokenEndpointAuthMethod !== 'none'
+          ? certificateFault(certificate, record, keySetOf)
+          : undefined,
+    };
+  };
 }

@@ -4,26 +4,26 @@ import { isIP } from 'node:net';
 import type { Request } from 'express';
 
 import { serverError } from '../errors';
-import { refusePromise } from '../hooks';
+import { callHostSync } from '../host/call';
 import { algorithmsOf, thumbprint } from '../tokens/algorithms';
 import type { Client, ClientRecord } from './client';
 import type { KeySet } from './key-sets';
 
-/** The client's certificate of a request, as the host's TLS, or the proxy in front of it, knows it. */
+/** The TLS client certificate of a request, from the host's TLS or from the proxy in front of it. */
 export interface ClientCertificate {
-  /** As PEM, DER, or Node's own; nothing if the request came without one. */
+  /** The certificate as PEM, DER or Node's `X509Certificate`; `undefined` or `null` if the request has none. */
   readonly certificate: X509Certificate | string | Buffer | undefined | null;
-  /** Whether its chain leads to an authority that the host trusts, and it has not expired: `tls_client_auth` needs it. */
+  /** Whether its chain ends at an authority that the host trusts, and it has not expired. `tls_client_auth` requires it. */
   readonly verified: boolean;
 }
 
 /**
- * Gives the certificate of a request, if there is one: from the socket, or from a header that only the host's own proxy
- * can set. With Node's TLS, `getPeerX509Certificate()` and `authorized` of a `TLSSocket`.
+ * Returns the certificate of a request, if it has one: from the socket, or from a header that only the host's own proxy can
+ * set. Node's `TLSSocket` has `getPeerX509Certificate()` and `authorized`.
  */
 export type ClientCertificateOf = (req: Request) => ClientCertificate | undefined | null;
 
-/** A certificate that was read. */
+/** A certificate that was parsed. */
 export interface PresentedCertificate {
   readonly certificate: X509Certificate;
   readonly verified: boolean;
@@ -33,13 +33,13 @@ export interface PresentedCertificate {
 
 export type CertificateReader = (req: Request) => PresentedCertificate | undefined;
 
-export function certificateReader(of: ClientCertificateOf | undefined): CertificateReader {
+export function createCertificateReader(of: ClientCertificateOf | undefined): CertificateReader {
+  if (!of) return () => undefined;
   return (req) => {
-    const given = of?.(req);
-    refusePromise(given, 'clientCertificate');
+    const given = callHostSync('clientCertificate', () => of(req));
     const { certificate: input, verified = false } = given ?? {};
     if (input === undefined || input === null) return undefined;
-    // What a proxy says is text, and every text is true.
+    // A proxy's header is text, and every text is truthy.
     if (typeof verified !== 'boolean') throw serverError(new TypeError('verified must be true or false'));
     try {
       const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
@@ -51,7 +51,7 @@ export function certificateReader(of: ClientCertificateOf | undefined): Certific
   };
 }
 
-/** Why the certificate is not that of the client, or `undefined` if it is. @see RFC 8705 §2 */
+/** Returns why a certificate does not authenticate a client, or `undefined` if it does. @see RFC 8705 §2 */
 export async function certificateFault(
   presented: PresentedCertificate,
   record: ClientRecord,
@@ -61,17 +61,17 @@ export async function certificateFault(
   if (client.tokenEndpointAuthMethod === 'self_signed_tls_client_auth') {
     return keyFault(presented, keySetOf(record));
   }
-  // Nobody but its authority vouches for the names in a certificate.
+  // Only its authority vouches for the names in a certificate.
   if (!presented.verified) return 'certificate not verified';
   return isNamedBy(presented.certificate, client) ? undefined : 'certificate of another subject';
 }
 
 async function keyFault({ certificate }: PresentedCertificate, keys: KeySet): Promise<string | undefined> {
   const { publicKey } = certificate;
-  if (algorithmsOf(publicKey).length === 0) return 'certificate of a key that cannot be used';
+  if (algorithmsOf(publicKey).length === 0) return 'certificate with a key of an unsupported kind';
   try {
     const registered = (await keys.all()).map(thumbprint);
-    return registered.includes(thumbprint(publicKey)) ? undefined : 'certificate of an unknown key';
+    return registered.includes(thumbprint(publicKey)) ? undefined : 'certificate with an unregistered key';
   } catch (error) {
     return (error as Error).message;
   }
@@ -87,24 +87,24 @@ function isNamedBy(certificate: X509Certificate, { metadata }: Client): boolean 
     ['IP Address', metadata.tlsClientAuthSanIp],
     ['email', metadata.tlsClientAuthSanEmail],
   ].filter(([, name]) => name !== undefined);
-  // Node writes a name with a comma in quotes, so that no name can look like two.
+  // Node puts a name that contains a comma in quotes, so that it cannot look like two names.
   const present = certificate.subjectAltName?.split(', ').map(comparableName) ?? [];
   return names.some(([kind, name]) => present.includes(comparableName(`${kind ?? ''}:${name ?? ''}`)));
 }
 
-/** RFC 8705 §2.1.2: addresses are compared by what they stand for. */
+/** RFC 8705 §2.1.2: IP addresses are compared by value. */
 function comparableName(name: string): string {
   const address = /^IP Address:(.*)$/.exec(name)?.[1] ?? '';
   return isIP(address) === 6 ? `IP Address:${new URL(`http://[${address}]`).hostname}` : name;
 }
 
-/** RFC 4514 §2.1 writes the last part first; Node gives one part a line, escaped in the same way, the first one first. */
+/** RFC 4514 §2.1 writes the last part first. Node writes one part on each line, the first part first, with the same escapes. */
 function isSameName(subject: string, registered: string): boolean {
   const parts = registered.match(/(?:\\.|[^,\\])+/g) ?? [];
   return comparableParts(subject.split('\n')) === comparableParts(parts.reverse());
 }
 
-/** The order within a part that has several values means nothing, nor does the case of a type (RFC 4514 §2.2 and §2.3). */
+/** The order of several values within a part is not significant, nor is the case of a type (RFC 4514 §2.2 and §2.3). */
 function comparableParts(parts: readonly string[]): string {
   return JSON.stringify(
     parts.map((part) => (part.match(/(?:\\.|[^+\\])+/g) ?? []).map(comparableAttribute).sort()),

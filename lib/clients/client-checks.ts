@@ -1,4 +1,4 @@
-import Joi from 'joi';
+import Joi, { type ValidationErrorItem } from 'joi';
 
 import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
 import {
@@ -12,7 +12,7 @@ import { asList, CERTIFICATE_SUBJECTS, CLIENT_ID, resolveClient, SCOPE, type Cli
 import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
 import { hashGeneratedSecret, isSecretHash } from './secrets';
 
-/** A name, or an absolute URI (RFC 6749 appendix A.10). */
+/** The value of `grant_type`: a name, or an absolute URI (RFC 6749 appendix A.10). */
 export const GRANT_TYPE = /^(?:[\w.-]+|[a-z][a-z0-9+.-]+:[\x21\x23-\x5b\x5d-\x7e]+)$/i;
 
 const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
@@ -48,7 +48,6 @@ function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }):
   });
 }
 
-/** One schema for both: strict for the options, where an unknown key is a typo, tolerant for a host's records. */
 function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
   return Joi.object({
     clientId: Joi.string().pattern(CLIENT_ID, 'client_id').required(),
@@ -87,7 +86,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
       .pattern(/#/, { invert: true, name: 'fragment' }),
     securityProfile: Joi.valid('fapi2'),
     refreshTokens: Joi.valid('always', 'offline_access'),
-    // Stored in the clear it would be ignored, and the client taken for a public one.
+    // A secret in the clear would be ignored, and the client taken for a public client.
     clientSecret: Joi.forbidden(),
     publishableKeys: Joi.array().items(Joi.string().pattern(/^[\x21-\x7e]{1,255}$/, 'publishable key')),
     requirePublishableKey: Joi.boolean(),
@@ -96,7 +95,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     firstParty: Joi.boolean(),
     requirePkce: Joi.boolean(),
     refreshTokenRotation: Joi.valid('always', 'never'),
-    // An instant in milliseconds would void all grants for thousands of years.
+    // A value in milliseconds would void all grants for thousands of years.
     grantsNotBefore: Joi.number().min(0).max(1e11),
     introspectionAudiences: Joi.array().items(Joi.string()),
   })
@@ -104,9 +103,9 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     .messages({
       'redirect.fault': '{{#label}} {{#fault}}',
       'jwk.private': '{{#label}} must be a public key, of a kind and size that can be used',
-      'secret.hash': '{{#label}} must come from generateClientSecret() or hashClientSecret()',
+      'secret.hash': '{{#label}} must be a hash from generateClientSecret() or hashClientSecret()',
       'client.fault': '{{#label}} {{#fault}}',
-      'any.unknown': '{{#label}} must not be stored: keep clientSecretHash',
+      'any.unknown': '{{#label}} must not be stored: store clientSecretHash',
     });
 }
 
@@ -159,7 +158,7 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
   ];
 }
 
-/** Whether a client can sign its assertions by the algorithm that it is registered for. */
+/** Whether a client can sign its assertions with the algorithm that it is registered for. */
 function signsBy(
   alg: string | undefined,
   { jwks }: ClientMetadata,
@@ -195,7 +194,7 @@ function registrationFaults(client: Client): readonly Fault[] {
     ...outOfBandFaults(client),
     [
       client.subjectType === 'pairwise' && client.sector === '',
-      'needs sectorIdentifierUri, because its redirect URIs have not one host',
+      'needs sectorIdentifierUri, because its redirect URIs have more than one host',
     ],
   ];
 }
@@ -204,7 +203,7 @@ function outOfBandFaults({ outOfBand, redirectUris, requirePkce }: Client): read
   const hasUrn = redirectUris.some(isOutOfBandUri);
   return [
     [outOfBand !== undefined && !hasUrn, `needs one of ${OUT_OF_BAND_URIS.join(', ')} as redirect URI`],
-    [outOfBand === undefined && hasUrn, 'needs outOfBand to have such a redirect URI'],
+    [outOfBand === undefined && hasUrn, 'needs outOfBand for such a redirect URI'],
     [outOfBand !== undefined && !requirePkce, 'must use PKCE with outOfBand'],
   ];
 }
@@ -223,14 +222,14 @@ function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
   return [
     [
       !FAPI_METHODS.includes(client.tokenEndpointAuthMethod),
-      `must authenticate by one of ${FAPI_METHODS.join(', ')}`,
+      `must authenticate with one of ${FAPI_METHODS.join(', ')}`,
     ],
     [value.requirePkce === false, 'must use PKCE under fapi2'],
     [value.requirePushedAuthorizationRequests === false, 'must push its requests under fapi2'],
     [value.refreshTokenRotation === 'always', 'must not rotate refresh tokens under fapi2'],
     [
       !client.dpopBoundAccessTokens && !client.tlsClientCertificateBoundAccessTokens,
-      'must have tokens bound by DPoP or by its certificate under fapi2',
+      'must have tokens bound by DPoP or a certificate under fapi2',
     ],
     [
       algorithms.some((alg) => !FAPI_ALGORITHMS.includes(alg)),
@@ -241,11 +240,23 @@ function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
   ];
 }
 
-/** @returns a function that checks a client, and gives its faults as sentences */
-export function clientChecker({ allowHttp, strict }: { allowHttp: boolean; strict: boolean }) {
+/** Checks a client. Returns its faults. */
+export type ClientChecker = (metadata: unknown) => readonly ValidationErrorItem[];
+
+/** `strict` refuses unknown members, which are typos in the options; a host's records may have further members. */
+export function createClientChecker({
+  allowHttp,
+  strict,
+}: {
+  allowHttp: boolean;
+  strict: boolean;
+}): ClientChecker {
   const schema = clientSchema(allowHttp).unknown(!strict).label('client');
-  return (metadata: unknown, label: string): string[] => {
-    const { error } = schema.validate(metadata, { abortEarly: false, convert: false });
-    return error?.details.map(({ message }) => `${label}: ${message}`) ?? [];
-  };
+  return (metadata) => schema.validate(metadata, { abortEarly: false, convert: false }).error?.details ?? [];
 }
+
+/** The names of all members, for suggestions. */
+export const CLIENT_MEMBERS: readonly string[] = [
+  ...Object.keys((clientSchema(false).describe() as { keys: object }).keys),
+  'clientSecret',
+];

@@ -1,48 +1,70 @@
 import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
 
-/** A client in the options: as {@link ClientMetadata}, with the secret itself if it has one. */
+/** A client in the options: {@link ClientMetadata} with the secret itself, if it has one. */
 export interface ClientOptions extends ClientMetadata {
-  /** Hashed when the router is made, or sealed for `client_secret_jwt`. Several while a secret is being changed. */
+  /** The secret, or several while one is being replaced. The router hashes it, or seals it for `client_secret_jwt`. */
   clientSecret?: string | readonly string[];
 }
 
-/** A client with every default filled in: what hooks get. */
+/** A client with every default filled in, as hooks receive it. */
 export interface Client {
+  /** `client_id`. */
   readonly clientId: string;
+  /** The name on the consent page. */
   readonly clientName: string;
+  /** The registered redirect URIs. */
   readonly redirectUris: readonly string[];
+  /** The grant types that the client is registered for. */
   readonly grantTypes: readonly string[];
+  /** The scope values that the client may request. */
   readonly scope: readonly string[];
+  /** How the client authenticates. */
   readonly tokenEndpointAuthMethod: ClientAuthenticationMethodName;
-  /** It has credentials of its own (RFC 6749 §2.1). */
+  /** Whether the client has credentials (RFC 6749 §2.1). */
   readonly confidential: boolean;
+  /** Whether the client is the host's own app, which needs no consent. */
   readonly firstParty: boolean;
+  /** Whether the client must use PKCE. */
   readonly requirePkce: boolean;
+  /** The client's own setting for the rotation of refresh tokens. */
   readonly refreshTokenRotation: 'always' | 'never' | undefined;
-  /** Epoch seconds; 0 if there is none. */
+  /** Grants from before this moment are void; 0 if there is none. Epoch seconds. */
   readonly grantsNotBefore: number;
+  /** The audiences whose access tokens the client may introspect. */
   readonly introspectionAudiences: readonly string[];
-  /** It follows the FAPI 2.0 security profile. */
+  /** Whether the client follows the FAPI 2.0 security profile. */
   readonly fapi: boolean;
+  /** Whether the client gets access tokens only with a DPoP proof. */
   readonly dpopBoundAccessTokens: boolean;
+  /** Whether the client's access tokens are bound to its certificate. */
   readonly tlsClientCertificateBoundAccessTokens: boolean;
+  /** Whether the client must push its authorization requests. */
   readonly requirePushedAuthorizationRequests: boolean;
+  /** Whether the client must sign its authorization requests. */
   readonly requireSignedRequestObject: boolean;
+  /** The kind of `sub` that the client sees. */
   readonly subjectType: 'public' | 'pairwise';
   /** The sector of pairwise subjects: a host. */
   readonly sector: string;
+  /** The client's own setting for which grants get a refresh token. */
   readonly refreshTokens: 'always' | 'offline_access' | undefined;
+  /** The URIs that the browser may go to after signing out. */
   readonly postLogoutRedirectUris: readonly string[];
+  /** The URI that is notified when a session ends. */
   readonly backchannelLogoutUri: string | undefined;
+  /** The client's publishable keys. */
   readonly publishableKeys: readonly string[];
+  /** Whether every request needs a publishable key. */
   readonly requirePublishableKey: boolean;
+  /** Whether a publishable key may be `client_secret` in the query of `/authorize`. */
   readonly publishableKeyInQuery: boolean;
+  /** How the client gets codes without a redirect, if it does. */
   readonly outOfBand: 'page' | 'json' | undefined;
-  /** The client as it was given, without its secrets. */
+  /** The metadata as registered, without secrets. */
   readonly metadata: Readonly<Omit<ClientMetadata, 'clientSecretHash' | 'clientSecretSealed'>>;
 }
 
-/** {@link Client} with what only client authentication may see. */
+/** {@link Client} with its credentials, which only client authentication may see. */
 export interface ClientRecord {
   readonly client: Client;
   readonly secretHashes: readonly string[];
@@ -51,7 +73,7 @@ export interface ClientRecord {
   readonly jwksUri: string | undefined;
 }
 
-/** The members of which one says whose certificate it is (RFC 8705 §2.1.2). */
+/** The members of which one names the subject of the client's certificate (RFC 8705 §2.1.2). */
 export const CERTIFICATE_SUBJECTS = [
   'tlsClientAuthSubjectDn',
   'tlsClientAuthSanDns',
@@ -62,13 +84,13 @@ export const CERTIFICATE_SUBJECTS = [
 
 /** RFC 6749 appendix A.1 */
 export const CLIENT_ID = /^[\x20-\x7e]{1,255}$/;
-/** RFC 6749 appendix A.4, one or more of them */
+/** RFC 6749 appendix A.4: one or more scope values */
 export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 export function asList(value: string | readonly string[] = []): readonly string[] {
   return typeof value === 'string' ? [value] : value;
 }
 
-/** Fills in the defaults of a client that was checked. */
+/** Fills in the defaults of a checked client. */
 export function clientRecord(metadata: ClientMetadata): ClientRecord {
   return {
     client: resolveClient(metadata),
@@ -83,7 +105,7 @@ export function resolveClient(metadata: ClientMetadata): Client {
   const method = metadata.tokenEndpointAuthMethod ?? defaultMethod(metadata);
   const fapi = metadata.securityProfile === 'fapi2';
   const certificateBound = metadata.tlsClientCertificateBoundAccessTokens ?? false;
-  // Hooks get it, and what they do to it must not reach the next request.
+  // Frozen, because hooks receive it and must not change the next request.
   return Object.freeze({
     clientId: metadata.clientId,
     clientName: metadata.clientName ?? metadata.clientId,
@@ -122,7 +144,7 @@ function defaultMethod(metadata: ClientMetadata): ClientAuthenticationMethodName
   return metadata.jwks || metadata.jwksUri ? 'private_key_jwt' : 'none';
 }
 
-/** OpenID Connect Core §8.1; empty if the redirect URIs have not one host. */
+/** Returns the sector of pairwise subjects, or an empty string if the redirect URIs have several hosts (OpenID Connect Core §8.1). */
 function sectorOf({ sectorIdentifierUri, redirectUris = [] }: ClientMetadata): string {
   const uris = sectorIdentifierUri === undefined ? redirectUris : [sectorIdentifierUri];
   const hosts = new Set(uris.map((uri) => (URL.canParse(uri) ? new URL(uri).hostname : '')));
@@ -134,7 +156,7 @@ function frozen(values: readonly string[] = []): readonly string[] {
   return Object.freeze([...values]);
 }
 
-/** The values of a `scope` string, each once. */
+/** Splits a `scope` string into its distinct values. */
 export function scopeValues(scope: string | undefined): string[] {
   return scope ? [...new Set(scope.split(' '))] : [];
 }

@@ -1,37 +1,37 @@
 import type { Request } from 'express';
 
-import { OAuthError } from '../errors';
+import { invalidClient, invalidRequest, type OAuthError } from '../errors';
 import type { Parameters } from '../http/parameters';
 import type { Client } from './client';
 
-/** Headers by which apps say which client they are, as some systems have it. They prove nothing. */
+/** Headers by which some systems' apps name their client. They prove nothing. */
 export interface ClientHeaders {
-  /** The header that has the client's id; `client_id` may be left out then. */
+  /** The header with the client id; `client_id` may then be left out. @defaultValue none */
   id?: string;
-  /** The header that has a publishable key of the client. */
+  /** The header with a publishable key of the client. @defaultValue none */
   publishableKey?: string;
-  /** What apps send in place of a publishable key where they have none: it counts as omitted. */
+  /** The value that apps without a publishable key send instead of one: it counts as omitted. @defaultValue none */
   placeholderKey?: string;
 }
 
-/** The publishable keys of one request, by where they stood. */
+/** The publishable keys of one request, by where they were found. */
 export interface PresentedKeys {
   readonly inHeader: string | undefined;
   readonly inParameters: string | undefined;
 }
 
-/** What a request says of its client apart from credentials. */
+/** Reads the client id and the publishable keys of a request. */
 export interface ClientIdentification {
-  /** By parameter or by header. @throws OAuthError `invalid_request` if they differ */
+  /** Returns the client id, from the parameter or the header. @throws OAuthError `invalid_request` if they differ */
   clientId(req: Request, parameters: Parameters): string | undefined;
-  /** `inParameters`: what stood there as `client_secret`, if that is no secret. */
+  /** Returns the publishable keys. `inParameters` is the value of `client_secret`, where that is not a secret. */
   publishableKeys(req: Request, inParameters: string | undefined): PresentedKeys;
 }
 
-export function clientIdentification(headers: ClientHeaders): ClientIdentification {
+export function createClientIdentification(headers: ClientHeaders): ClientIdentification {
   const header = (req: Request, name: string | undefined): string | undefined => {
     const value = name === undefined ? undefined : req.get(name);
-    // As a parameter: an empty one counts as omitted.
+    // As for a parameter, an empty value counts as omitted.
     return value === '' ? undefined : value;
   };
 
@@ -39,7 +39,7 @@ export function clientIdentification(headers: ClientHeaders): ClientIdentificati
     const named = parameters.get('client_id');
     const inHeader = header(req, headers.id);
     if (named !== undefined && inHeader !== undefined && named !== inHeader) {
-      throw new OAuthError('invalid_request', `client_id differs from the header ${headers.id ?? ''}`);
+      throw invalidRequest(`client_id differs from the header ${headers.id ?? ''}`);
     }
     return named ?? inHeader;
   }
@@ -54,9 +54,10 @@ export function clientIdentification(headers: ClientHeaders): ClientIdentificati
 }
 
 /**
- * Why a request may not come in a client's name: every key that came must be the client's, and one must if it wants it.
+ * Returns what is wrong with the publishable keys of a request, or `undefined`: every key must belong to the client, and one is
+ * needed if the client requires it.
  *
- * @throws OAuthError `invalid_request` if two came that differ
+ * @throws OAuthError `invalid_request` if two keys differ
  */
 export function publishableKeyFault(
   { publishableKeys, requirePublishableKey }: Client,
@@ -64,12 +65,12 @@ export function publishableKeyFault(
 ): string | undefined {
   const keys = [inHeader, inParameters].filter((key) => key !== undefined);
   if (new Set(keys).size > 1) {
-    throw new OAuthError('invalid_request', 'client_secret differs from the publishable key in the header');
+    throw invalidRequest('client_secret differs from the publishable key in the header');
   }
   if (keys.some((key) => !publishableKeys.includes(key))) return 'wrong publishable key';
   return requirePublishableKey && keys.length === 0 ? 'no publishable key' : undefined;
 }
 
 export function invalidPublishableKey(reason: string): OAuthError {
-  return new OAuthError('invalid_client', 'Valid publishable key required', { reason });
+  return invalidClient('Valid publishable key required', { reason });
 }

@@ -6,30 +6,31 @@ import type { Outbound } from '../http/outbound';
 import { algorithmsOf, isSameAlgorithm, publicKeyOf } from '../tokens/algorithms';
 import type { ClientRecord } from './client';
 
-/** The header of a JWT, which chooses the key. */
+/** The members of a JWT's header that select the key. */
 interface KeyChoice {
   readonly alg?: unknown;
   readonly kid?: unknown;
 }
 
-/** Keys that somebody else publishes (RFC 7517 §5). */
+/** The public keys of another party (RFC 7517 §5). */
 export interface KeySet {
-  /** Those that may have signed a JWT with this header. */
+  /** Returns the keys that may have signed a JWT with this header. */
   find(header: KeyChoice): Promise<readonly KeyObject[]>;
-  /** All that can be used. */
+  /** Returns all usable keys. */
   all(): Promise<readonly KeyObject[]>;
 }
 
-/** How long what was fetched is good, and how long it is used on if it cannot be fetched again. Milliseconds. */
+/** How long a fetched key set is used. Milliseconds. */
 const MAXIMUM_AGE = 600_000;
+/** How long it is used if it cannot be fetched again. Milliseconds. */
 const MAXIMUM_STALE_AGE = 86_400_000;
-/** How long after a fetch, a failed one too, none is made: whoever sends unknown key ids must not make us fetch. */
+/** The pause after a fetch, successful or not: unknown key ids in requests must not cause a fetch each. Milliseconds. */
 const COOL_DOWN = 30_000;
-/** How many keys of one id are tried. */
+/** How many keys with the same id are tried. */
 const MAXIMUM_CANDIDATES = 4;
 
-/** The key set at a URL: cached, and fetched again for a key id that is not in it. */
-export function remoteKeySet(
+/** A key set at a URL. It is cached, and fetched again for a key id that it does not contain. */
+export function createRemoteKeySet(
   url: string,
   { fetch, clock }: { fetch: Outbound; clock: () => number },
 ): KeySet {
@@ -72,8 +73,8 @@ export function remoteKeySet(
   return { find, all: async () => usable(await current()) };
 }
 
-/** The keys of clients: those of their metadata, or those at their `jwks_uri`. */
-export function clientKeySets(options: {
+/** Returns the keys of clients: those in their metadata, or those at their `jwks_uri`. */
+export function createClientKeySets(options: {
   fetch: Outbound;
   clock: () => number;
 }): (record: Pick<ClientRecord, 'jwks' | 'jwksUri'>) => KeySet {
@@ -86,7 +87,7 @@ export function clientKeySets(options: {
         all: () => Promise.resolve(usable(keys)),
       };
     }
-    const known = remote.get(jwksUri) ?? remoteKeySet(jwksUri, options);
+    const known = remote.get(jwksUri) ?? createRemoteKeySet(jwksUri, options);
     remote.set(jwksUri, known);
     return known;
   };
@@ -94,11 +95,11 @@ export function clientKeySets(options: {
 
 function keysOf(jwks: unknown): readonly unknown[] {
   const { keys } = (jwks ?? {}) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('what was fetched is no key set');
+  if (!Array.isArray(keys)) throw new Error('the response is not a key set');
   return keys;
 }
 
-/** Importing a key costs more than finding it. */
+/** Imported keys, because importing one costs more than finding it. */
 const imported = new WeakMap<object, KeyObject | 'unusable'>();
 
 function importedKey(jwk: object): KeyObject | undefined {
@@ -107,7 +108,7 @@ function importedKey(jwk: object): KeyObject | undefined {
   return known === 'unusable' ? undefined : known;
 }
 
-/** RFC 7517 §4.2 and §4.3: not one that is for something else. */
+/** Imports a key, unless it is for another use (RFC 7517 §4.2 and §4.3). */
 function verificationKey(jwk: object): KeyObject | undefined {
   const { use = 'sig', key_ops: operations = ['verify'] } = jwk as Record<string, unknown>;
   if (use !== 'sig' || !Array.isArray(operations) || !operations.includes('verify')) return undefined;
@@ -118,7 +119,7 @@ function usable(keys: readonly unknown[]): readonly KeyObject[] {
   return keys.flatMap((jwk) => (typeof jwk === 'object' && jwk !== null ? (importedKey(jwk) ?? []) : []));
 }
 
-/** RFC 7515 §4.1.4: the keys of this id. Without an id, the one key that fits. */
+/** Returns the keys with the header's id; without an id, the only key that fits (RFC 7515 §4.1.4). */
 function matching(keys: readonly unknown[], { alg, kid }: KeyChoice): readonly KeyObject[] {
   if (typeof alg !== 'string') return [];
   const fitting = keys.flatMap((jwk) => {

@@ -1,26 +1,26 @@
 import type { Request, Response } from 'express';
 
-import { OAuthError } from '../errors';
+import { invalidRequest, OAuthError } from '../errors';
 import type { Confirmation } from '../tokens/access-token';
 import { FAPI_ALGORITHMS } from '../tokens/algorithms';
-import { dpopProof, invalidProof, type DpopNonces, type DpopProof } from '../tokens/dpop';
+import { readDpopProof, invalidProof, type DpopNonces, type DpopProof } from '../tokens/dpop';
 import type { CertificateReader } from './certificate';
 import type { Client } from './client';
 
-/** Whose proofs must have a nonce of the server's: nobody's, those of public clients, or all. */
+/** The clients whose DPoP proofs need a nonce of the server: none, public clients, or all. */
 export type NoncePolicy = 'never' | 'public' | 'always';
 
-/** What a request proves that its sender has: a DPoP key, a certificate. */
+/** Checks that the sender of a request holds a DPoP key or a certificate. */
 export interface ProofOfPossession {
-  /** The DPoP proof of a request to a URL, checked without I/O. @throws OAuthError `invalid_dpop_proof` */
+  /** Reads the DPoP proof of a request to a URL, without I/O. @throws OAuthError `invalid_dpop_proof` */
   read(req: Request, url: string, accessToken?: string): DpopProof | undefined;
-  /** Uses a proof up, in every process at once. @throws OAuthError `invalid_dpop_proof` if it was used before */
+  /** Marks a proof as used, in every process. @throws OAuthError `invalid_dpop_proof` if it was used before */
   once(proof: DpopProof | undefined): Promise<void>;
-  /** Whether a proof is fresh, with a nonce if it must have one. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
+  /** Requires a fresh proof, with a nonce if `requireNonce`. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
   demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void;
-  /** Whether a proof will do for this client. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
+  /** Requires a proof that is acceptable for a client. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
   accept(res: Response, client: Client, proof: DpopProof): void;
-  /** What the tokens of a client are to be bound to. @throws OAuthError if it must prove something and does not */
+  /** Returns the key and certificate that a client's tokens are bound to. @throws OAuthError if a required proof is missing */
   confirmation(
     req: Request,
     res: Response,
@@ -31,7 +31,7 @@ export interface ProofOfPossession {
 }
 
 interface ProofOfPossessionOptions {
-  /** `undefined` where none are asked for. */
+  /** `undefined` where no nonces are required. */
   nonces: DpopNonces | undefined;
   noncePolicy: NoncePolicy;
   setOnce: (key: string, ttl: number) => Promise<boolean>;
@@ -40,25 +40,25 @@ interface ProofOfPossessionOptions {
 }
 
 /** @see RFC 9449, RFC 8705 */
-export function proofOfPossession(options: ProofOfPossessionOptions): ProofOfPossession {
+export function createProofOfPossession(options: ProofOfPossessionOptions): ProofOfPossession {
   const { nonces, noncePolicy, setOnce, certificateOf, clock } = options;
 
   function read(req: Request, url: string, accessToken?: string): DpopProof | undefined {
     if (req.headers.dpop === undefined) return undefined;
     const [proof = '', ...others] = req.headersDistinct.dpop ?? [];
     if (others.length > 0) throw invalidProof('more than one');
-    return dpopProof(proof, { method: req.method, url, accessToken }, { clock, nonces });
+    return readDpopProof(proof, { method: req.method, url, accessToken }, { clock, nonces });
   }
 
   async function once(proof: DpopProof | undefined): Promise<void> {
-    // One that is too old will be refused anyway, and need not be remembered.
+    // A proof that is too old is refused anyway and need not be remembered.
     if (!proof?.isTimely) return;
     if (!(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
   }
 
   function demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void {
     if (requireNonce && nonces) {
-      // With every answer, so that the client always has one that is good.
+      // Sent with every response, so that the client always has a valid nonce.
       res.setHeader('DPoP-Nonce', nonces.current());
       if (!proof.hasNonce) {
         throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
@@ -84,7 +84,7 @@ export function proofOfPossession(options: ProofOfPossessionOptions): ProofOfPos
       ? certificateOf(req)?.thumbprint
       : undefined;
     if (client.tlsClientCertificateBoundAccessTokens && thumbprint === undefined) {
-      throw new OAuthError('invalid_request', 'The client certificate is missing');
+      throw invalidRequest('The client certificate is missing');
     }
     if (!proof && thumbprint === undefined) return undefined;
     return { ...(proof && { jkt: proof.jkt }), ...(thumbprint !== undefined && { 'x5t#S256': thumbprint }) };

@@ -8,13 +8,13 @@ import {
   type ClientOptions,
   type ClientRecord,
 } from './client';
-import { clientChecker } from './client-checks';
+import { createClientChecker } from './client-checks';
 import { hashGeneratedSecret } from './secrets';
 
-/** Finds clients: those of the options without I/O, then the adapter's. */
+/** Finds clients: first those of the options, without I/O, then the adapter's. */
 export interface ClientRegistry {
   find(clientId: string): Promise<ClientRecord | undefined>;
-  /** Those that stand in the options. */
+  /** The clients of the options. */
   readonly fixed: readonly ClientRecord[];
 }
 
@@ -24,39 +24,39 @@ interface RegistryOptions {
   allowHttp: boolean;
 }
 
-export function clientRegistry({ clients, store, allowHttp }: RegistryOptions): ClientRegistry {
+export function createClientRegistry({ clients, store, allowHttp }: RegistryOptions): ClientRegistry {
   const fixed = clients.map(clientRecord);
   const byId = new Map(fixed.map((record) => [record.client.clientId, record]));
-  const check = clientChecker({ allowHttp, strict: false });
+  const check = createClientChecker({ allowHttp, strict: false });
 
   async function find(clientId: string): Promise<ClientRecord | undefined> {
     const known = byId.get(clientId);
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
     if (stored === undefined || stored === null) return undefined;
-    if (typeof stored !== 'object') throw serverError(new Error('getClient() must give an object'));
+    if (typeof stored !== 'object') throw serverError(new TypeError('getClient() must return an object'));
     const metadata = withoutNulls(stored);
-    // A secret or key that got lost must not make a public client of a confidential one.
-    const lost = CREDENTIALS.find((name) => name in stored && !metadata[name]);
+    // A secret or key that was lost must not make a public client of a confidential one.
+    const lost = CREDENTIAL_MEMBERS.find((name) => name in stored && !metadata[name]);
     if (
       lost &&
       metadata.tokenEndpointAuthMethod === undefined &&
-      !CREDENTIALS.some((name) => metadata[name])
+      !CREDENTIAL_MEMBERS.some((name) => metadata[name])
     ) {
-      throw serverError(new Error(`a client without ${lost} needs a tokenEndpointAuthMethod`));
+      throw serverError(new Error(`a client with an empty ${lost} needs a tokenEndpointAuthMethod`));
     }
-    const faults = check(metadata, 'client');
+    const faults = check(metadata).map(({ message }) => message);
     if (faults.length > 0)
-      throw serverError(new Error(`getClient() gave an invalid client: ${faults.join(', ')}`));
-    // A database may compare without case, or pad.
+      throw serverError(new Error(`getClient() returned an invalid client: ${faults.join(', ')}`));
+    // A database may compare without regard to case or trailing blanks.
     return metadata.clientId === clientId ? clientRecord(metadata) : undefined;
   }
 
   return { find, fixed };
 }
 
-/** The members without which a client would be a public one. */
-export const CREDENTIALS = [
+/** The members that make a client confidential. */
+export const CREDENTIAL_MEMBERS = [
   'clientSecretHash',
   'clientSecretSealed',
   'jwks',
@@ -64,13 +64,13 @@ export const CREDENTIALS = [
   ...CERTIFICATE_SUBJECTS,
 ] as const;
 
-/** A row of a database has `null` where nothing is. */
+/** A database row has `null` for a missing value. */
 function withoutNulls(stored: object): ClientMetadata {
   const entries = Object.entries(stored).filter(([, value]) => value !== null);
   return Object.fromEntries(entries) as unknown as ClientMetadata;
 }
 
-/** A client of the options with its secrets hashed, or sealed if its method needs them back, as an adapter would store it. */
+/** Converts a client of the options to the form that an adapter stores: secrets are hashed, or sealed for `client_secret_jwt`. */
 export function storedClient(
   { clientSecret, ...metadata }: ClientOptions,
   seal: (clientSecret: string) => string,

@@ -2,30 +2,30 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 
 import { LRUCache } from 'lru-cache';
 
-import { OAuthError } from '../errors';
+import { temporarilyUnavailable } from '../errors';
 
-/** OWASP's parameters for scrypt at 32 MiB. A hash carries its own, so they can be raised. */
+/** OWASP's parameters for scrypt with 32 MiB. A hash contains its own parameters, so these can be raised. */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 3 };
 const SCRYPT_MAXIMUM_MEMORY = 256 * 1024 * 1024;
 
-/** Each run takes a thread of libuv's four and 32 MiB: two at once, and a short queue before 503. */
+/** Each run uses one of libuv's four threads and 32 MiB: two run at once, a short queue waits, and the rest get 503. */
 const CONCURRENT_RUNS = 2;
 const QUEUE_LIMIT = 100;
-/** Of one hash: whoever guesses at one client's secret must not keep the others waiting. */
+/** The queue for one hash: guesses at one client's secret must not delay other clients. */
 const QUEUE_LIMIT_OF_ONE = 8;
 
-/** A new client secret with 256 random bits, and the hash of it to store. */
+/** Generates a client secret of 256 random bits, and the hash to store as `clientSecretHash`. */
 export function generateClientSecret(): { clientSecret: string; clientSecretHash: string } {
   const clientSecret = randomBytes(32).toString('base64url');
   return { clientSecret, clientSecretHash: hashGeneratedSecret(clientSecret) };
 }
 
-/** SHA-256 is enough for a secret that nobody can guess. */
+/** Hashes a random secret: SHA-256 is enough where guessing is hopeless. */
 export function hashGeneratedSecret(clientSecret: string): string {
   return `sha256:${createHash('sha256').update(clientSecret).digest('base64url')}`;
 }
 
-/** Hashes a secret that somebody chose with scrypt, to be stored as `clientSecretHash`. */
+/** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. */
 export async function hashClientSecret(clientSecret: string): Promise<string> {
   const salt = randomBytes(16);
   const hash = await runScrypt(clientSecret, salt, SCRYPT.N, SCRYPT.r, SCRYPT.p, 32);
@@ -40,7 +40,7 @@ export async function hashClientSecret(clientSecret: string): Promise<string> {
 }
 
 const HASH = /^(?:sha256:[\w-]{43}|scrypt:(\d{1,6}):(\d{1,2}):(\d{1,2}):[\w-]{8,100}:[\w-]{22,100})$/;
-/** What one verification may cost: N × r × p of the strongest of OWASP's choices, four times over. */
+/** The highest cost of one verification, N × r × p: four times OWASP's strongest choice. */
 const MAXIMUM_COST = 4 * 2 ** 17 * 8;
 
 export function isSecretHash(value: string): boolean {
@@ -48,11 +48,11 @@ export function isSecretHash(value: string): boolean {
   return matched !== undefined && Number(N) * Number(r) * Number(p) <= MAXIMUM_COST;
 }
 
-/** What was verified once: a digest over the hash and the secret, so that neither stands in memory twice. */
+/** Verified secrets, as a digest of the hash and the secret: the secret itself is not kept in memory. */
 const verified = new LRUCache<string, true>({ max: 1000 });
 const cacheKey = randomBytes(32);
 
-/** Whether a secret is the one of a hash, in constant time. @throws OAuthError 503 when too many wait. */
+/** Whether a secret matches a hash, compared in constant time. @throws OAuthError `temporarily_unavailable` if too many wait */
 export async function verifyClientSecret(clientSecret: string, hash: string): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
   if (scheme === 'sha256') {
@@ -93,7 +93,7 @@ async function runScrypt(
       });
     });
   } finally {
-    // The slot goes to the next in line, or is given back.
+    // The slot passes to the next in the queue, or is released.
     const next = waiting.shift();
     if (next) next.start();
     else running--;
@@ -107,7 +107,7 @@ async function turn(of: string): Promise<void> {
   }
   const ofOne = waiting.filter((waiter) => waiter.of === of).length;
   if (waiting.length >= QUEUE_LIMIT || ofOne >= QUEUE_LIMIT_OF_ONE) {
-    throw new OAuthError('temporarily_unavailable', 'Too many clients authenticate at once', {
+    throw temporarilyUnavailable('Too many clients authenticate at once', {
       reason: 'scrypt queue full',
     });
   }

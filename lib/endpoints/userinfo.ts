@@ -1,14 +1,14 @@
 import type { Request, RequestHandler } from 'express';
 
-import { OAuthError } from '../errors';
+import { invalidRequest } from '../errors';
 import { claimsIn } from '../grants/grant';
-import type { UserLoader } from '../grants/token-issuer';
-import type { LiveToken, TokenStatus } from '../grants/token-status';
-import type { UserClaims } from '../grants/user-claims';
-import { bodyParameters } from '../http/body';
-import { endpoint, sendJson, type EndpointFrame } from '../http/endpoint';
-import { queryParameters, refuseFaults, refuseSecrets } from '../http/parameters';
-import { challenge } from '../resource/require-token';
+import { userTokenStatus, type TokenStatus } from '../grants/status';
+import type { UserLoader } from '../host/load-user';
+import type { UserClaims } from '../host/user-claims';
+import { formParameters } from '../http/body';
+import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
+import { queryParameters, refuseSecrets } from '../http/parameters';
+import { sendChallenge } from '../resource/require-token';
 import {
   challenged,
   invalidToken,
@@ -19,7 +19,7 @@ import {
 import type { Subjects } from '../tokens/subject';
 
 interface UserinfoOptions<User> {
-  check: TokenCheck;
+  userinfoCheck: TokenCheck;
   status: TokenStatus;
   subjects: Subjects;
   loadUser: UserLoader<User>;
@@ -28,45 +28,42 @@ interface UserinfoOptions<User> {
 }
 
 /**
- * `GET` and `POST /userinfo`. Any access token of this server with `openid` will do, for whatever audience it is: a client
- * gets one token, and this is about its user.
+ * `GET` and `POST /userinfo`. It accepts every access token of this server that has `openid`, whatever its audience is: a client
+ * gets one token, and this endpoint describes its user.
  *
  * @see OpenID Connect Core §5.3
  */
-export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
-  const { check, status, subjects, loadUser, userClaims, frame } = options;
+export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
+  const { userinfoCheck: check, status, subjects, loadUser, userClaims, frame } = options;
 
-  return endpoint(
+  return createEndpoint(
     frame,
     { name: 'userinfo', methods: ['GET', 'POST'], cors: true },
-    async (req, res, event) => {
-      refuseSecrets(queryParameters(req.url));
+    async function userinfo(req, res, event) {
       const presented = await tokenOf(req);
-      if (!presented) return challenge(res);
-      let live: LiveToken | undefined;
-      const { sub: userId, scope: granted } = await check(req, res, presented, {
+      if (!presented) return sendChallenge(res);
+      const { claims, status: active } = await check(req, res, presented, {
         scope: ['openid'],
         audience: undefined,
-        isLive: async (claims) => {
-          const { sub, client_id: clientId } = claims;
-          Object.assign(event, { clientId, userId: sub });
-          live = await status(claims);
-          // A client that acts for itself is no user.
-          return live !== undefined && sub !== clientId;
-        },
+        statusOf: userTokenStatus(status, event),
       });
-      if (!live) throw invalidToken('revoked');
 
-      const { client, grant } = live;
-      const scope = granted.split(' ');
-      const context = { client, grantType: 'userinfo', userId, scope, resources: grant?.resources ?? [] };
-      const user = await loadUser(userId, context).catch((thrown: unknown) => {
-        const isGone = thrown instanceof OAuthError && thrown.code === 'invalid_grant';
-        throw isGone ? challenged(invalidToken('loadUser found nobody'), presented.scheme) : thrown;
-      });
+      const { sub: userId } = claims;
+      const { client, grant } = active;
+      const scope = claims.scope.split(' ');
+      const resources = grant?.resources ?? [];
+      const loaded = await loadUser(userId, { purpose: 'userinfo', client, scope, resources });
+      if (!loaded) throw challenged(invalidToken('loadUser found no user'), presented.scheme);
       const requested = grant ? claimsIn(grant, client).userinfo : [];
-      const given = await userClaims({ user, userId, client, scope, target: 'userinfo', requested });
-      sendJson(res, { ...given, sub: subjects.sub(client, userId) });
+      const visible = await userClaims({
+        user: loaded.user,
+        userId,
+        client,
+        scope,
+        target: 'userinfo',
+        requested,
+      });
+      sendJson(res, { ...visible, sub: subjects.sub(client, userId) });
     },
   );
 }
@@ -74,11 +71,12 @@ export function userinfoEndpoint<User>(options: UserinfoOptions<User>): RequestH
 /** RFC 6750 §2.1 and §2.2: in the header, or in a form; not in both. */
 async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
   const inHeader = presentedToken(req);
-  if (req.method !== 'POST') return inHeader;
-  const parameters = await bodyParameters(req);
-  refuseFaults(parameters);
-  const token = parameters.get('access_token');
+  if (req.method !== 'POST') {
+    refuseSecrets(queryParameters(req.url));
+    return inHeader;
+  }
+  const token = (await formParameters(req)).get('access_token');
   if (token === undefined) return inHeader;
-  if (inHeader) throw new OAuthError('invalid_request', 'The access token must be sent in one way');
+  if (inHeader) throw invalidRequest('The access token must be sent in one way');
   return { scheme: 'Bearer', token };
 }

@@ -1,42 +1,45 @@
-import { OAuthError } from '../errors';
+import { accessDenied, type OAuthError } from '../errors';
+import type { Awaitable } from '../host/call';
 import type { ProviderIdentity } from './identity';
 import type { ResolveUserContext } from './resolve-user';
 
-interface Account {
+/** The members of a host's account that `accountLinking` uses. */
+export interface Account {
+  /** The id, which becomes `sub`. */
   readonly id: string | number;
-  /** For the consent page. */
+  /** The name for the consent page. */
   readonly name?: unknown;
+  /** The address for the consent page, if there is no name. */
   readonly email?: unknown;
 }
 
-/** What to do with a new identity whose e-mail address an account has already. */
+/** How to treat a new identity whose e-mail address belongs to an existing account. */
 export type EmailStrategy =
-  /** Links it to that account if both sides have verified the address, else refuses. */
+  /** Links it to that account if both sides have verified the address, otherwise refuses. */
   | 'link_verified'
-  /** Refuses: the user must sign in as before, and link. */
+  /** Refuses: the user must sign in as before and then link the identity. */
   | 'refuse'
-  /** Makes another account with the same address. */
+  /** Creates another account with the same address. */
   | 'allow_duplicates';
 
 const EMAIL_STRATEGIES: readonly unknown[] = ['link_verified', 'refuse', 'allow_duplicates'];
 
-/** A host's accounts, as `accountLinking` needs them. */
+/** The options of `accountLinking`: access to the host's accounts. */
 export interface AccountLinkingOptions<User extends Account> {
+  /** How to treat an e-mail address that belongs to an existing account. */
   emailStrategy: EmailStrategy;
-  /** By provider, its `issuer` if it has many, and `subject`: never by e-mail address. */
+  /** Finds an account by provider, `issuer` if the provider has several, and `subject`: never by e-mail address. */
   findByIdentity(identity: ProviderIdentity): Awaitable<User | undefined | null>;
-  /** By address, compared as the host compares addresses, and whether the host has verified that it is this user's. */
+  /** Finds an account by address, and says whether the host has verified that the address belongs to its user. */
   findByEmail(email: string): Awaitable<{ user: User; emailVerified: boolean } | undefined | null>;
-  /** Makes an account with this identity; it must fail if the identity has one. */
+  /** Creates an account with this identity. It must fail if the identity already has an account. */
   createUser(identity: ProviderIdentity, context: ResolveUserContext): Awaitable<User>;
-  /** Links the identity to an account; if another one has it, it must throw `accountAlreadyLinked()`. */
+  /** Links the identity to an account. It must throw `accountAlreadyLinked()` if another account has the identity. */
   linkIdentity(user: { readonly id: string }, identity: ProviderIdentity): Awaitable<unknown>;
 }
 
-type Awaitable<T> = T | Promise<T>;
-
 /**
- * A `resolveUser` for hosts with one account for each user and any number of identities linked to it.
+ * Creates a `resolveUser` for hosts where each user has one account with any number of linked identities.
  *
  * @throws TypeError for an unknown `emailStrategy`
  * @example
@@ -67,13 +70,13 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
         ? undefined
         : await options.findByEmail(email);
     if (!sameEmail) {
-      // One by one: a model of a database has its fields where a spread does not find them.
+      // Read one by one: an ORM's model may keep its fields where a spread does not find them.
       const { id, name, email: address } = await options.createUser(identity, context);
       return { id, name, email: address, isNew: true };
     }
-    // An address that either side has not verified could be anybody's.
+    // An address that one side has not verified may belong to anyone.
     if (emailStrategy === 'refuse' || !identity.emailVerified || !sameEmail.emailVerified) {
-      throw new OAuthError('access_denied', 'Another account has this e-mail address', {
+      throw accessDenied('Another account has this e-mail address', {
         members: { error_code: 'email_already_used' },
       });
     }
@@ -83,9 +86,9 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
   };
 }
 
-/** For a `resolveUser`: the identity belongs to another user. */
+/** Creates the error for an identity that belongs to another user, to be thrown by a `resolveUser`. */
 export function accountAlreadyLinked(): OAuthError {
-  return new OAuthError('access_denied', 'This account is linked to another user', {
+  return accessDenied('This account is linked to another user', {
     members: { error_code: 'account_already_linked' },
   });
 }

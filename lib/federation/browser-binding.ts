@@ -3,24 +3,24 @@ import type { CookieOptions, Request, Response } from 'express';
 import type { Authenticator } from '../tokens/keys';
 
 /**
- * Ties something that leaves the browser, and comes back, to that browser: by a cookie that nobody else can make. What comes
- * back elsewhere was sent there by somebody (login CSRF, RFC 9700 §4.7).
+ * Binds a sign-in to the browser that started it, with a cookie that only this server can create. A response that arrives in
+ * another browser was sent there by an attacker (login CSRF, RFC 9700 §4.7).
  */
 export interface BrowserBinding {
-  /** `lifetime` in seconds; `crossSite` for what comes back as a form that another site posts. */
+  /** Sets the cookie. `lifetime` is in seconds; `crossSite` is for a response that another site posts. */
   bind(req: Request, res: Response, id: string, options: { lifetime: number; crossSite: boolean }): void;
   isBound(req: Request, id: string): boolean;
   release(res: Response, id: string): void;
 }
 
 const ID = /^[\w-]{43}$/;
-/** Cookies are sent with every request of the host: short, and not many. */
+/** The cookies are sent with every request to the host: they are short, and few. */
 const NAME_LENGTH = 8;
 const MAC_LENGTH = 16;
 const MAXIMUM_COOKIES = 10;
 
-export function browserBinding(macs: Authenticator, { https }: { https: boolean }): BrowserBinding {
-  // A __Host- cookie cannot come from a subdomain. Without https, in development, there is no such thing.
+export function createBrowserBinding(macs: Authenticator, { https }: { https: boolean }): BrowserBinding {
+  // A __Host- cookie cannot be set by a subdomain. It needs https, which development may lack.
   const prefix = `${https ? '__Host-' : ''}oauth-`;
   const nameOf = (id: string): string => prefix + id.slice(0, NAME_LENGTH);
   const macOf = (id: string): Buffer => macs.sign(Buffer.from(id)).subarray(0, MAC_LENGTH);
@@ -33,7 +33,7 @@ export function browserBinding(macs: Authenticator, { https }: { https: boolean 
 
   return {
     bind: (req, res, id, { lifetime, crossSite }) => {
-      // Browsers send the oldest first (RFC 6265 §5.4).
+      // Browsers send the oldest cookie first (RFC 6265 §5.4).
       const old = cookiesOf(req).filter(([name]) => name.startsWith(prefix));
       for (const [name] of old.slice(0, -MAXIMUM_COOKIES)) res.clearCookie(name, options({ crossSite }));
       const value = macOf(id).toString('base64url');

@@ -1,51 +1,58 @@
+import { isJsonObject } from '../json';
 import type { ClaimNames } from './provider';
 
-/** Who a provider says its user is. */
+/** A user as a provider describes them. */
 export interface ProviderIdentity {
-  /** The provider's name in the options. */
+  /** The provider's id in the options. */
   readonly providerId: string;
-  /** `iss` of its ID token, which differs from user to user where a provider has tenants; else what the options say. */
+  /** `iss` of the ID token, which may differ between the tenants of one provider; for plain OAuth 2.0 the configured issuer. */
   readonly issuer: string | undefined;
-  /** The user's id there: together with the provider, and its issuer, the one thing to know a user by. */
+  /** The user's id at the provider. Identify a user by provider, issuer and subject, and by nothing else. */
   readonly subject: string;
+  /** The e-mail address. */
   readonly email: string | undefined;
-  /** Whether the provider says that the address is the user's: never take one that is not for anybody's. */
+  /** Whether the provider has verified that the address belongs to the user. Never trust an address that is not verified. */
   readonly emailVerified: boolean;
+  /** The full name. */
   readonly name: string | undefined;
+  /** The user name. */
   readonly username: string | undefined;
+  /** The picture's URL. */
   readonly picture: string | undefined;
-  /** Epoch seconds: when the user last proved who it is, if the provider says so. */
+  /** When the user last proved their identity, if the provider says so. Epoch seconds. */
   readonly authTime: number | undefined;
+  /** The authentication context class. */
   readonly acr: string | undefined;
+  /** The authentication methods. */
   readonly amr: readonly string[] | undefined;
-  /** All that the provider said. */
+  /** All claims of the provider. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** @throws Error if there is no subject */
+/** Reads an identity from a provider's claims. @throws Error if there is no subject */
 export function identityOf(
   providerId: string,
   claims: Claims,
-  { issuer, names = {} }: { issuer: string | undefined; names?: ClaimNames },
+  { issuer, names }: { issuer: string | undefined; names: Required<ClaimNames> },
 ): ProviderIdentity {
-  const subject = at(claims, names.subject ?? 'sub');
+  const subject = at(claims, names.subject);
   if ((typeof subject !== 'string' || subject === '') && !Number.isSafeInteger(subject)) {
-    throw new Error('the provider did not say who its user is');
+    throw new Error('the response of the provider does not identify a user');
   }
-  const verified = at(claims, names.emailVerified ?? 'email_verified');
+  const verified = at(claims, names.emailVerified);
   const { auth_time: authTime, acr, amr } = claims;
   return Object.freeze({
     providerId,
     issuer,
     subject: String(subject),
-    email: text(at(claims, names.email ?? 'email')),
-    // Some write it as a string.
+    email: text(at(claims, names.email)),
+    // Some providers write it as a string.
     emailVerified: verified === true || verified === 'true',
-    name: text(at(claims, names.name ?? 'name')),
-    username: text(at(claims, names.username ?? 'preferred_username')),
-    picture: text(at(claims, names.picture ?? 'picture')),
+    name: text(at(claims, names.name)),
+    username: text(at(claims, names.username)),
+    picture: text(at(claims, names.picture)),
     authTime: typeof authTime === 'number' && Number.isFinite(authTime) ? Math.floor(authTime) : undefined,
     acr: text(acr),
     amr: Array.isArray(amr) ? amr.filter((method) => typeof method === 'string') : undefined,
@@ -53,7 +60,7 @@ export function identityOf(
   });
 }
 
-/** The user's own address of a list: the primary one that is verified, else any that is. */
+/** Returns the user's address from a list: the primary address if it is verified, otherwise any verified one. */
 export function verifiedEmail(list: unknown): string | undefined {
   const entries = Array.isArray(list) ? (list as Partial<Record<string, unknown>>[]) : [];
   const verified = entries.filter((entry) => entry.verified === true && text(entry.email) !== undefined);
@@ -64,10 +71,7 @@ function at(claims: Claims, path: string): unknown {
   return path
     .split('.')
     .reduce<unknown>(
-      (value, name) =>
-        typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-          ? (value as Claims)[name]
-          : undefined,
+      (value, name) => (isJsonObject(value) && Object.hasOwn(value, name) ? value[name] : undefined),
       claims,
     );
 }

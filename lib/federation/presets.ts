@@ -3,14 +3,14 @@ import type { OAuth2ProviderOptions, OidcProviderOptions } from './provider';
 type Preset<Options> = Omit<Options, 'clientId'>;
 
 /**
- * What is public of well-known providers, to be spread into `oidcProvider()` or `oauth2Provider()`. Where the e-mail address of
- * one is not said to be verified, it counts as not verified.
+ * The public settings of well-known providers. Spread a preset into `oidcProvider()` or `oauth2Provider()` and override what
+ * differs. Where a provider does not say that an e-mail address is verified, it counts as not verified.
  */
 export const providerPresets = {
   google: { issuer: 'https://accounts.google.com', userinfo: false },
-  /** Any account of Microsoft's; give `issuer` with a tenant's id for one tenant. */
+  /** All Microsoft accounts; for one tenant, override `issuer` with the tenant's id in it. */
   microsoft: { issuer: 'https://login.microsoftonline.com/common/v2.0', userinfo: false },
-  /** `clientSecret` must be a function that signs the JWT that Apple wants. */
+  /** `clientSecret` must be a function that signs the JWT that Apple requires. */
   apple: {
     issuer: 'https://appleid.apple.com',
     scope: 'openid name email',

@@ -2,26 +2,28 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Store } from '../adapters/store';
-import { asOAuthError, OAuthError } from '../errors';
+import { asOAuthError, type OAuthError, temporarilyUnavailable } from '../errors';
 import type { EventReporter } from '../events';
-import type { Sealer } from '../tokens/keys';
+import type { SealedJson } from '../tokens/sealed-json';
 import type { Upstream, UpstreamTokens } from './upstream';
 
-/** An access token of a provider, for the host to call its API with. */
+/** An access token of a provider, with which the host can call the provider's API. */
 export interface ProviderTokens {
+  /** The access token. */
   readonly accessToken: string;
+  /** The token type, usually `bearer`. */
   readonly tokenType: string;
-  /** What the provider granted, if it said. */
+  /** The granted scope, if the provider says. */
   readonly scope: string | undefined;
-  /** Epoch milliseconds; `undefined` if the provider does not say. */
+  /** The expiry in epoch milliseconds; `undefined` if the provider does not say. */
   readonly expiresAt: number | undefined;
 }
 
-/** The providers' tokens of users: encrypted at rest, and refreshed by one of many who need it at once. */
+/** The providers' tokens of users: encrypted at rest, and refreshed once for all concurrent callers. */
 export interface ProviderTokenStore {
-  /** Those of a sign-in. */
+  /** Stores the tokens of a sign-in. */
   save(owner: Owner & { readonly subject: string }, tokens: UpstreamTokens): Promise<void>;
-  /** Fresh ones; `undefined` if there are none, or they cannot be refreshed. */
+  /** Returns fresh tokens; `undefined` if there are none, or they cannot be refreshed. */
   get(owner: Owner): Promise<ProviderTokens | undefined>;
   delete(owner: Owner): Promise<void>;
 }
@@ -31,52 +33,48 @@ interface Owner {
   readonly providerId: string;
 }
 
-interface StoredTokens extends Owner, UpstreamTokens {
-  /** Whose they are at the provider: a user may have several accounts there, of which the last one counts. */
+export interface StoredProviderTokens extends Owner, UpstreamTokens {
+  /** The user's id at the provider: of several accounts there, the one that was used last counts. */
   readonly subject: string;
-  /** When they could not be refreshed. Epoch milliseconds. */
+  /** When a refresh failed. Epoch milliseconds. */
   readonly failedAt?: number | undefined;
-  /** Another one for each refresh: who refreshes a version does it once. */
+  /** Changes with each refresh: every version is refreshed once. */
   readonly version: string;
 }
 
-/** A token that ends sooner is refreshed. Milliseconds. */
+/** The remaining lifetime below which a token is refreshed. Milliseconds. */
 const MARGIN = 60_000;
-/** How long they are kept after they came, or were refreshed. Seconds. */
+/** How long tokens are kept after they were issued or refreshed. Seconds. */
 const LIFETIME = 400 * 86_400;
-/** How long one may take to refresh before another one may try, beyond the provider's own time. Seconds. */
+/** How much longer than the provider's timeout a refresh may take before another process may try. Seconds. */
 const REFRESH_GRACE = 5;
 /** Milliseconds. */
 const POLL = 50;
-/** How long nobody tries again after a failure. Milliseconds. */
+/** The pause after a failed refresh. Milliseconds. */
 const COOL_DOWN = 5_000;
 
-export function providerTokenStore(options: {
+export function createProviderTokenStore(options: {
   upstreams: ReadonlyMap<string, Upstream>;
-  sealer: Sealer;
+  sealed: SealedJson<StoredProviderTokens>;
   store: Store;
   clock: () => number;
   reporter: EventReporter;
 }): ProviderTokenStore {
-  const { upstreams, sealer, store, clock, reporter } = options;
+  const { upstreams, sealed, store, clock, reporter } = options;
 
-  async function read({ userId, providerId }: Owner): Promise<StoredTokens | undefined> {
-    const sealed = await store.get(keyOf({ userId, providerId }));
-    const text = typeof sealed === 'string' ? sealer.open(sealed) : undefined;
-    const stored = text === undefined ? undefined : (JSON.parse(text) as StoredTokens);
-    // Whoever can write to the store must not give one user the tokens of another.
+  async function read({ userId, providerId }: Owner): Promise<StoredProviderTokens | undefined> {
+    const stored = sealed.open(await store.get(keyOf({ userId, providerId })));
+    // Write access to the store must not be enough to give one user the tokens of another.
     return stored?.userId === userId && stored.providerId === providerId ? stored : undefined;
   }
 
-  async function write(tokens: Omit<StoredTokens, 'version'>): Promise<void> {
-    const stored: StoredTokens = { ...tokens, version: randomUUID() };
-    const put = (): Promise<unknown> =>
-      store.put(keyOf(stored), sealer.seal(JSON.stringify(stored)), LIFETIME);
-    await twice(put);
+  async function write(tokens: Omit<StoredProviderTokens, 'version'>): Promise<void> {
+    const stored: StoredProviderTokens = { ...tokens, version: randomUUID() };
+    await twice(() => store.put(keyOf(stored), sealed.seal(stored), LIFETIME));
   }
 
   async function save(owner: Owner & { subject: string }, tokens: UpstreamTokens): Promise<void> {
-    // Some give a refresh token the first time only.
+    // Some providers issue a refresh token the first time only.
     const before = tokens.refreshToken === undefined ? await read(owner) : undefined;
     const kept = before?.subject === owner.subject ? before.refreshToken : undefined;
     await write({ ...tokens, ...owner, refreshToken: tokens.refreshToken ?? kept });
@@ -85,7 +83,7 @@ export function providerTokenStore(options: {
   async function get(owner: Owner): Promise<ProviderTokens | undefined> {
     const own = upstreams.get(owner.providerId);
     if (!own) throw new TypeError(`there is no provider ${owner.providerId}`);
-    const turnLength = own.timeout + REFRESH_GRACE;
+    const turnLength = own.provider.timeout + REFRESH_GRACE;
     const deadline = performance.now() + 2 * turnLength * 1000;
     while (performance.now() < deadline) {
       const stored = await read(owner);
@@ -99,7 +97,7 @@ export function providerTokenStore(options: {
       if (turn) return refreshed(own, stored, refreshToken);
       if (!isOver) return shown(stored);
       if (rests) break;
-      // Somebody else is at it, in whatever process.
+      // Another caller, in this or another process, is refreshing it.
       await sleep(POLL);
     }
     throw unavailable(owner);
@@ -107,7 +105,7 @@ export function providerTokenStore(options: {
 
   async function refreshed(
     own: Upstream,
-    stored: StoredTokens,
+    stored: StoredProviderTokens,
     refreshToken: string,
   ): Promise<ProviderTokens | undefined> {
     const { userId, providerId, version, expiresAt = Infinity } = stored;
@@ -119,16 +117,16 @@ export function providerTokenStore(options: {
       failure = asOAuthError(thrown);
       reporter.emit('provider.failed', { userId, providerId, cause: failure.cause });
     }
-    // A sign-in in between has brought newer ones.
+    // A sign-in in between may have stored newer tokens.
     const current = await twice(() => read(stored)).catch(() => stored);
     if (current?.version !== version) return current && shown(current);
     if (tokens) {
       const next = { ...stored, ...tokens, scope: tokens.scope ?? stored.scope, failedAt: undefined };
-      // They are good now; what could not be kept was an event.
+      // They are valid now; the failure to store them is reported by an event.
       await write(next).catch(() => undefined);
       return shown(next);
     }
-    // The user, or the provider, has taken it back.
+    // The user, or the provider, has revoked the access.
     if (failure?.code === 'access_denied') {
       await remove(stored);
       return undefined;
@@ -145,19 +143,19 @@ export function providerTokenStore(options: {
   return { save, get, delete: remove };
 }
 
-/** Worth a second try: the provider has made the tokens before these void. */
+/** Retries once, because the provider has already voided the previous tokens. */
 async function twice<T>(run: () => Promise<T>): Promise<T> {
   return run().catch(run);
 }
 
-/** Names of users may be long, and may be anything. */
+/** Hashed, because user ids may be long and contain any character. */
 function keyOf({ userId, providerId }: Owner): string {
   const hash = createHash('sha256').update(JSON.stringify([userId, providerId]));
   return `provider-tokens:${hash.digest('base64url')}`;
 }
 
 function unavailable({ providerId }: Owner): OAuthError {
-  return new OAuthError('temporarily_unavailable', `The provider ${providerId} does not answer`);
+  return temporarilyUnavailable(`The provider ${providerId} does not answer`);
 }
 
 function shown({ accessToken, tokenType, scope, expiresAt }: UpstreamTokens): ProviderTokens {

@@ -1,77 +1,80 @@
 import Joi from 'joi';
 
 import type { Client } from '../clients/client';
-import { refusePromise } from '../hooks';
+import { callHostSync, type Awaitable } from '../host/call';
+import { isJsonObject } from '../json';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 
-/** What every upstream provider has. */
-interface CommonProviderOptions {
-  /** This server's `client_id` at the provider. */
+/** The options that every upstream provider has. */
+export interface CommonProviderOptions {
+  /** The `client_id` of this server at the provider. */
   clientId: string;
-  /** Its secret there, or a function that gives one, for providers whose secrets are signed and expire. @defaultValue none */
-  clientSecret?: string | (() => string | Promise<string>) | undefined;
-  /** @defaultValue `'client_secret_post'` with a secret, else `'none'` */
+  /** The secret of this server at the provider, or a function that returns it, for secrets that are signed and expire. @defaultValue none */
+  clientSecret?: string | (() => Awaitable<string>) | undefined;
+  /** How this server authenticates. @defaultValue `'client_secret_post'` with a secret, otherwise `'none'` */
   tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'none';
-  /** What is always asked for, separated by spaces. @defaultValue `'openid profile email'`, or nothing for plain OAuth 2.0 */
+  /** The scope of every request, separated by spaces. @defaultValue `'openid profile email'`; none for plain OAuth 2.0 */
   scope?: string;
   /**
-   * Which scope values clients may add by `provider_scope`: none, any, those listed, or those that the function allows.
+   * The scope values that clients may add with `provider_scope`: none, any, a list, or those that a function allows.
    * @defaultValue `false`
    */
   allowExtraScopes?:
     boolean | readonly string[] | ((scope: string, context: { readonly client: Client }) => boolean);
   /** Further parameters of the authorization request, for example `{ access_type: 'offline' }`. @defaultValue none */
   authorizationParameters?: Readonly<Record<string, string>>;
-  /** How the provider answers; `'form_post'` makes it post to the callback. @defaultValue `'query'` */
+  /** How the provider returns to the callback: `'form_post'` uses POST. @defaultValue `'query'` */
   responseMode?: 'query' | 'form_post';
-  /** Only for a provider that refuses PKCE. @defaultValue `true` */
+  /** Whether PKCE is used; turn it off only for a provider that refuses it. @defaultValue `true` */
   pkce?: boolean;
-  /** Keeps the provider's tokens, encrypted, for `oauth.providerTokens()`. @defaultValue `false` */
+  /** Stores the provider's tokens, encrypted, for `oauth.providerTokens()`. @defaultValue `false` */
   storeTokens?: boolean;
-  /** How long the provider may take for all that a callback asks of it. Seconds. @defaultValue 10 */
+  /** How long the provider may take for all requests of one callback. Seconds. @defaultValue `10` */
   timeout?: number;
 }
 
-/** A provider that speaks OpenID Connect. */
+/** An OpenID Connect provider. */
 export interface OidcProviderOptions extends CommonProviderOptions {
-  /** Its issuer, where it is discovered (OpenID Connect Discovery §4). */
+  /** The issuer, where the provider is discovered (OpenID Connect Discovery §4). */
   issuer: string;
-  /** Whether to ask its userinfo endpoint, where not all claims are in the ID token. @defaultValue `true` */
+  /** Whether to request userinfo, for providers whose ID token lacks claims. @defaultValue `true` */
   userinfo?: boolean;
-  /** The algorithm of its ID tokens. @defaultValue what it publishes, else RS256 */
+  /** The algorithm of its ID tokens. @defaultValue the published ones, otherwise RS256 */
   idTokenSignedResponseAlg?: string;
 }
 
-/** Where an identity's facts stand in what a provider's userinfo answers; dots lead into objects. */
+/** The names of an identity's members in a provider's userinfo response. Dots descend into objects. */
 export interface ClaimNames {
-  /** @defaultValue `'sub'` */
+  /** The user's id. @defaultValue `'sub'` */
   subject?: string;
-  /** @defaultValue `'email'` */
+  /** The e-mail address. @defaultValue `'email'` */
   email?: string;
-  /** @defaultValue `'email_verified'` */
+  /** Whether the e-mail address is verified. @defaultValue `'email_verified'` */
   emailVerified?: string;
-  /** @defaultValue `'name'` */
+  /** The full name. @defaultValue `'name'` */
   name?: string;
-  /** @defaultValue `'preferred_username'` */
+  /** The user name. @defaultValue `'preferred_username'` */
   username?: string;
-  /** @defaultValue `'picture'` */
+  /** The picture's URL. @defaultValue `'picture'` */
   picture?: string;
 }
 
-/** Gives what is known of the user of an access token. */
+/** Fetches the profile of an access token's user. */
 export type Userinfo = (accessToken: string) => Promise<Readonly<Record<string, unknown>>>;
 
-/** A provider that speaks plain OAuth 2.0. */
+/** A provider of plain OAuth 2.0. */
 export interface OAuth2ProviderOptions extends CommonProviderOptions {
+  /** The authorization endpoint. */
   authorizationEndpoint: string;
+  /** The token endpoint. */
   tokenEndpoint: string;
-  /** Where the user's profile is, as a JSON object; or a function that gets it. */
+  /** The URL of the user's profile, a JSON object, or a function that fetches it. */
   userinfo: string | Userinfo;
-  /** Where the user's addresses are, as a list of `{ email, primary, verified }`. @defaultValue the profile's own */
+  /** The URL of a list of addresses, `{ email, primary, verified }`. @defaultValue the profile's own address */
   emails?: string;
-  /** @defaultValue the names of OpenID Connect Core §5.1 */
+  /** The names of claims in the profile. @defaultValue the names of OpenID Connect Core §5.1 */
   claims?: ClaimNames;
-  /** What it calls itself in `iss` (RFC 9207). @defaultValue `iss` is not looked at */
+  /** The expected `iss` of its authorization responses (RFC 9207). @defaultValue `iss` is not checked */
   issuer?: string;
 }
 
@@ -81,7 +84,7 @@ export type Provider =
   | (Readonly<OAuth2ProviderOptions> & { readonly protocol: 'oauth2' });
 
 /**
- * A provider of OpenID Connect to sign in through.
+ * Creates an OpenID Connect provider to sign in through.
  *
  * @example
  * providers: { google: oidcProvider({ ...providerPresets.google, clientId, clientSecret }) }
@@ -92,7 +95,7 @@ export function oidcProvider(options: OidcProviderOptions): Provider {
 }
 
 /**
- * A provider of plain OAuth 2.0 to sign in through: who the user is comes from its userinfo.
+ * Creates a provider of plain OAuth 2.0 to sign in through: its userinfo identifies the user.
  *
  * @example
  * providers: { github: oauth2Provider({ ...providerPresets.github, clientId, clientSecret }) }
@@ -102,10 +105,68 @@ export function oauth2Provider(options: OAuth2ProviderOptions): Provider {
   return Object.freeze({ ...options, protocol: 'oauth2' });
 }
 
-/** The id of a provider, which stands in paths. */
+type WithDefaults<Given extends CommonProviderOptions> = Readonly<
+  Given &
+    Required<
+      Pick<
+        CommonProviderOptions,
+        | 'scope'
+        | 'allowExtraScopes'
+        | 'authorizationParameters'
+        | 'responseMode'
+        | 'pkce'
+        | 'storeTokens'
+        | 'timeout'
+      >
+    > & { tokenEndpointAuthMethod: NonNullable<CommonProviderOptions['tokenEndpointAuthMethod']> }
+>;
+
+export type ResolvedOidcProvider = WithDefaults<OidcProviderOptions> & {
+  readonly protocol: 'oidc';
+  readonly userinfo: boolean;
+};
+export type ResolvedOAuth2Provider = WithDefaults<OAuth2ProviderOptions> & {
+  readonly protocol: 'oauth2';
+  readonly claims: Required<ClaimNames>;
+};
+/** {@link Provider} with every default filled in. */
+export type ResolvedProvider = ResolvedOidcProvider | ResolvedOAuth2Provider;
+
+/** OpenID Connect Core §5.1 */
+export const STANDARD_CLAIM_NAMES: Required<ClaimNames> = {
+  subject: 'sub',
+  email: 'email',
+  emailVerified: 'email_verified',
+  name: 'name',
+  username: 'preferred_username',
+  picture: 'picture',
+};
+
+/** Fills in the defaults of a checked provider. */
+export function resolveProvider(provider: Provider): ResolvedProvider {
+  const common = {
+    allowExtraScopes: false,
+    authorizationParameters: {},
+    responseMode: 'query',
+    pkce: true,
+    storeTokens: false,
+    timeout: 10,
+    tokenEndpointAuthMethod: provider.clientSecret === undefined ? 'none' : 'client_secret_post',
+  } as const;
+  if (provider.protocol === 'oidc')
+    return { ...common, userinfo: true, ...provider, scope: provider.scope ?? 'openid profile email' };
+  return {
+    ...common,
+    ...provider,
+    scope: provider.scope ?? '',
+    claims: { ...STANDARD_CLAIM_NAMES, ...provider.claims },
+  };
+}
+
+/** The id of a provider, which appears in paths. */
 export const PROVIDER_ID = /^[\w-]{1,64}$/;
 
-/** What this server says itself in its authorization request. */
+/** The parameters that this server sets in its authorization request. */
 const OWN_PARAMETERS = [
   'client_id',
   'code_challenge',
@@ -165,17 +226,18 @@ function providerSchema(allowHttp: boolean): Joi.Schema {
   });
 }
 
-/** Every fault of the providers, as sentences. */
+/** Returns every fault of the providers, as sentences. */
 export function providerFaults(
   providers: Readonly<Record<string, Provider>>,
   { allowHttp }: { allowHttp: boolean },
 ): string[] {
-  if (providers instanceof Map || Array.isArray(providers))
-    return ['"providers" must be an object of providers'];
+  if (providers instanceof Map || !isJsonObject(providers))
+    return ['"federation.providers" must be an object of providers'];
   const schema = providerSchema(allowHttp);
   return Object.entries(providers).flatMap(([id, provider]) => {
-    const label = `providers.${id}`;
-    if (!PROVIDER_ID.test(id)) return [`"providers" has the id ${id}: letters, digits, - and _ only`];
+    const label = `federation.providers.${id}`;
+    if (!PROVIDER_ID.test(id))
+      return [`"federation.providers" has the id ${id}: use letters, digits, - and _ only`];
     if (!['oidc', 'oauth2'].includes(String((provider as Provider | undefined)?.protocol))) {
       return [`"${label}" must come from oidcProvider() or oauth2Provider()`];
     }
@@ -192,12 +254,14 @@ export function providerFaults(
   });
 }
 
-/** Whether a client may ask for this scope value on top. */
-export function allowsExtraScope(provider: Provider, scope: string, client: Client): boolean {
-  const { allowExtraScopes: allowed = false } = provider;
+/** Whether a client may add a scope value to a provider's own. */
+export function allowsExtraScope(
+  { allowExtraScopes: allowed }: ResolvedProvider,
+  scope: string,
+  client: Client,
+): boolean {
   if (typeof allowed === 'function') {
-    const answer: unknown = allowed(scope, { client });
-    refusePromise(answer, 'allowExtraScopes');
+    const answer: unknown = callHostSync('allowExtraScopes', () => allowed(scope, { client }));
     return answer === true;
   }
   return typeof allowed === 'object' ? allowed.includes(scope) : allowed;

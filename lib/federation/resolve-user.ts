@@ -1,17 +1,34 @@
 import type { Request, Response } from 'express';
 
 import type { Client } from '../clients/client';
+import type { Awaitable } from '../host/call';
+import type { OAuthUser } from '../host/user';
+import type { ProviderIdentity } from './identity';
 
-/** What goes with an identity. */
+/** The circumstances of a sign-in through a provider. */
 export interface ResolveUserContext {
-  /** To sign in, or to link the identity to `currentUser`. */
+  /** Whether to sign in, or to link the identity to `currentUser`. */
   readonly type: 'authenticate' | 'link';
-  /** Whom the client's `token` is of: always there to link. It is the token that says so, and nobody's session. */
+  /** The user that the client's `token` identifies; always present for a link. The token names them, not a session. */
   readonly currentUser: { readonly id: string } | undefined;
+  /** The client that the user signs in to. */
   readonly client: Client;
-  /** The access token of the provider, to ask it for more. */
+  /** The provider's access token, for further requests to the provider. */
   readonly accessToken: string;
-  /** The callback's: the host may start its own session. It must not answer. */
+  /** The request of the callback. */
   readonly request: Request;
+  /** The response of the callback: the host may start its own session with it, but must not send it. */
   readonly response: Response;
 }
+
+/** A user of the host. `isNew` says that the account was just created. */
+export type ResolvedUser = OAuthUser & { isNew?: boolean | undefined };
+
+/**
+ * Finds or creates the host's user for a provider's. `undefined` or `null` refuses with `access_denied`; to refuse with another error,
+ * throw an `OAuthError`.
+ */
+export type ResolveUser = (
+  identity: ProviderIdentity,
+  context: ResolveUserContext,
+) => Awaitable<ResolvedUser | undefined | null>;

@@ -1,15 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-import type * as OpenidClient from 'openid-client';
-import type { ClientAuth, Configuration, TokenEndpointResponse } from 'openid-client';
+import type { TokenEndpointResponse } from 'openid-client';
 
-import { isPlainObject } from '../hooks';
-import { boundedFetch } from '../http/bounded-fetch';
 import { providerFailure } from './failure';
-import { identityOf, verifiedEmail, type ProviderIdentity } from './identity';
-import type { Provider } from './provider';
+import type { ProviderIdentity } from './identity';
+import type { ResolvedProvider } from './provider';
+import { createProviderConfiguration, openidClient } from './provider-configuration';
+import { readOAuth2Identity, readOidcIdentity } from './provider-profile';
 
-/** What this server asks a provider for. */
+/** The parameters of an authorization request to a provider. */
 export interface UpstreamRequest {
   readonly state: string;
   /** Added to the provider's own scope. */
@@ -20,7 +19,7 @@ export interface UpstreamRequest {
   readonly uiLocales: string | undefined;
 }
 
-/** What must be kept until the provider answers. */
+/** The values that must be kept until the provider responds. */
 export interface UpstreamChecks {
   readonly codeVerifier: string;
   readonly nonce: string;
@@ -36,23 +35,8 @@ export interface UpstreamTokens {
   readonly expiresAt: number | undefined;
 }
 
-/** One provider, as this server is its client. Whatever goes wrong there is an `OAuthError` that the client may see. */
-export interface Upstream {
-  readonly provider: Provider;
-  /** Seconds. */
-  readonly timeout: number;
-  /** Where to send the browser. */
-  authorizationUrl(request: UpstreamRequest): Promise<{ url: string; checks: UpstreamChecks }>;
-  /** Who has come back, by what the browser brought along. */
-  identify(
-    answer: UpstreamAnswer,
-    checks: UpstreamChecks,
-  ): Promise<{ identity: ProviderIdentity; tokens: UpstreamTokens }>;
-  refresh(refreshToken: string): Promise<UpstreamTokens>;
-}
-
 /** The parameters of the callback (RFC 6749 §4.1.2, RFC 9207 §2). */
-export interface UpstreamAnswer {
+export interface UpstreamResponse {
   readonly state: string;
   readonly code: string | undefined;
   readonly iss: string | undefined;
@@ -62,173 +46,78 @@ export interface UpstreamAnswer {
   readonly user: string | undefined;
 }
 
-/** ES modules only: a CommonJS host without providers never loads it. */
-const openidClient = (): Promise<typeof OpenidClient> => import('openid-client');
+/** One provider, whose client this server is. Every failure there is an `OAuthError` that the client may see. */
+export interface Upstream {
+  readonly provider: ResolvedProvider;
+  /** Returns the URL that the browser must go to. */
+  authorizationUrl(request: UpstreamRequest): Promise<{ url: string; checks: UpstreamChecks }>;
+  /** Identifies the user who came back, from the response that the browser brought. */
+  identify(
+    response: UpstreamResponse,
+    checks: UpstreamChecks,
+  ): Promise<{ identity: ProviderIdentity; tokens: UpstreamTokens }>;
+  refresh(refreshToken: string): Promise<UpstreamTokens>;
+}
 
-/** How long what a provider publishes of itself is kept. Milliseconds. */
-const METADATA_LIFETIME = 3_600_000;
-const DEFAULT_TIMEOUT = 10;
-/** Of the values of `prompt`, what is about the sign-in. */
-const SIGN_IN_PROMPTS = ['login', 'select_account'];
-
-export function upstream(
+export function createUpstream(
   providerId: string,
-  provider: Provider,
-  options: { redirectUri: string; allowHttp: boolean; clock: () => number },
+  provider: ResolvedProvider,
+  { redirectUri, allowHttp, clock }: { redirectUri: string; allowHttp: boolean; clock: () => number },
 ): Upstream {
-  const { redirectUri, allowHttp, clock } = options;
-  const { timeout = DEFAULT_TIMEOUT, pkce = true, authorizationParameters = {} } = provider;
-  const configuration = kept(configure, clock);
-  /** As it was sent: the provider may quote it. */
-  let lastSecret: string | undefined;
-
-  async function configure(): Promise<Configuration> {
-    const client = await openidClient();
-    const { clientId } = provider;
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so that it stands out: for development alone
-    const extensions: ((config: Configuration) => void)[] = allowHttp ? [client.allowInsecureRequests] : [];
-    if (provider.protocol === 'oauth2') {
-      const { authorizationEndpoint, tokenEndpoint } = provider;
-      const metadata = {
-        issuer: provider.issuer ?? new URL(authorizationEndpoint).origin,
-        authorization_endpoint: authorizationEndpoint,
-        token_endpoint: tokenEndpoint,
-      };
-      const plain = new client.Configuration(metadata, clientId, {}, clientAuthentication(client));
-      plain[client.customFetch] = plainFetch;
-      plain.timeout = timeout;
-      extensions.forEach((extend) => extend(plain));
-      return plain;
-    }
-    const { issuer, idTokenSignedResponseAlg: alg } = provider;
-    const metadata = alg === undefined ? {} : { id_token_signed_response_alg: alg };
-    return client.discovery(new URL(issuer), clientId, metadata, clientAuthentication(client), {
-      [client.customFetch]: boundedFetch,
-      timeout,
-      execute: [...extensions, client.enableNonRepudiationChecks],
-    });
-  }
-
-  /** The secret may be another one each time. */
-  function clientAuthentication(client: typeof OpenidClient): ClientAuth {
-    const { clientSecret, tokenEndpointAuthMethod: method = 'client_secret_post' } = provider;
-    if (clientSecret === undefined || method === 'none') return client.None();
-    const by = method === 'client_secret_basic' ? client.ClientSecretBasic : client.ClientSecretPost;
-    const authenticate = async (...request: Parameters<ClientAuth>): Promise<void> => {
-      lastSecret = typeof clientSecret === 'string' ? clientSecret : await clientSecret();
-      by(lastSecret)(...request);
-    };
-    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it is waited for, as are those that sign
-    return authenticate;
-  }
+  const configuration = createProviderConfiguration(provider, { allowHttp, clock });
 
   async function authorizationUrl(
     request: UpstreamRequest,
   ): Promise<{ url: string; checks: UpstreamChecks }> {
     const { buildAuthorizationUrl } = await openidClient();
     const checks = { codeVerifier: random(), nonce: random() };
-    const url = buildAuthorizationUrl(await configuration(), {
-      ...authorizationParameters,
-      response_type: 'code',
+    const parameters = authorizationParameters(provider, request, checks);
+    const url = buildAuthorizationUrl(await configuration.get(), {
+      ...parameters,
       redirect_uri: redirectUri,
-      scope: scopeOf(request.extraScope),
-      state: request.state,
-      ...(pkce && { code_challenge: challengeOf(checks.codeVerifier), code_challenge_method: 'S256' }),
-      ...(provider.responseMode && { response_mode: provider.responseMode }),
-      ...(provider.protocol === 'oidc' && { nonce: checks.nonce, ...openidParameters(request) }),
     });
     return { url: url.href, checks };
   }
 
-  function scopeOf(extra: readonly string[]): string {
-    const { scope = provider.protocol === 'oidc' ? 'openid profile email' : '' } = provider;
-    return [...new Set([...scope.split(' '), ...extra])].join(' ').trim();
-  }
-
-  /** OpenID Connect Core §3.1.2.1 */
-  function openidParameters(request: UpstreamRequest): Record<string, string> {
-    const { prompt, maxAge, loginHint, uiLocales } = request;
-    const asked = prompt.filter((value) => SIGN_IN_PROMPTS.includes(value));
-    // Only then must it say when the user has signed in.
-    const age = maxAge ?? (prompt.includes('login') ? 0 : undefined);
-    const own = authorizationParameters.prompt?.split(' ') ?? [];
-    const prompts = [...new Set([...own, ...asked])].join(' ');
-    return {
-      ...(prompts && { prompt: prompts }),
-      ...(age !== undefined && { max_age: String(age) }),
-      ...(loginHint !== undefined && { login_hint: loginHint }),
-      ...(uiLocales !== undefined && { ui_locales: uiLocales }),
-    };
-  }
-
   async function identify(
-    answer: UpstreamAnswer,
+    response: UpstreamResponse,
     { codeVerifier, nonce }: UpstreamChecks,
   ): Promise<{ identity: ProviderIdentity; tokens: UpstreamTokens }> {
-    const client = await openidClient();
-    const config = await configuration();
-    const { user, ...parameters } = answer;
-    const currentUrl = new URL(redirectUri);
-    // A provider without an issuer cannot be compared with one; its callback has a URL of its own (RFC 9700 §4.4.2.2).
-    const ignored = provider.issuer === undefined ? ['iss'] : [];
-    for (const [name, value] of Object.entries<string | undefined>(parameters)) {
-      if (value !== undefined && !ignored.includes(name)) currentUrl.searchParams.set(name, value);
-    }
-    const response = await client.authorizationCodeGrant(config, currentUrl, {
-      expectedState: answer.state,
-      ...(pkce && { pkceCodeVerifier: codeVerifier }),
+    const { authorizationCodeGrant } = await openidClient();
+    const config = await configuration.get();
+    const tokenResponse = await authorizationCodeGrant(config, callbackUrl(response), {
+      expectedState: response.state,
+      ...(provider.pkce && { pkceCodeVerifier: codeVerifier }),
       ...(provider.protocol === 'oidc' && { expectedNonce: nonce, idTokenExpected: true }),
     });
-    const tokens = tokensOf(response);
-    if (provider.protocol === 'oauth2') return { identity: await profileOf(config, tokens), tokens };
-
-    const claims: Partial<OpenidClient.IDToken> = response.claims() ?? {};
-    const hasUserinfo = config.serverMetadata().userinfo_endpoint !== undefined;
-    const more =
-      provider.userinfo !== false && hasUserinfo
-        ? await client.fetchUserInfo(config, tokens.accessToken, claims.sub ?? '')
-        : {};
-    const name = nameInForm(user);
-    // An address and its verification are of one document.
-    const ownEmail = claims.email === undefined ? {} : { email: undefined, email_verified: undefined };
-    const all = { ...(name !== undefined && { name }), ...more, ...ownEmail, ...claims };
-    return { identity: identityOf(providerId, all, { issuer: claims.iss }), tokens };
+    const tokens = tokensOf(tokenResponse);
+    const { accessToken } = tokens;
+    const identity =
+      provider.protocol === 'oauth2'
+        ? await readOAuth2Identity(providerId, provider, config, accessToken)
+        : await readOidcIdentity(providerId, provider, config, {
+            claims: tokenResponse.claims() ?? {},
+            accessToken,
+            user: response.user,
+          });
+    return { identity, tokens };
   }
 
-  async function profileOf(
-    config: Configuration,
-    { accessToken }: UpstreamTokens,
-  ): Promise<ProviderIdentity> {
-    const { userinfo, emails, claims: names, issuer } = provider as Provider & { protocol: 'oauth2' };
-    const claims =
-      typeof userinfo === 'function'
-        ? await userinfo(accessToken)
-        : await resource(config, accessToken, userinfo);
-    const identity = identityOf(providerId, asObject(claims), { issuer, ...(names && { names }) });
-    if (emails === undefined) return identity;
-    const email = verifiedEmail(await resource(config, accessToken, emails));
-    return email === undefined ? identity : { ...identity, email, emailVerified: true };
-  }
-
-  async function resource(config: Configuration, accessToken: string, url: string): Promise<unknown> {
-    const { fetchProtectedResource } = await openidClient();
-    const headers = new Headers({ accept: 'application/json' });
-    const response = await fetchProtectedResource(
-      config,
-      accessToken,
-      new URL(url),
-      'GET',
-      undefined,
-      headers,
-    );
-    if (!response.ok) throw Object.assign(new Error('the provider refused'), { status: response.status });
-    return response.json();
+  function callbackUrl(response: UpstreamResponse): URL {
+    const { user: _, ...parameters } = response;
+    const url = new URL(redirectUri);
+    // Without a configured issuer there is nothing to compare `iss` with; the callback's own URL protects instead (RFC 9700 §4.4.2.2).
+    const ignored = provider.issuer === undefined ? ['iss'] : [];
+    for (const [name, value] of Object.entries<string | undefined>(parameters)) {
+      if (value !== undefined && !ignored.includes(name)) url.searchParams.set(name, value);
+    }
+    return url;
   }
 
   async function refresh(refreshToken: string): Promise<UpstreamTokens> {
     const { refreshTokenGrant } = await openidClient();
-    const tokens = tokensOf(await refreshTokenGrant(await configuration(), refreshToken));
-    // RFC 6749 §6: without a new one the old one stays.
+    const tokens = tokensOf(await refreshTokenGrant(await configuration.get(), refreshToken));
+    // RFC 6749 §6: without a new refresh token, the old one remains.
     return { ...tokens, refreshToken: tokens.refreshToken ?? refreshToken };
   }
 
@@ -239,91 +128,77 @@ export function upstream(
     return { accessToken, tokenType, scope, refreshToken, expiresAt };
   }
 
-  /** All of it in time, and every failure as what a client may see of it. */
-  function guarded<Args extends unknown[], Result>(
+  /** Limits the time of a call, and converts its failure to an error that the client may see. */
+  function limited<Args extends unknown[], Result>(
     run: (...args: Args) => Promise<Result>,
     secretsIn: (...args: Args) => readonly (string | undefined)[] = () => [],
   ) {
     return async (...args: Args): Promise<Result> => {
       try {
-        return await inTime(run(...args), timeout);
+        return await inTime(run(...args), provider.timeout);
       } catch (thrown) {
-        const secrets = [...secretsIn(...args), lastSecret].filter((secret) => secret !== undefined);
-        throw providerFailure(providerId, thrown, secrets);
+        const secrets = [...secretsIn(...args), configuration.lastSecret()];
+        const sent = secrets.filter((secret) => secret !== undefined);
+        throw providerFailure(providerId, thrown, sent);
       }
     };
   }
 
   return {
     provider,
-    timeout,
-    authorizationUrl: guarded(authorizationUrl),
-    identify: guarded(identify, ({ code }, { codeVerifier }) => [code, codeVerifier]),
-    refresh: guarded(refresh, (refreshToken) => [refreshToken]),
+    authorizationUrl: limited(authorizationUrl),
+    identify: limited(identify, ({ code }, { codeVerifier }) => [code, codeVerifier]),
+    refresh: limited(refresh, (refreshToken) => [refreshToken]),
   };
 }
 
-/** Made once for many at once, and again when it is old; an old one will do while there is no new one. */
-function kept<T>(make: () => Promise<T>, clock: () => number): () => Promise<T> {
-  let value: { made: T; at: number } | undefined;
-  let pending: Promise<T> | undefined;
-  const renew = (): Promise<T> => {
-    pending ??= make()
-      .then((made) => (value = { made, at: clock() }).made)
-      .finally(() => (pending = undefined));
-    return pending;
-  };
-  return async () => {
-    if (!value) return renew();
-    // Nobody waits for a new one, which may not come.
-    if (clock() - value.at >= METADATA_LIFETIME) renew().catch(() => undefined);
-    return value.made;
+function authorizationParameters(
+  provider: ResolvedProvider,
+  request: UpstreamRequest,
+  { codeVerifier, nonce }: UpstreamChecks,
+): Record<string, string> {
+  const scope = [...new Set([...provider.scope.split(' '), ...request.extraScope])].join(' ').trim();
+  return {
+    ...provider.authorizationParameters,
+    response_type: 'code',
+    scope,
+    state: request.state,
+    ...(provider.pkce && { code_challenge: challengeOf(codeVerifier), code_challenge_method: 'S256' }),
+    ...(provider.responseMode === 'form_post' && { response_mode: 'form_post' }),
+    ...(provider.protocol === 'oidc' && { nonce, ...openidParameters(provider, request) }),
   };
 }
 
-async function inTime<T>(answer: Promise<T>, seconds: number): Promise<T> {
+/** The values of `prompt` that concern the sign-in. */
+const SIGN_IN_PROMPTS = ['login', 'select_account'];
+
+/** OpenID Connect Core §3.1.2.1 */
+function openidParameters(
+  { authorizationParameters: own }: ResolvedProvider,
+  { prompt, maxAge, loginHint, uiLocales }: UpstreamRequest,
+): Record<string, string> {
+  const asked = prompt.filter((value) => SIGN_IN_PROMPTS.includes(value));
+  // Only with max_age must the provider say when the user has signed in.
+  const age = maxAge ?? (prompt.includes('login') ? 0 : undefined);
+  const prompts = [...new Set([...(own.prompt?.split(' ') ?? []), ...asked])].join(' ');
+  return {
+    ...(prompts && { prompt: prompts }),
+    ...(age !== undefined && { max_age: String(age) }),
+    ...(loginHint !== undefined && { login_hint: loginHint }),
+    ...(uiLocales !== undefined && { ui_locales: uiLocales }),
+  };
+}
+
+async function inTime<T>(result: Promise<T>, seconds: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${seconds} s`)), seconds * 1000);
   });
   try {
-    return await Promise.race([answer, late]);
+    return await Promise.race([result, late]);
   } finally {
     clearTimeout(timer);
   }
-}
-
-/**
- * What providers of plain OAuth 2.0 answer otherwise: an ID token, which nobody could verify, and is not looked at; and errors
- * with the status of a success.
- */
-async function plainFetch(url: string, options?: RequestInit): Promise<Response> {
-  const response = await boundedFetch(url, options);
-  const text = await response.text();
-  const { status, headers } = response;
-  if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
-  const parsed: unknown = JSON.parse(text);
-  if (!isPlainObject(parsed)) return new Response(text, { status, headers });
-  const { id_token: _, ...body } = parsed;
-  const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
-  return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
-}
-
-/** Apple sends the user's name once, beside the code, where nobody has signed it: for showing, and nothing else. */
-function nameInForm(user: string | undefined): string | undefined {
-  if (user === undefined) return undefined;
-  try {
-    const { name } = asObject(JSON.parse(user));
-    const { firstName, lastName } = asObject(name);
-    return [firstName, lastName].filter((part) => typeof part === 'string').join(' ') || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not an object');
-  return value as Record<string, unknown>;
 }
 
 function random(): string {

@@ -1,16 +1,16 @@
 import type { Store } from '../adapters/store';
 import { storeUnavailable } from '../errors';
 import type { EventReporter } from '../events';
-import { asGrant, subjectOf, type Grant } from './grant';
+import { asGrant, identifiersOf, type Grant } from './grant';
 
-/** What became of a write: it is stored, or `stored` is what is there instead. */
+/** The result of a write: it was stored, or `stored` is the record that was found instead. */
 export type Commit = { readonly won: true } | { readonly won: false; readonly stored: Grant | undefined };
 
 /**
- * Advances a grant, and is certain about it. Anything but `true` means that the outcome is unknown: a driver may resend a
- * write whose answer was lost, and one that timed out may land later. So the record is read, and the attempt in it tells.
+ * Advances a grant, and makes sure of the result. Any answer but `true` leaves it open: a driver may resend a write whose answer
+ * was lost, and a write that timed out may still be applied later. The record is then read, and its `attempt` tells.
  *
- * @throws OAuthError `temporarily_unavailable` if the record cannot be read, or did not change twice
+ * @throws OAuthError `temporarily_unavailable` if the record cannot be read, or is unchanged after two attempts
  */
 export async function commit(store: Store, current: Grant, next: Grant): Promise<Commit> {
   for (let sent = 0; sent < 2; sent++) {
@@ -23,7 +23,7 @@ export async function commit(store: Store, current: Grant, next: Grant): Promise
   throw storeUnavailable(new Error('the grant did not change'));
 }
 
-/** Inserts a grant, and is certain about it. @throws what the store threw, if the grant is not there */
+/** Inserts a grant, and makes sure of the result. @throws the store's error, if the grant is not stored */
 export async function insert(store: Store, grant: Grant): Promise<void> {
   await store.saveGrant(grant).catch(async (thrown: unknown) => {
     const stored = asGrant(await store.getGrant(grant.id), grant.id);
@@ -31,7 +31,7 @@ export async function insert(store: Store, grant: Grant): Promise<void> {
   });
 }
 
-/** Ends a grant whose token was replayed. It is worth a second try: somebody else may hold its tokens. */
+/** Ends a grant whose token was replayed. A failure is retried once, because an attacker may hold its tokens. */
 export async function end(
   store: Store,
   reporter: EventReporter,
@@ -39,5 +39,5 @@ export async function end(
   reason: string,
 ): Promise<void> {
   await store.revokeGrant(grant.id).catch(() => store.revokeGrant(grant.id));
-  reporter.emit('grant.revoked', { ...subjectOf(grant), reason });
+  reporter.emit('grant.revoked', { ...identifiersOf(grant), reason });
 }

@@ -1,15 +1,16 @@
+import type { GrantContext } from '../host/grant-context';
+import type { Policies } from '../policy/policies';
 import { refreshExpiryOf, type Grant } from './grant';
-import type { GrantContext, Policies } from './policy';
 
-/** Until when a refresh token lives. Epoch milliseconds. */
+/** The expiry of a refresh token. Epoch milliseconds. */
 export interface RefreshLifetimes {
   readonly expiresAt: number;
   readonly absoluteExpiresAt: number;
 }
 
 /**
- * A grant of a client that is told when a session ends is kept as long as the session, or nobody would know whom to tell
- * (OpenID Connect Back-Channel Logout §2.2). Its refresh token lives no longer for that.
+ * Extends a grant's record to the end of the user's session, for a client that must be told when the session ends
+ * (OpenID Connect Back-Channel Logout §2.2). The refresh token keeps its own expiry.
  */
 export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   policies: Policies,
@@ -18,7 +19,7 @@ export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   lifetimes: Lifetimes,
 ): Lifetimes & { refreshExpiresAt: number | undefined } {
   if (sid === undefined || context.client.backchannelLogoutUri === undefined) {
-    // As a refresh may find it that was kept for longer before.
+    // Clears the member of a record that was extended before.
     return { ...lifetimes, refreshExpiresAt: undefined };
   }
   const sessionEnd = createdAt + policies.sessionLifetime(context) * 1000;
@@ -26,7 +27,7 @@ export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   return { ...lifetimes, expiresAt: Math.max(expiresAt, sessionEnd), refreshExpiresAt: expiresAt };
 }
 
-/** The idle lifetime from now, within the absolute one; and `expiresAt` never moves back. */
+/** Computes the idle lifetime from now within the absolute lifetime. `expiresAt` never moves back. */
 export function refreshLifetimes(
   policies: Policies,
   context: GrantContext,

@@ -2,16 +2,29 @@ import { isUtf8 } from 'node:buffer';
 
 import type { Request } from 'express';
 
-import { OAuthError } from '../errors';
-import { parametersOf, type Parameters } from './parameters';
+import { invalidRequest, type OAuthError } from '../errors';
+import { isJsonObject } from '../json';
+import { parametersOf, queryParameters, refuseFaults, refuseSecrets, type Parameters } from './parameters';
 
 const FORM = 'application/x-www-form-urlencoded';
 const JSON_TYPE = 'application/json';
-/** Bytes; the longest request of the protocol is a fraction of it. */
-const MAXIMUM_LENGTH = 65_536;
+/** A multiple of the longest request of the protocol. */
+const MAXIMUM_BODY_BYTES = 65_536;
 
 /**
- * The body's parameters, as a form or as a JSON object of strings, whether the host's parsers have read it or not.
+ * Returns the parameters of a POST request: from the body alone, each once, and with no secret in the query.
+ *
+ * @throws OAuthError `invalid_request`
+ */
+export async function formParameters(req: Request, options?: { maximumLength: number }): Promise<Parameters> {
+  refuseSecrets(queryParameters(req.url));
+  const parameters = await bodyParameters(req, options);
+  refuseFaults(parameters);
+  return parameters;
+}
+
+/**
+ * Returns the parameters in the body, a form or a JSON object of strings, whether the host's parsers have read it or not.
  *
  * @throws OAuthError `invalid_request` for any other body
  */
@@ -21,11 +34,11 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
   if (typeof body === 'string' || Buffer.isBuffer(body)) {
     return parametersOf(parse(req, body.toString()), options);
   }
-  if (typeof body === 'object' && !Array.isArray(body)) return parametersOf(Object.entries(body), options);
-  throw new OAuthError('invalid_request', 'The body is not an object');
+  if (isJsonObject(body)) return parametersOf(Object.entries(body), options);
+  throw invalidRequest('The body is not an object');
 }
 
-/** body-parser marks what it parsed; other parsers, and serverless hosts, leave a stream that was read. */
+/** body-parser marks a body that it parsed; other parsers and serverless hosts leave a stream that was read. */
 function wasRead(req: Request): boolean {
   return ('_body' in req && req._body === true) || req.readableDidRead || req.readableEnded;
 }
@@ -35,17 +48,17 @@ function hostsBody(req: Request): unknown {
   return req.body as unknown;
 }
 
-/** As it came. body-parser would do more here than all the rest of a token request. */
+/** Reads the body without body-parser, which would cost more than everything else in a token request. */
 async function read(req: Request): Promise<string | undefined> {
   const { headers } = req;
   if (headers['transfer-encoding'] === undefined && !Number(headers['content-length'])) return undefined;
   refuseForeignType(req);
   if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
-    throw new OAuthError('invalid_request', 'The body must not be compressed');
+    throw invalidRequest('The body must not be compressed');
   }
-  if (Number(headers['content-length']) > MAXIMUM_LENGTH) throw tooLong();
+  if (Number(headers['content-length']) > MAXIMUM_BODY_BYTES) throw tooLong();
   const bytes = await bytesOf(req);
-  if (!isUtf8(bytes)) throw new OAuthError('invalid_request', 'The body is not UTF-8');
+  if (!isUtf8(bytes)) throw invalidRequest('The body is not UTF-8');
   return bytes.toString();
 }
 
@@ -55,30 +68,30 @@ function bytesOf(req: Request): Promise<Buffer> {
     let length = 0;
     req.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      // What comes after that is thrown away, so that the client gets to read the answer.
-      if (length > MAXIMUM_LENGTH) reject(tooLong());
+      // The rest is read and discarded, so that the client can read the response.
+      if (length > MAXIMUM_BODY_BYTES) reject(tooLong());
       else chunks.push(chunk);
     });
     req.on('end', () => {
       resolve(Buffer.concat(chunks));
     });
     req.on('error', (cause) => {
-      reject(new OAuthError('invalid_request', 'The body was cut off', { cause }));
+      reject(invalidRequest('The body was cut off', { cause }));
     });
   });
 }
 
 function tooLong(): OAuthError {
-  return new OAuthError('invalid_request', 'The body is too long');
+  return invalidRequest('The body is too long');
 }
 
 function refuseForeignType(req: Request): void {
   if (![FORM, JSON_TYPE].includes(mediaType(req))) {
-    throw new OAuthError('invalid_request', `The content type must be ${FORM} or ${JSON_TYPE}`);
+    throw invalidRequest(`The content type must be ${FORM} or ${JSON_TYPE}`);
   }
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
-    throw new OAuthError('invalid_request', 'The charset must be UTF-8');
+    throw invalidRequest('The charset must be UTF-8');
   }
 }
 
@@ -92,15 +105,11 @@ function parse(req: Request, text: string): Iterable<readonly [string, unknown]>
   try {
     value = JSON.parse(text);
   } catch {
-    throw new OAuthError('invalid_request', 'The body is not valid JSON');
+    throw invalidRequest('The body is not valid JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OAuthError('invalid_request', 'The body is not a JSON object');
-  }
-  // JSON.parse lets the last of two equal names win. Where all values are strings, what stands before a colon is a name.
+  if (!isJsonObject(value)) throw invalidRequest('The body is not a JSON object');
+  // JSON.parse keeps the last of two equal names. Where all values are strings, a string before a colon is a name.
   const names = [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined);
-  if (names.length > Object.keys(value).length) {
-    throw new OAuthError('invalid_request', 'A parameter is repeated');
-  }
+  if (names.length > Object.keys(value).length) throw invalidRequest('A parameter is repeated');
   return Object.entries(value);
 }

@@ -1,7 +1,7 @@
-/** Bytes: the longest answer of a provider that makes sense, its keys, is a fraction of it. */
-const MAXIMUM_LENGTH = 524_288;
+/** A multiple of the longest useful response of a provider, its key set. */
+const MAXIMUM_RESPONSE_BYTES = 524_288;
 
-/** As `fetch`, with the whole of a short answer. @throws Error if the answer is longer */
+/** Fetches a URL with the whole body of the response. @throws Error if the body is too long */
 export async function boundedFetch(url: string, options?: RequestInit): Promise<Response> {
   const response = await fetch(url, options);
   const chunks: Uint8Array[] = [];
@@ -10,11 +10,11 @@ export async function boundedFetch(url: string, options?: RequestInit): Promise<
   for await (const chunk of body) {
     length += chunk.length;
     // Leaving the loop cancels the rest.
-    if (length > MAXIMUM_LENGTH) throw new Error('the answer is too long');
+    if (length > MAXIMUM_RESPONSE_BYTES) throw new Error('the response is too long');
     chunks.push(chunk);
   }
   const headers = new Headers(response.headers);
-  // They were about what came over the wire.
+  // They describe the body as it was transmitted.
   headers.delete('content-encoding');
   headers.delete('content-length');
   return new Response(length > 0 ? Buffer.concat(chunks) : null, { status: response.status, headers });

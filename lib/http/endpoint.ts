@@ -1,56 +1,55 @@
 import corsMiddleware from 'cors';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
-import { asOAuthError, OAuthError, serverError } from '../errors';
-import type { EventReporter, EventSubject } from '../events';
-import { isPlainObject, refusePromises } from '../hooks';
+import { asOAuthError, invalidClient, invalidRequest, OAuthError, serverError } from '../errors';
+import type { EventIdentifiers, EventReporter } from '../events';
+import { callHost, callHostSync, refusePromises, type Awaitable } from '../host/call';
+import { isJsonObject } from '../json';
 import { noStore } from './redirect';
 
 type Method = 'GET' | 'POST';
-/** `subject` is for the event of a refusal: a handler fills in whose request it is as it finds out. */
-type Handle = (req: Request, res: Response, subject: EventSubject) => Promise<void>;
-type ErrorResponse = (req: Request, res: Response, error: OAuthError) => void;
+/** Handles a request. It adds the client, user and grant to `event` as it finds them, for the event of a refusal. */
+type Handle = (req: Request, res: Response, event: EventIdentifiers) => Promise<void>;
+/** Sends an error. */
+export type RespondError = (req: Request, res: Response, error: OAuthError) => void;
 
 export interface EndpointOptions {
-  /** As stack traces, events and the host's functions call it. */
+  /** The name in stack traces, in events and for the host's functions. */
   name: string;
-  /** GET brings HEAD along only if `head` says so. Any other method is 405. */
+  /** The methods that are served; any other responds 405. GET includes HEAD only with `head`. */
   methods: readonly Method[];
   head?: boolean;
-  /** Any origin may call it, without credentials. */
+  /** Whether any origin may call the endpoint, without credentials. */
   cors?: boolean;
-  /** How an error is answered; as JSON unless said. */
-  respond?: ErrorResponse;
+  /** Sends errors; as JSON unless set. */
+  respond?: RespondError;
 }
 
-/** The host's limiter: gives the seconds to wait, or nothing for a request that may pass. */
+/** Limits requests. Returns the seconds to wait, which responds 429 with `Retry-After`, or nothing. */
 export type RateLimit = (
   req: Request,
   context: { readonly endpoint: string },
-) => number | undefined | null | Promise<number | undefined | null>;
+) => Awaitable<number | undefined | null>;
 
 /**
- * The host's own door, before every endpoint: `true` lets a request pass, anything else is 401 `invalid_client`. It may throw
- * an `OAuthError` of its own.
+ * Guards every endpoint. `true` admits a request; anything else responds 401 `invalid_client`. It may throw an `OAuthError` of its
+ * own.
  */
-export type RequestGuard = (
-  req: Request,
-  context: { readonly endpoint: string },
-) => boolean | Promise<boolean>;
+export type RequestGuard = (req: Request, context: { readonly endpoint: string }) => Awaitable<boolean>;
 
-/** Further members of the JSON body of an error. It has no say in `error` and `error_description`. */
+/** Returns further members of an error's JSON body. It cannot change `error` and `error_description`. */
 export type FormatError = (error: OAuthError, req: Request) => Readonly<Record<string, unknown>> | undefined;
 
-/** What all endpoints have in common. */
+/** The parts that all endpoints share. */
 export interface EndpointFrame {
   readonly reporter: EventReporter;
-  /** @throws OAuthError for a request that the host does not let in */
+  /** Asks the host's limiter and guard. @throws OAuthError for a request that they refuse */
   admit(req: Request, endpoint: string): Promise<void>;
-  /** RFC 6749 §5.2 */
-  readonly sendError: ErrorResponse;
+  /** Sends an error as JSON (RFC 6749 §5.2). */
+  readonly sendError: RespondError;
 }
 
-export function endpointFrame(options: {
+export function createEndpointFrame(options: {
   reporter: EventReporter;
   rateLimit: RateLimit | undefined;
   requestGuard: RequestGuard | undefined;
@@ -60,32 +59,33 @@ export function endpointFrame(options: {
 
   async function admit(req: Request, endpoint: string): Promise<void> {
     await limit(req, endpoint);
-    const passes: unknown = requestGuard ? await requestGuard(req, { endpoint }) : true;
-    if (passes !== true) {
-      throw new OAuthError('invalid_client', 'The request was refused', { reason: 'requestGuard' });
-    }
+    const admitted: unknown = requestGuard ? await callHost(() => requestGuard(req, { endpoint })) : true;
+    if (admitted !== true) throw invalidClient('The request was refused', { reason: 'requestGuard' });
   }
 
   async function limit(req: Request, endpoint: string): Promise<void> {
-    const retryAfter = await rateLimit?.(req, { endpoint });
+    const retryAfter = rateLimit && (await callHost(() => rateLimit(req, { endpoint })));
     if (retryAfter === undefined || retryAfter === null) return;
     if (!Number.isFinite(retryAfter) || retryAfter < 0) {
-      throw serverError(new TypeError('rateLimit must give a number of seconds, or nothing'));
+      throw serverError(new TypeError('rateLimit must return a number of seconds, or nothing'));
     }
     throw new OAuthError('too_many_requests', 'Too many requests', { retryAfter });
   }
 
-  /** What the host adds; without it if its function fails, because a client must learn of its error. */
-  function membersOf(error: OAuthError, req: Request): object {
+  /** Returns the host's members, or none if its function fails: the client must learn of the original error. */
+  function hostMembers(error: OAuthError, req: Request): object {
     try {
-      const given: unknown = formatError?.(error, req);
+      const given: unknown = formatError && callHostSync('formatError', () => formatError(error, req));
       if (given === undefined || given === null) return {};
       refusePromises(given, 'formatError');
-      if (!isPlainObject(given)) throw new TypeError('formatError must give an object');
+      if (!isJsonObject(given)) throw new TypeError('formatError must return an object');
       const { toJSON: _, ...members } = given;
       return JSON.parse(JSON.stringify(members)) as object;
-    } catch (cause) {
-      reporter.emit('server.failed', { endpoint: 'formatError', cause });
+    } catch (thrown) {
+      reporter.emit('server.failed', {
+        endpoint: 'formatError',
+        cause: asOAuthError(thrown).cause ?? thrown,
+      });
       return {};
     }
   }
@@ -95,7 +95,7 @@ export function endpointFrame(options: {
     admit,
     sendError: (req, res, error) => {
       const body = errorBody(error);
-      sendBody(res, error, { ...membersOf(error, req), ...body });
+      sendBody(res, error, { ...hostMembers(error, req), ...body });
     },
   };
 }
@@ -103,32 +103,36 @@ export function endpointFrame(options: {
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
 const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 3600 });
 
-/** An endpoint: methods, CORS, and one place where whatever is thrown becomes a response and an event. */
-export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle: Handle): RequestHandler {
+/** Creates an endpoint: its methods, CORS, and the one place where an exception becomes a response and an event. */
+export function createEndpoint(
+  frame: EndpointFrame,
+  options: EndpointOptions,
+  handle: Handle,
+): RequestHandler {
   const { reporter, admit } = frame;
   const { name, respond = frame.sendError } = options;
   const allowed: string[] = [...options.methods, ...(options.head ? ['HEAD'] : [])];
   const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
 
   async function answer(req: Request, res: Response): Promise<void> {
-    const subject: EventSubject = {};
+    const event: EventIdentifiers = {};
     try {
       if (!allowed.includes(req.method)) {
         res.setHeader('Allow', allow);
-        const description = `The method must be one of ${allow}`;
-        return frame.sendError(req, res, new OAuthError('invalid_request', description, { status: 405 }));
+        const error = invalidRequest(`The method must be one of ${allow}`, { status: 405 });
+        return frame.sendError(req, res, error);
       }
       await admit(req, name);
-      await handle(req, res, subject);
+      await handle(req, res, event);
     } catch (thrown) {
       const error = asOAuthError(thrown);
-      reporter.refused(name, error, subject);
-      // A hook that has answered, and failed afterwards, keeps its answer.
+      reporter.refused(name, error, event);
+      // A hook that has answered before it failed keeps its answer.
       if (!res.headersSent) answerError(req, res, error);
     }
   }
 
-  /** What a hook put into its error, or a host into its app, may be what cannot be sent. */
+  /** A hook's error, or a setting of the host's app, may make a response that cannot be sent. */
   function answerError(req: Request, res: Response, error: OAuthError): void {
     try {
       respond(req, res, error);
@@ -142,7 +146,7 @@ export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle:
   }
 
   const handler = (req: Request, res: Response, next: NextFunction): void => {
-    // Middleware of the host may have opened every route, with credentials.
+    // The host's middleware may have opened every route to other origins, with credentials.
     res.removeHeader('Access-Control-Allow-Origin');
     res.removeHeader('Access-Control-Allow-Credentials');
     if (options.cors) {
@@ -155,7 +159,7 @@ export function endpoint(frame: EndpointFrame, options: EndpointOptions, handle:
   return Object.defineProperty(handler, 'name', { value: name });
 }
 
-/** RFC 6749 §5.2. */
+/** Sends an error as JSON, without the host's `formatError` (RFC 6749 §5.2). */
 export function sendError(_req: Request, res: Response, error: OAuthError): void {
   sendBody(res, error, errorBody(error));
 }
@@ -163,8 +167,13 @@ export function sendError(_req: Request, res: Response, error: OAuthError): void
 function sendBody(res: Response, error: OAuthError, body: object): void {
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);
-  if (error.retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(error.retryAfter)));
+  setRetryAfter(res, error);
   writeJson(res, error.status, body);
+}
+
+/** RFC 9110 §10.2.3 */
+export function setRetryAfter(res: Response, { retryAfter }: OAuthError): void {
+  if (retryAfter !== undefined) res.setHeader('Retry-After', String(Math.ceil(retryAfter)));
 }
 
 function errorBody(error: OAuthError): Record<string, unknown> {
@@ -176,13 +185,13 @@ function errorBody(error: OAuthError): Record<string, unknown> {
   };
 }
 
-/** A JSON body that no cache keeps. */
-export function sendJson(res: Response, body: Readonly<Record<string, unknown>>): void {
+/** Sends a JSON body that no cache keeps. */
+export function sendJson(res: Response, body: Readonly<Record<string, unknown>>, status = 200): void {
   noStore(res);
-  writeJson(res, 200, body);
+  writeJson(res, status, body);
 }
 
-/** Not by res.json(): an ETag of tokens is for nobody, and the app's settings for its own JSON are not for ours. */
+/** Writes JSON without `res.json()`, which adds an ETag and follows the app's settings for its own JSON. */
 export function writeJson(res: Response, status: number, body: object): void {
   const text = JSON.stringify(body);
   res.statusCode = status;

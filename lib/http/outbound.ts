@@ -3,11 +3,11 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
-/** What limits requests to URLs that clients have registered. */
+/** The limits of requests to URLs that clients have registered. */
 export interface OutboundOptions {
-  /** Also to loopback, private and link-local addresses, and by plain http. */
+  /** Allows loopback, private and link-local addresses, and http. */
   allowPrivateAddresses: boolean;
-  /** How a host name becomes addresses. @defaultValue `dns.lookup` */
+  /** Resolves a host name. @defaultValue `dns.lookup` */
   lookup?: typeof dnsLookup;
 }
 
@@ -18,15 +18,14 @@ export interface OutboundRequest {
   readonly body?: string;
 }
 
-/** Sends a request, and gives the body of its answer. @throws Error unless that is a short answer with status 2xx, in time */
+/** Sends a request and returns the body of the response. @throws Error unless that is short, in time, and has a status of 2xx */
 export type Outbound = (request: OutboundRequest) => Promise<string>;
 
-/** Milliseconds, for all of it. */
+/** For the whole exchange. Milliseconds. */
 const TIMEOUT = 5_000;
-/** Bytes. */
-const MAXIMUM_LENGTH = 65_536;
+const MAXIMUM_RESPONSE_BYTES = 65_536;
 
-/** What no public server has (RFC 6890 and the registries that it made). */
+/** Addresses that no public server has (RFC 6890 and its registries). */
 const SPECIAL_IPV4 = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -43,7 +42,7 @@ const SPECIAL_IPV4 = [
   ['203.0.113.0', 24],
   ['224.0.0.0', 3],
 ] as const;
-/** Within the one range that is public: protocol assignments with Teredo, documentation, 6to4. */
+/** Exceptions within the one public range: protocol assignments including Teredo, documentation, 6to4. */
 const SPECIAL_IPV6 = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -57,17 +56,17 @@ for (const [network, prefix] of SPECIAL_IPV6) special.addSubnet(network, prefix,
 const publicIpv6 = new BlockList();
 publicIpv6.addSubnet('2000::', 3, 'ipv6');
 
-/** Whether it is the address of a server on the public Internet. */
+/** Whether an address belongs to the public Internet. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 4) return !special.check(address, 'ipv4');
   return isIP(address) === 6 && publicIpv6.check(address, 'ipv6') && !special.check(address, 'ipv6');
 }
 
 /**
- * Requests to wherever a client's metadata points. The address is checked where the connection is made, so that no name
- * can point elsewhere in between; redirects are not followed, and proxies of the environment are not used.
+ * Sends requests to URLs in clients' metadata. The address is checked when the connection is made, so that a name cannot change
+ * its address after the check. Redirects are not followed, and the environment's proxies are not used.
  */
-export function outbound({ allowPrivateAddresses, lookup = dnsLookup }: OutboundOptions): Outbound {
+export function createOutbound({ allowPrivateAddresses, lookup = dnsLookup }: OutboundOptions): Outbound {
   const guardedLookup: LookupFunction = (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
       if (error) return callback(error, []);
@@ -85,9 +84,9 @@ export function outbound({ allowPrivateAddresses, lookup = dnsLookup }: Outbound
     if (protocol !== 'https:' && !(allowPrivateAddresses && protocol === 'http:')) {
       return Promise.reject(new Error('only https is allowed'));
     }
-    // A literal address is connected to without a look-up.
+    // A literal address is connected to without a lookup.
     if (isIP(literal) && !allowPrivateAddresses && !isPublicAddress(literal)) {
-      return Promise.reject(new Error(`${literal} is no public address`));
+      return Promise.reject(new Error(`${literal} is not a public address`));
     }
     return new Promise((resolve, reject) => {
       const send = protocol === 'https:' ? httpsRequest : httpRequest;
@@ -99,7 +98,7 @@ export function outbound({ allowPrivateAddresses, lookup = dnsLookup }: Outbound
         signal: AbortSignal.timeout(TIMEOUT),
       });
       request.on('error', reject);
-      // Some ends are neither an answer nor an error: this one, and that of a connection that was upgraded.
+      // Two ends are neither a response nor an error: a closed connection, and one that was upgraded.
       request.on('close', () => reject(new Error('the connection was closed')));
       request.on('upgrade', (_response, socket) => socket.destroy());
       request.on('response', (response) => {
@@ -109,12 +108,12 @@ export function outbound({ allowPrivateAddresses, lookup = dnsLookup }: Outbound
         response.on('error', reject);
         response.on('data', (chunk: Buffer) => {
           length += chunk.length;
-          if (length > MAXIMUM_LENGTH) request.destroy(new Error('the answer is too long'));
+          if (length > MAXIMUM_RESPONSE_BYTES) request.destroy(new Error('the response is too long'));
           else chunks.push(chunk);
         });
         response.on('end', () => resolve(Buffer.concat(chunks).toString()));
         if (statusCode < 200 || statusCode > 299)
-          request.destroy(new Error(`the answer has status ${statusCode}`));
+          request.destroy(new Error(`the response has status ${statusCode}`));
       });
       request.end(body);
     });

@@ -1,12 +1,12 @@
-import { OAuthError } from '../errors';
+import { invalidRequest, type OAuthError } from '../errors';
 
-/** A value longer than this is refused: no parameter of the protocol needs it. */
+/** The longest value, in characters: no parameter of the protocol needs more. */
 const MAXIMUM_VALUE_LENGTH = 8192;
 
 /** The one parameter that may repeat (RFC 8707 §2). */
 const REPEATABLE = 'resource';
 
-/** What must not stand in a URL, where logs, histories and the Referer header would keep it. */
+/** Parameters that must not appear in a URL, where logs, histories and the Referer header would keep them. */
 const SECRET_NAMES = [
   'access_token',
   'actor_token',
@@ -23,19 +23,19 @@ const SECRET_NAMES = [
 ];
 
 /**
- * The parameters of one request: strings, each once. An empty value counts as omitted (RFC 6749 §3.1).
+ * The parameters of one request: strings, each present once. An empty value counts as omitted (RFC 6749 §3.1).
  */
 export interface Parameters {
   get(name: string): string | undefined;
   /** The values of `resource`. */
   readonly resource: readonly string[];
-  /** The names that were repeated or over-long or held control characters, with what is wrong. They have no value. */
+  /** What is wrong with parameters that were repeated, too long or contained control characters. They have no value. */
   readonly faults: ReadonlyMap<string, string>;
-  /** All of them in a fixed order, to be stored or hashed. */
+  /** Returns all parameters in a fixed order, to be stored or hashed. */
   entries(): [name: string, value: string][];
 }
 
-/** @throws OAuthError `invalid_request` for a name or a value that is not a plain string */
+/** Reads parameters. @throws OAuthError `invalid_request` for a name or a value that is not a plain string */
 export function parametersOf(
   pairs: Iterable<readonly [string, unknown]>,
   { maximumLength = MAXIMUM_VALUE_LENGTH } = {},
@@ -54,12 +54,12 @@ export function parametersOf(
   }
 
   for (const [name, value] of pairs) {
-    // Brackets are how body parsers write arrays and objects: `scope[a]=b` is no parameter of the protocol.
+    // Body parsers read brackets as arrays and objects: `scope[a]=b` is not a parameter of the protocol.
     if (/[[\]]/.test(name)) throw notPlain();
     if (typeof value === 'string') add(name, value);
     else if (!isTexts(value)) throw notPlain();
     else if (name === REPEATABLE) value.forEach((single) => add(name, single));
-    // A host's parser gives what was repeated as an array; one of a single value was written as one.
+    // A host's parser returns a repeated parameter as an array. An array of one value was sent as an array.
     else if (value.length > 1) faults.set(name, 'is repeated');
     else throw notPlain();
   }
@@ -79,7 +79,7 @@ function isTexts(value: unknown): value is string[] {
 }
 
 function notPlain(): OAuthError {
-  return new OAuthError('invalid_request', 'A parameter is not a plain string');
+  return invalidRequest('A parameter is not a plain string');
 }
 
 function byText([name, value]: [string, string], [otherName, otherValue]: [string, string]): number {
@@ -92,26 +92,26 @@ function compare(a: string, b: string): number {
 
 const NONE = parametersOf([]);
 
-/** The query's parameters, from the URL itself: a host's query parser has no say. */
+/** Returns the parameters of the query, from the URL itself: the host's query parser does not affect them. */
 export function queryParameters(url: string): Parameters {
   const mark = url.indexOf('?');
   return mark < 0 ? NONE : parametersOf(new URLSearchParams(url.slice(mark + 1)));
 }
 
-/** @throws OAuthError `invalid_request` if a parameter was repeated, over-long or malformed. */
+/** Refuses faulty parameters. @throws OAuthError `invalid_request` if one was repeated, too long or malformed */
 export function refuseFaults(parameters: Parameters): void {
   for (const [name, fault] of parameters.faults) {
-    // The name is the sender's, and may stand on a page of ours.
+    // The sender chose the name, which may be shown on a page.
     const what = /^[a-z_]{1,40}$/.test(name) ? `The parameter ${name}` : 'A parameter';
-    throw new OAuthError('invalid_request', `${what} ${fault}`);
+    throw invalidRequest(`${what} ${fault}`);
   }
 }
 
 /**
- * For what stands in a URL, or may come to stand there (RFC 6749 §2.3.1, RFC 6750 §2.3). What is allowed has a meaning of its
- * own at an endpoint.
+ * Refuses secrets among parameters that are in a URL, or will be (RFC 6749 §2.3.1, RFC 6750 §2.3). Those in `allowed` have a
+ * meaning of their own at the endpoint.
  *
- * @throws OAuthError `invalid_request` if there is a secret among them
+ * @throws OAuthError `invalid_request`
  */
 export function refuseSecrets(parameters: Parameters, { allowed = [] as readonly string[] } = {}): void {
   if (parameters === NONE) return;
@@ -123,25 +123,25 @@ export function refuseSecrets(parameters: Parameters, { allowed = [] as readonly
 }
 
 export function secretOutOfPlace(name: string): OAuthError {
-  return new OAuthError('invalid_request', `${name} must not be sent here`, {
+  return invalidRequest(`${name} must not be sent here`, {
     reason: 'secret out of place',
   });
 }
 
-/** @throws OAuthError `invalid_request` if the parameter is missing. */
+/** Returns a required parameter. @throws OAuthError `invalid_request` if it is missing */
 export function required(parameters: Parameters, name: string): string {
   const value = parameters.get(name);
-  if (value === undefined) throw new OAuthError('invalid_request', `${name} is missing`);
+  if (value === undefined) throw invalidRequest(`${name} is missing`);
   return value;
 }
 
-/** Those of the given names only: what is ignored need not be kept. The faults of the others stay. */
+/** Keeps only the parameters with these names. The faults of all parameters are kept. */
 export function only(parameters: Parameters, names: readonly string[]): Parameters {
   const kept = parametersOf(parameters.entries().filter(([name]) => names.includes(name)));
   return { ...kept, faults: parameters.faults };
 }
 
-/** With one parameter set to a value. */
+/** Sets one parameter to a value. */
 export function withParameter(parameters: Parameters, name: string, value: string): Parameters {
   const others = parameters.entries().filter(([other]) => other !== name);
   return { ...parametersOf([...others, [name, value]]), faults: parameters.faults };

@@ -1,6 +1,6 @@
 import type { Response } from 'express';
 
-/** Appends parameters, and keeps what is there byte for byte: a parser would normalise a registered URI's query. */
+/** Appends parameters to a URI and keeps its own query byte for byte, which a parser would normalize. */
 export function withParameters(
   uri: string,
   parameters: Readonly<Record<string, string | undefined>>,
@@ -14,21 +14,21 @@ export function withParameters(
 }
 
 /**
- * 302 after GET; 303 after POST, so that the browser does not post the form on (RFC 9700 §4.12), and wherever what the browser
- * sent is over.
+ * Redirects with 302 after GET and 303 after POST, so that the browser does not forward the form (RFC 9700 §4.12). `seeOther`
+ * redirects with 303 in any case.
  */
 export function redirect(res: Response, location: string, { seeOther = false } = {}): void {
   res.statusCode = seeOther || res.req.method === 'POST' ? 303 : 302;
-  // res.redirect() would encode the location anew and render a body with it.
+  // res.redirect() would encode the location again and send a body.
   res.setHeader('Location', location);
   res.setHeader('Referrer-Policy', 'no-referrer');
-  // It would cut a popup off from the app that opened it.
+  // This header would separate a popup from the app that opened it.
   res.removeHeader('Cross-Origin-Opener-Policy');
   noStore(res);
   res.end();
 }
 
-/** RFC 6749 §5.1. */
+/** Forbids caching (RFC 6749 §5.1). */
 export function noStore(res: Response): void {
   res.setHeader('Cache-Control', 'no-store');
   res.setHeader('Pragma', 'no-cache');

@@ -1,28 +1,33 @@
 import { html, type Html } from './html';
+import type { PageContent } from './layout';
 
-/** What the consent page shows. */
+/** The contents of the consent page. */
 export interface ConsentView {
   /** The client's display name. */
   clientName: string;
+  /** The client's home page. */
   clientUri: string | undefined;
+  /** The client's logo. */
   logoUri: string | undefined;
+  /** The client's privacy policy. */
   policyUri: string | undefined;
+  /** The client's terms of service. */
   tosUri: string | undefined;
-  /** Where the browser goes afterwards: a host, or a scheme. */
+  /** The place where the browser goes afterwards: a host, or a scheme. */
   destination: string;
-  /** Whom the user is signed in as. */
+  /** The name that the user is signed in with. */
   userName: string;
-  /** The scope values that are asked for, with the words for them. */
+  /** The requested scope values with their descriptions. */
   scopes: readonly { value: string; description: string }[];
-  /** The audiences that are asked for, unless it is the default one. */
+  /** The requested audiences other than the default audience. */
   resources: readonly string[];
-  /** Where the form is posted. */
+  /** The URL that the form is posted to. */
   action: string;
   /** The sealed request: the form's field `request`. */
   request: string;
 }
 
-export function consentPage(view: ConsentView): { title: string; body: Html } {
+export function consentPage(view: ConsentView): PageContent {
   const { clientName, scopes, resources } = view;
   const links = [
     link(view.clientUri, 'Website'),

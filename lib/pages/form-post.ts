@@ -12,7 +12,7 @@ const POLICY = [
   "base-uri 'none'",
 ].join('; ');
 
-/** A form that sends itself, with a button where there is no script. It decides nothing, so it may be framed. */
+/** Sends a form that submits itself, with a button for browsers without script. The user decides nothing here, so it may be framed. */
 export function formPostPage(
   res: Response,
   action: string,

@@ -6,14 +6,14 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Markup that needs no escaping any more. */
+/** Markup, which is not escaped again. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
 type Value = string | Html | undefined | readonly Html[];
 
-/** A template whose values are escaped, unless they are markup already. */
+/** Creates markup from a template. Values are escaped, unless they are markup already. */
 export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
   return new Html(strings.reduce((text, part, position) => text + markup(values[position - 1]) + part));
 }

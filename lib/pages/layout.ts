@@ -5,37 +5,50 @@ import type { Response } from 'express';
 import { noStore } from '../http/redirect';
 import { html, Html } from './html';
 
-/** How the built-in pages look. */
+/** The look of the built-in pages. */
 export interface Branding {
   /** The name of the service. @defaultValue the issuer's host */
   name?: string;
-  /** An https image. */
+  /** An image, as an https or data URL. @defaultValue none */
   logoUrl?: string;
+  /** The colors of buttons and links. */
   colors?: {
-    /** Buttons and links, as a hex colour. @defaultValue `'#2457d6'` */
+    /** Buttons and links, as a hex color. @defaultValue `'#2457d6'` */
     accent?: string;
-    /** The text on buttons, as a hex colour. @defaultValue `'#ffffff'` */
+    /** The text on buttons, as a hex color. @defaultValue `'#ffffff'` */
     accentText?: string;
   };
 }
 
-/** A page of the library: a response with its own security headers, whatever the host's middleware has set. */
-export type Page = (
-  res: Response,
-  status: number,
-  page: {
-    title: string;
-    body: Html;
-    referrerPolicy?: 'no-referrer';
-    /** The title says all, for programs that read it. */
-    isTitleBare?: boolean;
-  },
-) => void;
+/** {@link Branding} with every default filled in. */
+export interface ResolvedBranding {
+  readonly name: string;
+  readonly logoUrl: string | undefined;
+  readonly colors: { readonly accent: string; readonly accentText: string };
+}
 
-export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page {
-  const style = stylesheet(colors.accent ?? '#2457d6', colors.accentText ?? '#ffffff');
+const COLORS = { accent: '#2457d6', accentText: '#ffffff' };
+
+export function resolveBranding({ name, logoUrl, colors }: Branding, issuer: string): ResolvedBranding {
+  return { name: name ?? new URL(issuer).host, logoUrl, colors: { ...COLORS, ...colors } };
+}
+
+/** The title and the body of a page. */
+export interface PageContent {
+  readonly title: string;
+  readonly body: Html;
+  readonly referrerPolicy?: 'no-referrer';
+  /** Leaves the name of the service out of the title, for programs that read it. */
+  readonly isTitleBare?: boolean;
+}
+
+/** Sends a page of the library, with its own security headers instead of those that the host's middleware has set. */
+export type Page = (res: Response, status: number, content: PageContent) => void;
+
+export function createPage({ name, logoUrl, colors }: ResolvedBranding): Page {
+  const style = stylesheet(colors.accent, colors.accentText);
   const hash = createHash('sha256').update(style).digest('base64');
-  // No form-action: Chrome applies it to the redirect that follows the form, which leads to the client.
+  // No form-action: Chrome applies it to the redirect after the form, which goes to the client.
   const policy = [
     "default-src 'none'",
     `style-src 'sha256-${hash}'`,
@@ -73,7 +86,7 @@ export function pageLayout({ name = '', logoUrl, colors = {} }: Branding): Page 
 
 const FRAME_ANCESTORS = "frame-ancestors 'none'";
 
-/** For every page that a user decides on, ours or the host's: not framed, not kept, and its URL not told to others. */
+/** Protects a page on which a user decides, ours or the host's: it is not framed, not cached, and its URL is not shared. */
 export function protectPage(res: Response): void {
   noStore(res);
   res.setHeader('Content-Security-Policy', FRAME_ANCESTORS);
@@ -81,7 +94,7 @@ export function protectPage(res: Response): void {
   res.removeHeader('Cross-Origin-Opener-Policy');
   res.setHeader('X-Frame-Options', 'DENY');
   res.setHeader('X-Content-Type-Options', 'nosniff');
-  // With no-referrer the form would come with `Origin: null`, which hosts' checks refuse.
+  // With no-referrer, browsers would post the form with `Origin: null`, which hosts' checks refuse.
   res.setHeader('Referrer-Policy', 'same-origin');
 }
 

@@ -1,12 +1,13 @@
-import { html, type Html } from './html';
+import { html } from './html';
+import type { PageContent } from './layout';
 
-/** Asks before anybody is signed out whose client has not proven that it acts for this user. */
+/** Asks the user before signing them out, where the client has not proven that it acts for them. */
 export function confirmLogoutPage(view: {
   userName: string;
   clientName: string | undefined;
   action: string;
   confirmation: string;
-}): { title: string; body: Html } {
+}): PageContent {
   const { userName, clientName, action, confirmation } = view;
   const asker = clientName === undefined ? undefined : html`<p>${clientName} asks to sign you out.</p>`;
   return {
@@ -22,10 +23,10 @@ ${asker}
   };
 }
 
-export function signedOutPage(): { title: string; body: Html } {
+export function signedOutPage(): PageContent {
   return { title: 'Signed out', body: html`<h1>You are signed out</h1><p>You can close this page.</p>` };
 }
 
-export function stillSignedInPage(): { title: string; body: Html } {
+export function stillSignedInPage(): PageContent {
   return { title: 'Signed in', body: html`<h1>You are still signed in</h1><p>You can close this page.</p>` };
 }

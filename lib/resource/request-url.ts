@@ -1,35 +1,36 @@
 import type { Request } from 'express';
 
+import { isLoopbackHost, isLoopbackUrl } from '../http/loopback';
+
 /**
- * The URL of a request as its client called it: an origin that is known, and the path, without the query. What a client says
- * of the origin, in `Host` or `X-Forwarded-*`, would make a proof for another server good here.
+ * Returns the URL of a request as its client called it: a known origin, and the path without the query. `Host` and `X-Forwarded-*`
+ * are not trusted, because they would make a proof for another server valid here.
  */
-export function requestUrl(base: string): (req: Request) => string {
+export function createRequestUrl(base: string): (req: Request) => string {
   const { origin } = new URL(base);
   return ({ originalUrl }) => {
-    // RFC 9112 §3.2.2: a request may name the whole URL, of which only the path is taken.
+    // RFC 9112 §3.2.2: a request may contain the whole URL, of which only the path is used.
     const target = URL.canParse(originalUrl) ? new URL(originalUrl).pathname : originalUrl;
     return origin + (target.split('?', 1)[0] ?? '');
   };
 }
 
 /**
- * For a resource server apart from its issuer: its own origin is that of its audience, if that is a URL. With an issuer on
- * loopback, which is nobody's but the developer's, any loopback `Host` will do.
+ * Returns the URL of a request to a resource server apart from its issuer. Its origin is that of its audience, if the audience is a
+ * URL. With an issuer on loopback, which only a developer has, any loopback `Host` is accepted.
  */
-export function verifierUrl({
+export function createVerifierUrl({
   issuer,
   audience,
 }: {
   issuer: string;
   audience: string;
 }): (req: Request) => string {
-  const known = requestUrl(/^https?:\/\//.test(audience) && URL.canParse(audience) ? audience : issuer);
-  const isDevelopment = LOOPBACK.test(new URL(issuer).host);
+  const known = createRequestUrl(/^https?:\/\//.test(audience) && URL.canParse(audience) ? audience : issuer);
+  const isDevelopment = isLoopbackUrl(issuer);
   return (req) => {
     const { host = '' } = req.headers;
-    return isDevelopment && LOOPBACK.test(host) ? requestUrl(`http://${host}`)(req) : known(req);
+    const isLoopback = isLoopbackHost(host.replace(/:\d+$/, ''));
+    return isDevelopment && isLoopback ? createRequestUrl(`http://${host}`)(req) : known(req);
   };
 }
-
-const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;

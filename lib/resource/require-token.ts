@@ -5,21 +5,24 @@ import { isScope, scopeValues } from '../clients/client';
 import { asOAuthError, OAuthConfigurationError } from '../errors';
 import type { EndpointFrame } from '../http/endpoint';
 import { noStore } from '../http/redirect';
-import { audiences, grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
-import { presentedToken, type IsLive, type TokenCheck } from './token-check';
+import { audiencesOf, grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+import { presentedToken, type StatusOf, type TokenCheck } from './token-check';
 
-/** What `requireToken` found in an access token: `req.oauth`. */
+/** The facts of an access token, as `requireToken` sets them: `req.oauth`. */
 export interface AccessTokenInfo {
-  /** `sub`: the user, or the client where it acts for itself. */
+  /** `sub`: the user, or the client's id where the client acts for itself. To identify a user, read `userId`. */
   readonly subject: string;
-  /** The user, or `undefined` where a client acts for itself. */
+  /** The user's id, or `undefined` where a client acts for itself. */
   readonly userId: string | undefined;
+  /** The client that the token was issued to. */
   readonly clientId: string;
+  /** The scope values. */
   readonly scope: readonly string[];
+  /** The audiences. */
   readonly audience: readonly string[];
-  /** Epoch milliseconds. */
+  /** The expiry. Epoch milliseconds. */
   readonly expiresAt: number;
-  /** The grant that the token hangs on, if it has one. */
+  /** The grant that the token belongs to, if it has one. */
   readonly grantId: string | undefined;
   /** All claims of the token, frozen. */
   readonly claims: AccessTokenClaims;
@@ -27,19 +30,21 @@ export interface AccessTokenInfo {
 
 declare global {
   namespace Express {
+    /** Express's request, with the facts of the access token. */
     interface Request {
-      /** Set by `oauth.requireToken()`: only handlers behind it may read it. */
+      /** The access token of the request. It is set by `oauth.requireToken()`, and only handlers behind that may read it. */
       oauth: AccessTokenInfo;
     }
   }
 }
 
+/** The options of `requireToken`. */
 export interface RequireTokenOptions {
-  /** What the token must be good for, separated by spaces or as a list: all of it. @defaultValue none */
+  /** The scope values that the token must have, separated by spaces or as a list. @defaultValue none */
   scope?: string | readonly string[];
   /** The audience that must be among the token's. @defaultValue the router's default audience */
   audience?: string;
-  /** Also ask the store whether the token was revoked: one round trip. @defaultValue `false` */
+  /** Also asks the store whether the token was revoked, which costs one round trip. @defaultValue `false` */
   checkRevocation?: boolean;
 }
 
@@ -52,17 +57,21 @@ const schema = Joi.object({
   checkRevocation: Joi.boolean(),
 }).label('options');
 
-/** Protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3). @throws OAuthConfigurationError for wrong options */
+/**
+ * Creates a middleware that protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3).
+ *
+ * @throws OAuthConfigurationError for wrong options
+ */
 export type RequireToken = (options?: RequireTokenOptions) => RequestHandler;
 
-export function requireTokenFactory(options: {
+export function createRequireToken(options: {
   check: TokenCheck;
   defaultAudience: string;
-  /** Without it `checkRevocation` cannot be asked for. */
-  isLive: IsLive | undefined;
+  /** Without it, `checkRevocation` is refused. */
+  statusOf: StatusOf<unknown> | undefined;
   frame: Pick<EndpointFrame, 'reporter' | 'sendError'>;
 }): RequireToken {
-  const { check, defaultAudience, isLive, frame } = options;
+  const { check, defaultAudience, statusOf, frame } = options;
 
   return (given = {}) => {
     const { error } = schema.validate(given, { abortEarly: false, convert: false });
@@ -72,17 +81,18 @@ export function requireTokenFactory(options: {
         'requireToken()',
       );
     const { scope = [], audience = defaultAudience, checkRevocation = false } = given;
-    if (checkRevocation && !isLive) {
+    if (checkRevocation && !statusOf) {
       throw new OAuthConfigurationError(['"checkRevocation" needs "introspection"'], 'requireToken()');
     }
     const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
-    const demand = { scope: needed, audience, isLive: checkRevocation ? isLive : undefined };
+    const requirements = { scope: needed, audience, statusOf: checkRevocation ? statusOf : undefined };
 
     async function answer(req: Request, res: Response, next: NextFunction): Promise<void> {
       const presented = presentedToken(req);
-      if (!presented) return challenge(res);
+      if (!presented) return sendChallenge(res);
       try {
-        req.oauth = accessTokenInfo(await check(req, res, presented, demand));
+        const { claims } = await check(req, res, presented, requirements);
+        req.oauth = accessTokenInfo(claims);
       } catch (thrown) {
         const refusal = asOAuthError(thrown);
         frame.reporter.refused('resource', refusal);
@@ -92,14 +102,14 @@ export function requireTokenFactory(options: {
     }
 
     return function requireToken(req, res, next) {
-      // What follows next() is the host's, in its own turn: an error there is none of ours.
+      // An exception in the handlers after next() is the host's own.
       answer(req, res, next).catch(next);
     };
   };
 }
 
-/** RFC 6750 §3.1: no error code where no token was sent. */
-export function challenge(res: Response): void {
+/** Responds 401 without an error code, because the request has no token (RFC 6750 §3.1). */
+export function sendChallenge(res: Response): void {
   noStore(res);
   res.setHeader('WWW-Authenticate', 'Bearer');
   res.status(401).end();
@@ -108,11 +118,11 @@ export function challenge(res: Response): void {
 function accessTokenInfo(claims: AccessTokenClaims): AccessTokenInfo {
   return {
     subject: claims.sub,
-    // A user never has the id of the client that acts for it.
+    // No user has the id of the client.
     userId: claims.sub === claims.client_id ? undefined : claims.sub,
     clientId: claims.client_id,
     scope: scopeValues(claims.scope),
-    audience: audiences(claims),
+    audience: audiencesOf(claims),
     expiresAt: claims.exp * 1000,
     grantId: grantIdOf(claims),
     claims,

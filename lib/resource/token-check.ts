@@ -1,10 +1,10 @@
 import type { Request, Response } from 'express';
 
-import type { ProofOfPossession } from '../clients/proof-of-possession';
 import { scopeValues } from '../clients/client';
+import type { ProofOfPossession } from '../clients/proof-of-possession';
 import { asOAuthError, OAuthError } from '../errors';
-import { refusePromise } from '../hooks';
-import { audiences, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
+import { callHostSync } from '../host/call';
+import { audiencesOf, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 
 /** An access token as a request presents it. */
@@ -13,39 +13,47 @@ export interface PresentedToken {
   readonly token: string;
 }
 
-/** What a token must be good for. */
-export interface TokenDemand {
+/** The requirements that a token must meet. */
+export interface TokenRequirements<Status> {
   readonly scope: readonly string[];
-  /** Among the token's; `undefined` where any audience will do. */
+  /** The audience that the token must be for; `undefined` accepts any. */
   readonly audience: string | undefined;
-  /** Whether the issuer still knows the token as good; without it nobody is asked. */
-  readonly isLive: IsLive | undefined;
+  /** Looks up whether the token is active; without it, no store or server is asked and there is no status. */
+  readonly statusOf: StatusOf<Status> | undefined;
 }
 
-export type IsLive = (claims: AccessTokenClaims, token: string) => Promise<boolean>;
+/** Looks up an access token. Returns `undefined` if it is not active. */
+export type StatusOf<Status> = (claims: AccessTokenClaims, token: string) => Promise<Status | undefined>;
+
+/** An access token that met all requirements. */
+export interface CheckedToken<Status> {
+  readonly claims: AccessTokenClaims;
+  /** What `statusOf` returned. */
+  readonly status: Status;
+}
 
 export interface TokenCheckOptions {
-  /** The claims of a token of this issuer, expired or not. */
+  /** Returns the claims of a token of this issuer, expired or not. */
   read: (token: string) => AccessTokenClaims | undefined | Promise<AccessTokenClaims | undefined>;
   possession: ProofOfPossession;
-  /** Whether DPoP proofs must have a nonce. */
+  /** Whether DPoP proofs need a nonce. */
   requireNonce: boolean;
-  /** The URL of a request as its client called it: what a DPoP proof must be for. */
+  /** Returns the URL of a request as its client called it, which a DPoP proof must be for. */
   urlOf: (req: Request) => string;
   clock: () => number;
 }
 
-/** Checks an access token against its request. @throws OAuthError with the challenge that RFC 6750 §3 wants */
-export type TokenCheck = (
+/** Checks an access token against its request. @throws OAuthError with the challenge of RFC 6750 §3 */
+export type TokenCheck = <Status>(
   req: Request,
   res: Response,
   presented: PresentedToken,
-  demand: TokenDemand,
-) => Promise<AccessTokenClaims>;
+  requirements: TokenRequirements<Status>,
+) => Promise<CheckedToken<Status>>;
 
 const AUTHORIZATION = /^(bearer|dpop)(?: +([\w.~+/-]+=*))? *$/i;
 
-/** What the `Authorization` header has, or `undefined` for another scheme or none (RFC 6750 §2.1, RFC 9449 §7.1). */
+/** Reads the `Authorization` header. Returns `undefined` for another scheme or none (RFC 6750 §2.1, RFC 9449 §7.1). */
 export function presentedToken(req: Request): PresentedToken | undefined {
   const { authorization = '' } = req.headers;
   const scheme = /^(bearer|dpop)\b/i.exec(authorization)?.[1];
@@ -54,16 +62,15 @@ export function presentedToken(req: Request): PresentedToken | undefined {
   return { scheme: /^dpop$/i.test(scheme) ? 'DPoP' : 'Bearer', token };
 }
 
-export function tokenCheck(options: TokenCheckOptions): TokenCheck {
+export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   const { read, possession, requireNonce, urlOf, clock } = options;
 
-  async function claimsOf({ token }: PresentedToken, demand: TokenDemand): Promise<AccessTokenClaims> {
+  async function claimsOf(token: string, audience: string | undefined): Promise<AccessTokenClaims> {
     const claims = await read(token);
-    if (!claims) throw invalidToken('malformed or not ours');
+    if (!claims) throw invalidToken('malformed or from another issuer');
     if (clock() >= claims.exp * 1000) throw invalidToken('expired');
-    if (demand.audience !== undefined && !audiences(claims).includes(demand.audience)) {
+    if (audience !== undefined && !audiencesOf(claims).includes(audience))
       throw invalidToken('for another audience');
-    }
     return claims;
   }
 
@@ -76,8 +83,7 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
   ): Promise<void> {
     if ((scheme === 'DPoP') !== (bound.jkt !== undefined)) throw invalidToken('with the wrong scheme');
     if (scheme === 'DPoP') {
-      const url = urlOf(req);
-      refusePromise(url, 'resourceUrl');
+      const url = callHostSync('resourceUrl', () => urlOf(req));
       const proof = possession.read(req, url, token);
       if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
       if (proof.jkt !== bound.jkt) throw invalidToken('bound to another key');
@@ -90,26 +96,32 @@ export function tokenCheck(options: TokenCheckOptions): TokenCheck {
     }
   }
 
-  return async (req, res, presented, demand) => {
+  return async (req, res, presented, { scope, audience, statusOf }) => {
     try {
-      const claims = await claimsOf(presented, demand);
-      const [, live] = await Promise.all([
+      const claims = await claimsOf(presented.token, audience);
+      const [, status] = await Promise.all([
         prove(req, res, presented, claims.cnf),
-        demand.isLive?.(claims, presented.token) ?? true,
+        statusOf?.(claims, presented.token),
       ]);
-      if (!live) throw invalidToken('revoked');
+      if (statusOf && status === undefined) throw invalidToken('revoked');
       const granted = scopeValues(claims.scope);
-      if (!demand.scope.every((value) => granted.includes(value))) throw insufficientScope(demand.scope);
-      return claims;
+      if (!scope.every((value) => granted.includes(value))) throw insufficientScope(scope);
+      // Without `statusOf`, `Status` is `undefined`.
+      return { claims, status: status as NonNullable<typeof status> };
     } catch (thrown) {
       throw challenged(asOAuthError(thrown), presented.scheme);
     }
   };
 }
 
-const CHALLENGED = ['invalid_token', 'insufficient_scope', 'invalid_dpop_proof', 'use_dpop_nonce'];
+const CHALLENGED: readonly string[] = [
+  'invalid_token',
+  'insufficient_scope',
+  'invalid_dpop_proof',
+  'use_dpop_nonce',
+];
 
-/** RFC 6750 §3, RFC 9449 §7.1: the same error, as a resource server answers it. */
+/** Converts an error to the form of a resource server, with a challenge (RFC 6750 §3, RFC 9449 §7.1). */
 export function challenged(error: OAuthError, scheme: PresentedToken['scheme']): OAuthError {
   if (!CHALLENGED.includes(error.code)) return error;
   const { code, description, reason, members } = error;
@@ -132,7 +144,7 @@ export function invalidToken(reason: string): OAuthError {
 }
 
 function insufficientScope(needed: readonly string[]): OAuthError {
-  return new OAuthError('insufficient_scope', 'The access token has not the scope', {
+  return new OAuthError('insufficient_scope', 'The access token lacks the required scope', {
     members: { scope: needed.join(' ') },
   });
 }

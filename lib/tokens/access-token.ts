@@ -1,28 +1,39 @@
 import { LRUCache } from 'lru-cache';
 
 import { ACCESS_TOKEN_TYPE, signJwt } from './jwt';
-import { deriveKeys, sealer } from './keys';
+import { deriveKeys, createSealer } from './keys';
 import type { SigningKeys } from './signing-keys';
 
+/** The form of an access token: a signed JWT, or the same claims encrypted. */
 export type AccessTokenFormat = 'jwt' | 'opaque';
 
-/** The claims of an access token, a JWT's or a sealed one's (RFC 9068 §2.2). Times are epoch seconds. */
+/** The claims of an access token, in either form (RFC 9068 §2.2). Times are epoch seconds. */
 export interface AccessTokenClaims {
+  /** The issuer. */
   readonly iss: string;
+  /** The user, or the client where it acts for itself. */
   readonly sub: string;
+  /** The audience, or several. */
   readonly aud: string | readonly string[];
+  /** The expiry. */
   readonly exp: number;
+  /** When the token was issued. */
   readonly iat: number;
+  /** The id of the token, which begins with the id of its grant if it has one. */
   readonly jti: string;
+  /** The client that the token was issued to. */
   readonly client_id: string;
+  /** The scope values, separated by spaces. */
   readonly scope: string;
+  /** When the user last proved their identity. */
   readonly auth_time?: number;
-  /** The key that the token is bound to. */
+  /** The key and certificate that the token is bound to. */
   readonly cnf?: Confirmation;
+  /** Claims of the host. */
   readonly [claim: string]: unknown;
 }
 
-/** What the bearer of a token must prove to have: a DPoP key (RFC 9449 §6.1), a certificate (RFC 8705 §3.1), or both. */
+/** The key (RFC 9449 §6.1) and certificate (RFC 8705 §3.1) that the bearer of a token must prove to hold. */
 export interface Confirmation {
   /** The RFC 7638 thumbprint of the DPoP key. */
   readonly jkt?: string;
@@ -30,7 +41,7 @@ export interface Confirmation {
   readonly 'x5t#S256'?: string;
 }
 
-/** Set by the library alone: a `claims` hook that gives one of them is refused. */
+/** Claims that only the library sets: a `claims` hook that returns one of them is refused. */
 export const RESERVED_CLAIMS: readonly string[] = [
   'iss',
   'sub',
@@ -49,28 +60,28 @@ export const RESERVED_CLAIMS: readonly string[] = [
 
 /** Signs, seals and reads access tokens. No I/O. */
 export interface AccessTokens {
-  /** Signed by one of the algorithms. */
+  /** Issues a token, signed with one of the algorithms. @throws RangeError if it is too long */
   issue(claims: AccessTokenClaims, format: AccessTokenFormat, algorithms: readonly string[]): string;
   /**
-   * The claims if it is ours, whether it has expired or not. `at`: where it is used, if that is not its own audience: what a
-   * secret has made counts only where that secret is good.
+   * Returns the claims of a token of this server, expired or not. `at` is the audience that the token is used at, where that is not
+   * one of its own: a token signed with a shared secret is valid only at audiences that share the secret.
    */
   read(token: string, at?: string): AccessTokenClaims | undefined;
 }
 
-/** Characters. Node takes 16 KiB of headers in all, and the cache must stay small. */
-export const MAXIMUM_LENGTH = 8192;
+/** Node accepts 16 KiB of headers in all, and the cache must stay small. Characters. */
+export const MAXIMUM_ACCESS_TOKEN_LENGTH = 8192;
 const CACHED_TOKENS = 10_000;
 
-export function accessTokens(
+export function createAccessTokens(
   keys: SigningKeys,
   secrets: readonly string[],
-  /** `isShared`: whether the resource server of an audience has a secret that makes tokens for it. */
+  /** `isShared`: whether the resource server of an audience holds a secret that signs tokens for it. */
   { issuer, isShared }: { issuer: string; isShared: (audience: string) => boolean },
 ): AccessTokens {
-  const opaque = sealer(deriveKeys(secrets, 'opaque access token', issuer));
-  const cache = accessTokenCache();
-  const madeBySecret = new WeakSet<AccessTokenClaims>();
+  const opaque = createSealer(deriveKeys(secrets, 'opaque access token', issuer));
+  const cache = createAccessTokenCache();
+  const signedBySecret = new WeakSet<AccessTokenClaims>();
 
   function issue(
     claims: AccessTokenClaims,
@@ -81,19 +92,19 @@ export function accessTokens(
       format === 'opaque'
         ? opaque.seal(JSON.stringify(claims))
         : signJwt(claims, keys.signer(algorithms), ACCESS_TOKEN_TYPE);
-    if (token.length > MAXIMUM_LENGTH)
-      throw new RangeError('the access token is too long: give it fewer claims');
+    if (token.length > MAXIMUM_ACCESS_TOKEN_LENGTH)
+      throw new RangeError('the access token is too long: add fewer claims');
     return token;
   }
 
   function read(token: string, at?: string): AccessTokenClaims | undefined {
     const claims = known(token);
-    const isForeign = at !== undefined && claims !== undefined && madeBySecret.has(claims) && !isShared(at);
+    const isForeign = at !== undefined && claims !== undefined && signedBySecret.has(claims) && !isShared(at);
     return isForeign ? undefined : claims;
   }
 
   function known(token: string): AccessTokenClaims | undefined {
-    if (token.length > MAXIMUM_LENGTH) return undefined;
+    if (token.length > MAXIMUM_ACCESS_TOKEN_LENGTH) return undefined;
     const verified = cache.get(token);
     if (verified) return verified;
     const claims = token.includes('.') ? readJwt(token) : readOpaque(token);
@@ -108,22 +119,22 @@ export function accessTokens(
 
   function readJwt(token: string): AccessTokenClaims | undefined {
     const signature = { isBySecret: false };
-    // Who has the secret of one audience could make tokens for any other.
+    // A resource server must not be able to sign tokens for an audience that does not share its secret.
     const maySign = (claims: Readonly<Record<string, unknown>>): boolean => {
       signature.isBySecret = true;
-      return isAccessToken(claims) && audiences(claims).every(isShared);
+      return isAccessToken(claims) && audiencesOf(claims).every(isShared);
     };
     const claims = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
     if (!claims || !isAccessToken(claims) || claims.iss !== issuer) return undefined;
-    if (signature.isBySecret) madeBySecret.add(claims);
+    if (signature.isBySecret) signedBySecret.add(claims);
     return claims;
   }
 
   return { issue, read };
 }
 
-/** What was verified once: bounded, and frozen, because it hands out the same object each time. */
-export function accessTokenCache(): Pick<Map<string, AccessTokenClaims>, 'get'> & {
+/** Creates a bounded cache of verified tokens. Claims are frozen, because all callers get the same object. */
+export function createAccessTokenCache(): Pick<Map<string, AccessTokenClaims>, 'get'> & {
   set(token: string, claims: AccessTokenClaims): void;
 } {
   const verified = new LRUCache<string, AccessTokenClaims>({ max: CACHED_TOKENS });
@@ -149,12 +160,12 @@ export function isAccessToken(
   return strings && audience && Number.isFinite(exp) && Number.isFinite(iat);
 }
 
-/** `aud` as a list (RFC 7519 §4.1.3). */
-export function audiences({ aud }: Pick<AccessTokenClaims, 'aud'>): readonly string[] {
+/** Returns `aud` as a list (RFC 7519 §4.1.3). */
+export function audiencesOf({ aud }: Pick<AccessTokenClaims, 'aud'>): readonly string[] {
   return typeof aud === 'string' ? [aud] : aud;
 }
 
-/** The id of the grant that a token hangs on, or `undefined` for a token without one. */
+/** Returns the id of the grant that a token belongs to, or `undefined` for a token without one. */
 export function grantIdOf({ jti }: Pick<AccessTokenClaims, 'jti'>): string | undefined {
   const dot = jti.indexOf('.');
   return dot < 0 ? undefined : jti.slice(0, dot);

@@ -1,6 +1,8 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** The algorithms that this server signs by (RFC 7518 §3.1). */
+import { isJsonObject } from '../json';
+
+/** The algorithms that this server signs with (RFC 7518 §3.1). */
 export const SIGNING_ALGORITHMS = [
   'ES256',
   'ES384',
@@ -12,16 +14,18 @@ export const SIGNING_ALGORITHMS = [
   'PS384',
   'PS512',
 ] as const;
+/** An algorithm that this server signs with. */
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/** Access tokens can also be signed by a secret that resource servers share. Nothing else is. */
+/** Access tokens, and nothing else, can also be signed with a secret that resource servers share. */
 export const SHARED_ALGORITHM = 'HS256';
+/** An algorithm that access tokens are signed with. */
 export type AccessTokenAlgorithm = SigningAlgorithm | typeof SHARED_ALGORITHM;
 
-/** The algorithms that clients may sign by; RFC 9864 calls the last one by the name of its curve. */
+/** The algorithms that clients may sign with. The last one is RFC 9864's name for EdDSA with its only curve. */
 export const VERIFICATION_ALGORITHMS = [...SIGNING_ALGORITHMS, 'EdDSA', 'Ed25519'] as const;
 
-/** What clients of the FAPI 2.0 security profile (§5.4.1) may use, and what is used for them. */
+/** The algorithms of the FAPI 2.0 security profile (§5.4.1), for clients and for their tokens. */
 export const FAPI_ALGORITHMS: readonly string[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
 
 const RSA_ALGORITHMS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('ES'));
@@ -31,12 +35,12 @@ const CURVES: Readonly<Record<string, SigningAlgorithm>> = {
   secp521r1: 'ES512',
 };
 
-/** The algorithms that a key can be used with; none for a key that is too short, or of an unknown kind. */
+/** Returns the algorithms that a key supports: none for a key that is too short or of an unknown kind. */
 export function algorithmsOf(key: KeyObject): readonly string[] {
   const { namedCurve = '', modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
-      // RFC 7518 §3.3; a longer key, or exponent, only costs whoever verifies.
+      // RFC 7518 §3.3. A longer key or exponent only makes verification expensive.
       return modulusLength < 2048 || modulusLength > 8192 || publicExponent > 2n ** 32n ? [] : RSA_ALGORITHMS;
     case 'ec':
       return CURVES[namedCurve] ? [CURVES[namedCurve]] : [];
@@ -47,27 +51,26 @@ export function algorithmsOf(key: KeyObject): readonly string[] {
   }
 }
 
-/** Whether two names are of one algorithm. */
+/** Whether two names denote the same algorithm. */
 export function isSameAlgorithm(one: string, other: string): boolean {
   const edwards = ['EdDSA', 'Ed25519'];
   return one === other || (edwards.includes(one) && edwards.includes(other));
 }
 
-/** The members of a JWK that nobody but its owner may have (RFC 7518 §6). */
+/** The private members of a JWK (RFC 7518 §6). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
-/** The key of a public JWK; `undefined` if it is malformed, symmetric, or has private members. */
+/** Imports a public JWK. Returns `undefined` if it is malformed, symmetric, or has private members. */
 export function publicKeyOf(jwk: unknown): KeyObject | undefined {
-  if (typeof jwk !== 'object' || jwk === null || PRIVATE_MEMBERS.some((name) => name in jwk))
-    return undefined;
+  if (!isJsonObject(jwk) || PRIVATE_MEMBERS.some((name) => name in jwk)) return undefined;
   try {
-    return createPublicKey({ key: jwk as Record<string, unknown>, format: 'jwk' });
+    return createPublicKey({ key: jwk, format: 'jwk' });
   } catch {
     return undefined;
   }
 }
 
-/** RFC 7638 §3.2: the required members in lexicographic order. */
+/** Returns the RFC 7638 thumbprint of a key: a hash of the required members in lexicographic order. */
 export function thumbprint(key: KeyObject): string {
   const { crv, e, kty, n, x, y } = key.export({ format: 'jwk' });
   const members = kty === 'EC' ? { crv, kty, x, y } : kty === 'OKP' ? { crv, kty, x } : { e, kty, n };

@@ -3,19 +3,20 @@ import { createHash } from 'node:crypto';
 import { OAuthError } from '../errors';
 import { algorithmsOf, publicKeyOf, thumbprint, VERIFICATION_ALGORITHMS } from './algorithms';
 import { decodeJwt, hasSignature, isType } from './jwt';
-import { authenticator, canonicalBytes, deriveKeys } from './keys';
+import { createAuthenticator, canonicalBytes, deriveKeys } from './keys';
 
-/** A DPoP proof that is for its request. What is left is that it was not used before, its time and its nonce. */
+/** A DPoP proof that matches its request. Its reuse, its time and its nonce are still to be checked. */
 export interface DpopProof {
   /** The RFC 7638 thumbprint of its key: `cnf.jkt`. */
   readonly jkt: string;
   readonly alg: string;
-  /** Whether its nonce is one of ours that is still good. */
+  /** Whether it has a valid nonce of this server. */
   readonly hasNonce: boolean;
-  /** Whether its time is near enough: a nonce allows for clocks that are off by more. */
+  /** Whether its time is close enough to ours. With a valid nonce, the client's clock may differ more. */
   readonly isTimely: boolean;
-  /** What no second proof may have, and for how many seconds. */
+  /** A key that no second proof may have. */
   readonly replayKey: string;
+  /** How long the key must be remembered. Seconds. */
   readonly replayLifetime: number;
 }
 
@@ -24,29 +25,33 @@ export interface DpopRequest {
   readonly method: string;
   /** Its URL without query and fragment. */
   readonly url: string;
-  /** The access token that goes with it, where there is one. */
+  /** The access token of the request, if it has one. */
   readonly accessToken?: string | undefined;
 }
 
-/** Server nonces (RFC 9449 §8): a number of the time under a MAC, so that every process knows those of the others. */
+/** Server nonces (RFC 9449 §8): the number of the current period with a MAC, so that every process recognizes all of them. */
 export interface DpopNonces {
   current(): string;
   isValid(nonce: unknown): boolean;
 }
 
-/** Seconds. A nonce is good for one to two of it. */
+/** The length of a period: a nonce is valid for one to two of them. Seconds. */
 const NONCE_PERIOD = 120;
-/** How far the time of a proof may be off: clients' clocks are what they are. Seconds. */
+/** How far the time of a proof may differ from ours. Seconds. */
 const MAXIMUM_AGE = 60;
-/** How far the clocks of processes are apart. Seconds. */
+/** How far processes' clocks may differ. Seconds. */
 const SKEW = 20;
-/** With a nonce of ours, which tells the time better than the client's clock. Seconds. */
+/** How far it may differ with a valid nonce, which tells the time better than the client's clock. Seconds. */
 const MAXIMUM_AGE_WITH_NONCE = 300;
-const MAXIMUM_LENGTH = 4096;
+const MAXIMUM_PROOF_LENGTH = 4096;
 const MAXIMUM_JTI_LENGTH = 256;
 
-export function dpopNonces(secrets: readonly string[], issuer: string, clock: () => number): DpopNonces {
-  const macs = authenticator(deriveKeys(secrets, 'DPoP nonce', issuer));
+export function createDpopNonces(
+  secrets: readonly string[],
+  issuer: string,
+  clock: () => number,
+): DpopNonces {
+  const macs = createAuthenticator(deriveKeys(secrets, 'DPoP nonce', issuer));
   const period = (): number => Math.floor(clock() / 1000 / NONCE_PERIOD);
 
   function current(): string {
@@ -58,7 +63,7 @@ export function dpopNonces(secrets: readonly string[], issuer: string, clock: ()
   function isValid(nonce: unknown): boolean {
     const bytes = typeof nonce === 'string' ? canonicalBytes(nonce) : undefined;
     if (bytes?.length !== 38 || !macs.verify(bytes.subarray(0, 6), bytes.subarray(6))) return false;
-    // Processes' clocks differ by seconds: one may have begun the next period already.
+    // Processes' clocks differ by seconds: another process may already be in the next period.
     return Math.abs(period() - bytes.readUIntBE(0, 6)) <= 1;
   }
 
@@ -66,12 +71,12 @@ export function dpopNonces(secrets: readonly string[], issuer: string, clock: ()
 }
 
 /** Checks a DPoP proof against its request. No I/O. @throws OAuthError `invalid_dpop_proof` @see RFC 9449 §4.3 */
-export function dpopProof(
+export function readDpopProof(
   proof: string,
   { method, url, accessToken }: DpopRequest,
   { clock, nonces }: { clock: () => number; nonces?: DpopNonces | undefined },
 ): DpopProof {
-  const jwt = proof.length > MAXIMUM_LENGTH ? undefined : decodeJwt(proof);
+  const jwt = proof.length > MAXIMUM_PROOF_LENGTH ? undefined : decodeJwt(proof);
   if (!jwt) throw invalidProof('malformed');
   const { typ, alg, jwk } = jwt.header;
   if (!isType(typ, 'dpop+jwt')) throw invalidProof('of another type');
@@ -100,14 +105,14 @@ export function dpopProof(
     alg: known,
     hasNonce,
     isTimely: Math.abs(now - iat) <= maximumAge,
-    // The client chose both, and they must not reach into the names of others.
+    // Hashed, because the client chose both values, which must not collide with other keys.
     replayKey: `dpop:${sha256(`${jkt}.${jti}`)}`,
-    // Until it is too old for every process, the one whose clock is behind too.
+    // Until the proof is too old in every process, even one whose clock is behind.
     replayLifetime: Math.ceil(iat - now) + maximumAge + SKEW,
   };
 }
 
-/** RFC 9449 §4.3: without query and fragment, and normalised as RFC 3986 §6.2.2 has it. */
+/** Removes query and fragment, and normalizes as in RFC 3986 §6.2.2 (RFC 9449 §4.3). */
 function comparable(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
   const { origin, pathname } = new URL(url);

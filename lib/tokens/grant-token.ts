@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 
-import { authenticator, canonicalBytes, deriveKeys } from './keys';
+import { createAuthenticator, canonicalBytes, deriveKeys } from './keys';
 
 const ID_LENGTH = 16;
 const GENERATION_LENGTH = 6;
 const MAC_LENGTH = 32;
 const BODY_LENGTH = ID_LENGTH + GENERATION_LENGTH;
-/** 54 bytes are 72 characters of base64url without a spare bit. */
+/** 54 bytes fill 72 characters of base64url without a spare bit. */
 const TOKEN_LENGTH = ((BODY_LENGTH + MAC_LENGTH) * 4) / 3;
 
-/** What a code or a refresh token stands for. */
+/** The grant and generation that a code or refresh token stands for. */
 export interface GrantReference {
   readonly grantId: string;
   readonly generation: number;
@@ -19,20 +19,20 @@ export interface GrantReference {
 export interface GrantTokens {
   code(grantId: string): string;
   refreshToken(grantId: string, generation: number): string;
-  /** `undefined` unless it is a code that was made here. */
+  /** Reads a code. Returns `undefined` unless it was issued here. */
   readCode(code: string): GrantReference | undefined;
-  /** `undefined` unless it is a refresh token that was made here. */
+  /** Reads a refresh token. Returns `undefined` unless it was issued here. */
   readRefreshToken(refreshToken: string): GrantReference | undefined;
 }
 
-/** A new grant id: 128 random bits. */
-export function grantId(): string {
+/** Creates a grant id of 128 random bits. */
+export function newGrantId(): string {
   return randomBytes(ID_LENGTH).toString('base64url');
 }
 
-export function grantTokens(secrets: readonly string[], issuer: string): GrantTokens {
-  const codes = authenticator(deriveKeys(secrets, 'authorization code', issuer));
-  const refreshTokens = authenticator(deriveKeys(secrets, 'refresh token', issuer));
+export function createGrantTokens(secrets: readonly string[], issuer: string): GrantTokens {
+  const codes = createAuthenticator(deriveKeys(secrets, 'authorization code', issuer));
+  const refreshTokens = createAuthenticator(deriveKeys(secrets, 'refresh token', issuer));
 
   function write(macs: typeof codes, id: string, generation: number): string {
     const body = Buffer.alloc(BODY_LENGTH);

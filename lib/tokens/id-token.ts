@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { signJwt } from './jwt';
 import type { SigningKeys } from './signing-keys';
 
-/** The claims of an ID token besides those that every one has (OpenID Connect Core §2). Times are epoch seconds. */
+/** The claims of an ID token, besides those that every ID token has (OpenID Connect Core §2). Times are epoch seconds. */
 export interface IdTokenClaims {
   readonly sub: string;
   /** The client id. */
@@ -21,14 +21,14 @@ export interface IdTokenClaims {
 /** Signs and reads ID tokens. No I/O. */
 export interface IdTokens {
   issue(claims: IdTokenClaims, options: { algorithms: readonly string[]; accessToken: string }): string;
-  /** What an `id_token_hint` says, if it is an ID token of ours, expired or not. */
+  /** Returns the claims of an `id_token_hint`, if it is an ID token of this server, expired or not. */
   read(token: string): IdTokenClaims | undefined;
 }
 
 const TYPE = 'JWT';
-const MAXIMUM_LENGTH = 8192;
+const MAXIMUM_ID_TOKEN_LENGTH = 8192;
 
-export function idTokens(keys: SigningKeys, issuer: string): IdTokens {
+export function createIdTokens(keys: SigningKeys, issuer: string): IdTokens {
   function issue(
     claims: IdTokenClaims,
     { algorithms, accessToken }: { algorithms: readonly string[]; accessToken: string },
@@ -39,7 +39,7 @@ export function idTokens(keys: SigningKeys, issuer: string): IdTokens {
   }
 
   function read(token: string): IdTokenClaims | undefined {
-    if (token.length > MAXIMUM_LENGTH) return undefined;
+    if (token.length > MAXIMUM_ID_TOKEN_LENGTH) return undefined;
     const claims = keys.read(token, TYPE.toLowerCase());
     const valid = claims?.iss === issuer && typeof claims.sub === 'string' && typeof claims.aud === 'string';
     return valid ? (claims as IdTokenClaims) : undefined;
@@ -48,7 +48,7 @@ export function idTokens(keys: SigningKeys, issuer: string): IdTokens {
   return { issue, read };
 }
 
-/** OpenID Connect Core §3.1.3.6: by the hash of the signature's own algorithm. */
+/** Hashes with the hash function of the signature's algorithm (OpenID Connect Core §3.1.3.6). */
 function leftHalfHash(text: string, alg: string): string {
   const digest = createHash(`sha${alg.slice(2)}`)
     .update(text)

@@ -9,7 +9,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 
-/** Length-prefixed, so that no two lists of fields give the same bytes. */
+/** Joins fields with length prefixes, so that no two lists produce the same bytes. */
 function framed(fields: readonly string[]): Buffer {
   return Buffer.concat(
     fields.flatMap((field) => {
@@ -21,7 +21,7 @@ function framed(fields: readonly string[]): Buffer {
   );
 }
 
-/** One 256-bit key for each secret, purpose and issuer, in the order of the secrets (RFC 5869). */
+/** Derives a 256-bit key for a purpose and issuer from each secret, in the same order (RFC 5869). */
 export function deriveKeys(secrets: readonly string[], purpose: string, issuer: string): readonly Buffer[] {
   const info = framed(['express-oauth-router', purpose, issuer]);
   return secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', info, 32)));
@@ -30,11 +30,11 @@ export function deriveKeys(secrets: readonly string[], purpose: string, issuer: 
 /** Authenticates short messages. The first key signs, all verify. */
 export interface Authenticator {
   sign(message: Buffer): Buffer;
-  /** `length`: of a MAC that was cut to so many bytes. */
+  /** Verifies a MAC, which may be truncated to `length` bytes. */
   verify(message: Buffer, mac: Buffer, length?: number): boolean;
 }
 
-export function authenticator(keys: readonly Buffer[]): Authenticator {
+export function createAuthenticator(keys: readonly Buffer[]): Authenticator {
   const prepared = keys.map((key) => createSecretKey(key));
   const mac = (key: KeyObject, message: Buffer): Buffer => createHmac('sha256', key).update(message).digest();
   return {
@@ -50,7 +50,7 @@ export function authenticator(keys: readonly Buffer[]): Authenticator {
 /** Encrypts and authenticates text. The first key seals, all open. */
 export interface Sealer {
   seal(text: string): string;
-  /** `undefined` for whatever was not sealed here, for this purpose. */
+  /** Returns the text, or `undefined` if it was not sealed here for this purpose. */
   open(sealed: string): string | undefined;
 }
 
@@ -59,10 +59,10 @@ const TAG_LENGTH = 16;
 const ZERO_NONCE = Buffer.alloc(12);
 
 /**
- * AES-256-GCM under a key of its own for each message, derived from a random salt: a random 96-bit nonce under one key
- * would wear out after 2^32 messages (NIST SP 800-38D §8.3).
+ * Creates a sealer that uses AES-256-GCM with a key for each message, derived from a random salt: random 96-bit nonces under one
+ * key are safe for 2^32 messages only (NIST SP 800-38D §8.3).
  */
-export function sealer(keys: readonly Buffer[]): Sealer {
+export function createSealer(keys: readonly Buffer[]): Sealer {
   const messageKey = (key: Buffer, salt: Buffer): Buffer => createHmac('sha256', key).update(salt).digest();
 
   function seal(text: string): string {
@@ -85,7 +85,7 @@ export function sealer(keys: readonly Buffer[]): Sealer {
       try {
         return decipher.update(body, undefined, 'utf8') + decipher.final('utf8');
       } catch {
-        // Not this key's.
+        // Sealed with another key.
       }
     }
     return undefined;
@@ -94,7 +94,7 @@ export function sealer(keys: readonly Buffer[]): Sealer {
   return { seal, open };
 }
 
-/** The bytes of unpadded base64url, if the text is the one encoding of them: otherwise one token had many spellings. */
+/** Decodes unpadded base64url. Returns `undefined` unless the text is the canonical encoding: a token must have one spelling. */
 export function canonicalBytes(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64url');
   return bytes.toString('base64url') === text ? bytes : undefined;

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-/** How a client sees users: by their id, or by an identifier that no other sector shares (OpenID Connect Core §8). */
+/** The kind of `sub` that a client sees: the user's id, or an identifier that no other sector shares (OpenID Connect Core §8). */
 export type SubjectType = 'public' | 'pairwise';
 
 interface SeenBy {
@@ -9,16 +9,16 @@ interface SeenBy {
   readonly sector: string;
 }
 
-/** The names of users and sessions as a client sees them. No I/O. */
+/** Returns the identifiers of users and sessions as a client sees them. No I/O. */
 export interface Subjects {
-  /** `sub` of a user. */
+  /** Returns `sub` of a user. */
   sub(client: SeenBy, userId: string): string;
-  /** `sid` of a session: what links no users must not link their sessions. */
+  /** Returns `sid` of a session, which must not link pairwise subjects either. */
   sid(client: SeenBy, sessionId: string): string;
 }
 
-/** @param pairwiseSecret must stay as it is: another one gives every user another `sub` */
-export function subjects(pairwiseSecret: string | undefined): Subjects {
+/** @param pairwiseSecret must never change: another one gives every user another `sub` */
+export function createSubjects(pairwiseSecret: string | undefined): Subjects {
   function seen(kind: 'sub' | 'sid', { subjectType, sector }: SeenBy, name: string): string {
     if (subjectType === 'public') return name;
     if (pairwiseSecret === undefined) throw new TypeError('"pairwiseSecret" is not set');

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+
+import type { Adapter, StoredGrant } from './contract';
+import type { RedisClient } from './redis-client';
+import { ADVANCE_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
+
+type Argument = string | number;
+
+/** How long a grant is kept after its expiry, because machines' clocks differ. Milliseconds. */
+const GRACE = 600_000;
+/**
+ * The lifetime of an index entry, so long that a refresh rarely renews it: the entry is on another slot, and must never expire
+ * before its grant. Milliseconds.
+ */
+const INDEX_LIFETIME = 400 * 86_400_000;
+/** The age from which an entry without a grant is dead; the grant of a younger one may still be written. Milliseconds. */
+const INDEX_SETTLED = 60_000;
+/** The dead entries of a user are removed after each so many entries. */
+const PRUNE_EVERY = 100;
+
+interface Scripts {
+  oauthSaveGrant(key: string, ...args: Argument[]): Promise<unknown>;
+  oauthAdvanceGrant(key: string, ...args: Argument[]): Promise<unknown>;
+  oauthIndexGrant(key: string, ...args: Argument[]): Promise<unknown>;
+  oauthListGrants(key: string): Promise<unknown>;
+}
+
+type GrantFunctions = Required<
+  Pick<Adapter, 'saveGrant' | 'getGrant' | 'advanceGrant' | 'revokeGrant' | 'listGrants'>
+>;
+
+/** The functions of the Redis adapter for grants, and for their index by user. */
+export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunctions {
+  redis.defineCommand('oauthSaveGrant', { numberOfKeys: 1, lua: SAVE_GRANT });
+  redis.defineCommand('oauthAdvanceGrant', { numberOfKeys: 1, lua: ADVANCE_GRANT });
+  redis.defineCommand('oauthIndexGrant', { numberOfKeys: 1, lua: INDEX_GRANT });
+  redis.defineCommand('oauthListGrants', { numberOfKeys: 1, lua: LIST_GRANTS });
+  const scripts = redis as unknown as Scripts;
+  // The braces choose the slot.
+  const grantKey = (id: string): string => `${prefix}grant:{${id}}`;
+  const userKey = (userId: string): string => `${prefix}user:${userId}`;
+
+  async function getGrant(grantId: string): Promise<StoredGrant | undefined> {
+    const record = await redis.hget(grantKey(grantId), 'record');
+    return record === null ? undefined : (JSON.parse(record) as StoredGrant);
+  }
+
+  /** @returns until when the entry exists, in epoch milliseconds */
+  async function index(userId: string, grant: StoredGrant): Promise<number> {
+    const now = Date.now();
+    const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));
+    const entries = await scripts.oauthIndexGrant(userKey(userId), grant.id, now, until);
+    // Housekeeping: even if it fails, the entry is written.
+    if (Number(entries) % PRUNE_EVERY === 0) await grantsOf(userId).catch(() => undefined);
+    return until;
+  }
+
+  /** Returns the user's grants, and removes dead entries. */
+  async function grantsOf(userId: string): Promise<StoredGrant[]> {
+    const flat = (await scripts.oauthListGrants(userKey(userId))) as string[];
+    const ids = flat.filter((_, position) => position % 2 === 0);
+    const found = await Promise.all(ids.map(getGrant));
+    const settled = Date.now() - INDEX_SETTLED;
+    const dead = ids.filter((_, position) => !found[position] && Number(flat[2 * position + 1]) < settled);
+    if (dead.length > 0) await redis.zrem(userKey(userId), ...dead);
+    return found.filter((grant) => grant !== undefined);
+  }
+
+  return {
+    saveGrant: async (grant) => {
+      const indexedUntil = grant.userId === undefined ? 0 : await index(grant.userId, grant);
+      // The driver may resend a script whose answer was lost: the mark identifies its own write.
+      const mark = randomBytes(12).toString('base64url');
+      const record = JSON.stringify(grant);
+      const args = [grant.generation, record, timeToLive(grant), indexedUntil, mark];
+      const saved = await scripts.oauthSaveGrant(grantKey(grant.id), ...args);
+      if (Number(saved) !== 1) throw new Error('a grant with this id exists');
+    },
+    getGrant,
+    advanceGrant: async (grantId, generation, next) => {
+      const mustLast = next.userId === undefined ? 0 : next.expiresAt;
+      const advance = (indexedUntil: number): Promise<unknown> =>
+        scripts.oauthAdvanceGrant(
+          grantKey(grantId),
+          generation,
+          next.generation,
+          JSON.stringify(next),
+          timeToLive(next),
+          mustLast,
+          indexedUntil,
+        );
+      const outcome = await advance(0);
+      if (outcome !== 'INDEX' || next.userId === undefined) return Number(outcome) === 1;
+      return Number(await advance(await index(next.userId, next))) === 1;
+    },
+    revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) > 0,
+    listGrants: grantsOf,
+  };
+}
+
+function timeToLive(grant: StoredGrant): number {
+  return Math.ceil(Math.max(grant.expiresAt - Date.now(), 0)) + GRACE;
+}

@@ -1,0 +1,89 @@
+import type { Request, Response } from 'express';
+
+import type { Client } from '../clients/client';
+import { invalidPublishableKey, publishableKeyFault, type PresentedKeys } from '../clients/identification';
+import { asOAuthError } from '../errors';
+import { secretOutOfPlace } from '../http/parameters';
+import type { Arrival } from './arrival';
+import type { Interact } from './interact';
+import type { ErrorOutcome, Outcome } from './outcome';
+import type { ProviderReturn } from './provider-return';
+import type { PendingRequest } from './progress';
+import type { FindTarget, RedirectTarget, Validate } from './request';
+import type { Respond } from './respond';
+
+/** Processes an authorization request from its arrival to its response. @throws OAuthError that must not be redirected */
+export type Authorize = (req: Request, res: Response, arrival: Arrival) => Promise<void>;
+
+/** The steps of an authorization request. Only `respond` touches the response. */
+export interface AuthorizeSteps {
+  findTarget: FindTarget;
+  providerReturn: ProviderReturn;
+  validate: Validate;
+  interact: Interact;
+  respond: Respond;
+}
+
+export function createAuthorize(steps: AuthorizeSteps): Authorize {
+  const { findTarget, providerReturn, validate, interact, respond } = steps;
+
+  return async function authorize(req, res, arrival) {
+    const target = await findTarget(arrival.parameters);
+    checkKeys(target.client, arrival);
+    const outcome = await outcomeOf(req, target, arrival);
+    try {
+      await respond(req, res, target, outcome);
+    } catch (thrown) {
+      // The host's login or consent page failed. If it has answered before that, it keeps its answer.
+      if (res.headersSent || outcome.kind === 'error') throw thrown;
+      await respond(req, res, target, errorOutcome(thrown, arrival));
+    }
+  };
+
+  async function outcomeOf(req: Request, target: RedirectTarget, arrival: Arrival): Promise<Outcome> {
+    try {
+      const pending = await pendingRequest(arrival, target.client);
+      const request = validate(target, pending.parameters, pending.progress);
+      const decision = arrival.kind === 'decided' ? arrival.decision : undefined;
+      return await interact(req, request, pending, decision);
+    } catch (thrown) {
+      return errorOutcome(thrown, arrival);
+    }
+  }
+
+  /** @throws OAuthError for a request that cannot be read, or whose provider refused the user */
+  async function pendingRequest(arrival: Arrival, client: Client): Promise<PendingRequest> {
+    const { parameters, progress } = arrival;
+    if (arrival.kind === 'unreadable') throw arrival.error;
+    if (arrival.kind !== 'returned') return { parameters, progress };
+    return { parameters, progress: { ...progress, providerUser: await providerReturn(arrival, client) } };
+  }
+}
+
+function errorOutcome(thrown: unknown, arrival: Arrival): ErrorOutcome {
+  const { endpoint, progress } = arrival;
+  const returned = 'transactionId' in arrival ? arrival.transactionId : undefined;
+  return {
+    kind: 'error',
+    error: asOAuthError(thrown),
+    endpoint,
+    transactionId: returned ?? progress.providerUser?.transactionId,
+  };
+}
+
+/**
+ * Checks the publishable keys of a request. Such a key names the client; a secret proves it, and must not be in a URL.
+ *
+ * @throws OAuthError that must not be redirected
+ */
+function checkKeys(client: Client, arrival: Arrival): void {
+  const keys: PresentedKeys | undefined = 'keys' in arrival ? arrival.keys : undefined;
+  if (!keys) return;
+  const { inParameters: key } = keys;
+  const mayBeSecret = client.confidential && !client.publishableKeys.includes(key ?? '');
+  if (key !== undefined && (mayBeSecret || !client.publishableKeyInQuery)) {
+    throw secretOutOfPlace('client_secret');
+  }
+  const fault = publishableKeyFault(client, keys);
+  if (fault !== undefined) throw invalidPublishableKey(fault);
+}

@@ -1,0 +1,85 @@
+import type { Store } from '../adapters/store';
+import type { EventReporter } from '../events';
+import { insert } from '../grants/commit';
+import { identifiersOf, newAttempt, type Grant } from '../grants/grant';
+import type { Policies } from '../policy/policies';
+import { newGrantId, type GrantTokens } from '../tokens/grant-token';
+import type { CodeSubject } from './out-of-band';
+import type { Progress, ProviderUser } from './progress';
+import type { PushedRequests } from './pushed-requests';
+import { grantContext, type AuthorizationRequest } from './request';
+import type { Resuming } from './resuming';
+
+/** Issues a code, and spends the request. @throws OAuthError if the request was spent before */
+export type IssueCode = (request: AuthorizationRequest & CodeSubject, progress: Progress) => Promise<string>;
+
+interface IssueCodeOptions {
+  store: Store;
+  grantTokens: GrantTokens;
+  resuming: Resuming;
+  pushedRequests: PushedRequests;
+  policies: Policies;
+  clock: () => number;
+  reporter: EventReporter;
+}
+
+export function createIssueCode(options: IssueCodeOptions): IssueCode {
+  const { store, grantTokens, resuming, pushedRequests, policies, clock, reporter } = options;
+
+  return async (request, progress) => {
+    const lifetime = policies.authorizationCodeLifetime(grantContext(request)) * 1000;
+    const grant = codeGrant(request, progress.providerUser, { now: clock(), lifetime });
+    await insert(store, grant);
+    // Spent after the code is stored, so that an earlier failure costs nothing. A concurrent second request gets no code.
+    await complete(request, progress).catch(async (thrown: unknown) => {
+      await store.revokeGrant(grant.id);
+      throw thrown;
+    });
+    reporter.emit('authorization_code.issued', { ...identifiersOf(grant), scope: request.scope.join(' ') });
+    return grantTokens.code(grant.id);
+  };
+
+  async function complete(request: AuthorizationRequest, progress: Progress): Promise<void> {
+    const context = grantContext(request);
+    await resuming.complete(progress);
+    // Remembered as long as the browser may still come back with the request.
+    const { pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime } = policies;
+    const lifetimes = [pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime];
+    const lifetime = lifetimes.reduce((sum, lifetimeOf) => sum + lifetimeOf(context), 0);
+    await pushedRequests.complete(progress, lifetime);
+  }
+}
+
+/** The record of an unspent code. `lifetime` is in milliseconds. */
+function codeGrant(
+  request: AuthorizationRequest & CodeSubject,
+  providerUser: ProviderUser | undefined,
+  { now, lifetime }: { now: number; lifetime: number },
+): Grant {
+  const { client, userId, scope, resources, authentication, afterCallbackRedirectUrl } = request;
+  const { idToken, userinfo } = request.claims;
+  return {
+    id: newGrantId(),
+    generation: 0,
+    attempt: newAttempt(),
+    clientId: client.clientId,
+    userId,
+    scope,
+    resources,
+    ...authentication,
+    nonce: request.nonce,
+    claims: idToken.length + userinfo.length > 0 ? { idToken, userinfo } : undefined,
+    dpopJkt: request.dpopJkt,
+    codeChallenge: request.codeChallenge,
+    redirectUri: request.redirectUri,
+    redirectUriGiven: request.redirectUriGiven,
+    federation: providerUser && {
+      providerId: providerUser.providerId,
+      type: providerUser.type,
+      isNewUser: providerUser.isNewUser,
+      afterCallbackRedirectUrl,
+    },
+    createdAt: now,
+    expiresAt: now + lifetime,
+  };
+}

@@ -1,0 +1,38 @@
+import type { OAuthUser } from '../host/user';
+import type { Parameters } from '../http/parameters';
+
+/** The progress of an authorization request. */
+export interface Progress {
+  /** When the request first arrived. Epoch milliseconds. */
+  readonly startedAt: number;
+  /** How often the browser was sent to the login or to a provider. */
+  readonly detours: number;
+  /** Whether the login was told to ask the user, the last time. */
+  readonly asked?: boolean | undefined;
+  /** The id under which the request is parked, if it is. */
+  readonly parkedId?: string | undefined;
+  /** The id under which the request was pushed, if it was. */
+  readonly pushedId?: string | undefined;
+  /** Whether the client has signed the request. */
+  readonly signed?: boolean | undefined;
+  /** The user who has signed in through a provider. A resume URL does not contain it. */
+  readonly providerUser?: ProviderUser | undefined;
+}
+
+/** A user who has signed in, or linked an account, through a provider. */
+export interface ProviderUser {
+  readonly providerId: string;
+  readonly type: 'authenticate' | 'link';
+  readonly isNewUser: boolean;
+  /** The transaction that the browser left with: the request continues in that browser only. */
+  readonly transactionId: string;
+  readonly user: OAuthUser;
+  /** The most that may be granted: the scope of the token that identified the user of a link. */
+  readonly scopeLimit: readonly string[] | undefined;
+}
+
+/** An authorization request that is in progress: the parameters of its client, and how far it has come. */
+export interface PendingRequest {
+  readonly parameters: Parameters;
+  readonly progress: Progress;
+}

@@ -1,0 +1,9 @@
+import { only, type Parameters } from '../http/parameters';
+import { namesProvider, PROVIDER_PARAMETERS, type Providers } from './provider-parameters';
+import { REQUEST_PARAMETERS } from './request';
+
+/** Keeps only the parameters that a request uses: others are not stored either, `token` above all. */
+export function relevantParameters(parameters: Parameters, providers: Providers): Parameters {
+  const further = namesProvider(parameters, providers) ? PROVIDER_PARAMETERS : [];
+  return only(parameters, [...REQUEST_PARAMETERS, ...further]);
+}

@@ -1,0 +1,104 @@
+import type { ClientRecord } from '../clients/client';
+import type { KeySet } from '../clients/key-sets';
+import type { ClientRegistry } from '../clients/registry';
+import { invalidRequest, OAuthError } from '../errors';
+import { parametersOf, type Parameters } from '../http/parameters';
+import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
+import { REQUEST_PARAMETERS } from './request';
+
+export interface RequestObjectOptions {
+  issuer: string;
+  registry: ClientRegistry;
+  keySetOf: (record: ClientRecord) => KeySet;
+  clock: () => number;
+}
+
+/** Reads the parameters of a signed request object; those outside of it are ignored. @throws OAuthError `invalid_request_object` */
+export type RequestObjects = (outer: Parameters) => Promise<Parameters>;
+
+/** Seconds. */
+const SKEW = 10;
+const HOUR = 3600;
+/** Claims of the JWT itself, and a parameter of this server. */
+const NOT_PARAMETERS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'resume'];
+
+/** Reads `request` by value. @see RFC 9101 §4, §6 and §10, OpenID Connect Core §6.1 */
+export function createRequestObjects(options: RequestObjectOptions): RequestObjects {
+  const { issuer, registry, keySetOf, clock } = options;
+
+  return async (outer) => {
+    const object = outer.get('request');
+    const clientId = outer.get('client_id');
+    if (object === undefined) throw invalid(`it ${outer.faults.get('request') ?? 'is missing'}`);
+    if (clientId === undefined) throw invalidRequest('client_id is missing');
+    const record = await registry.find(clientId);
+    if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
+    const jwt = decodeJwt(object);
+    if (!jwt) throw invalid('it is malformed');
+    const fault = headerFault(jwt, record) ?? claimsFault(jwt, record, issuer, clock() / 1000);
+    if (fault !== undefined) throw invalid(fault);
+    await verify(object, jwt, record);
+    return parametersOf(Object.entries(jwt.claims).flatMap(parameter));
+  };
+
+  async function verify(object: string, { header }: DecodedJwt, record: ClientRecord): Promise<void> {
+    const keys = await keySetOf(record)
+      .find(header)
+      .catch((cause: unknown) => {
+        throw new OAuthError('invalid_request_object', 'The keys of the client cannot be fetched', { cause });
+      });
+    if (!keys.some((key) => hasSignature(object, key, header.alg))) {
+      throw invalid('no key of the client has signed it');
+    }
+  }
+}
+
+function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string | undefined {
+  const { alg, typ } = header;
+  const known = VERIFICATION_ALGORITHMS.find((algorithm) => algorithm === alg);
+  if (!known) return 'it is not signed, or with an algorithm that is not supported';
+  const { requestObjectSigningAlg: registered } = client.metadata;
+  if (registered !== undefined && !isSameAlgorithm(registered, known))
+    return `its algorithm must be ${registered}`;
+  if (client.fapi && !FAPI_ALGORITHMS.includes(known))
+    return 'its algorithm is not allowed by the FAPI profile';
+  // RFC 9101 §10.8: a JWT for another purpose has another type.
+  const forThis = typ === undefined || isType(typ, 'oauth-authz-req+jwt') || isType(typ, 'jwt');
+  return forThis ? undefined : 'it has another typ';
+}
+
+function claimsFault(
+  { claims }: DecodedJwt,
+  { client: { clientId, fapi } }: ClientRecord,
+  issuer: string,
+  now: number,
+): string | undefined {
+  const { iss, sub, aud, exp, nbf, client_id: inner } = claims;
+  if (iss !== clientId || inner !== clientId) return 'its iss and client_id must be the client';
+  if ('request' in claims || 'request_uri' in claims) return 'it must not contain request or request_uri';
+  // RFC 9101 §10.8: only a client assertion has it.
+  if (sub === clientId) return 'it must not have the client as sub';
+  if (![aud].flat().includes(issuer)) return 'its aud must be the issuer';
+  if (exp === undefined ? fapi : !(typeof exp === 'number' && exp > now - SKEW)) return 'it has expired';
+  if (nbf === undefined ? fapi : !(typeof nbf === 'number' && nbf <= now + SKEW))
+    return 'it is not valid yet';
+  if (!fapi) return undefined;
+  // FAPI 2.0 Message Signing §5.3.1
+  if (Number(nbf) < now - HOUR - SKEW) return 'its nbf is more than an hour ago';
+  return Number(exp) > Number(nbf) + HOUR ? 'its exp is more than an hour after its nbf' : undefined;
+}
+
+/** Converts JSON's types to the text of a query: a number for `max_age`, an object for `claims`, a list for `resource`. */
+function parameter([name, value]: [string, unknown]): [string, unknown][] {
+  if (NOT_PARAMETERS.includes(name)) return [];
+  if (name === 'resource' || typeof value === 'string') return [[name, value]];
+  if (typeof value === 'number' || typeof value === 'boolean') return [[name, String(value)]];
+  if (name === 'claims' && typeof value === 'object') return [[name, JSON.stringify(value)]];
+  if (REQUEST_PARAMETERS.includes(name)) throw invalid(`its ${name} is not text`);
+  return [];
+}
+
+function invalid(what: string): OAuthError {
+  return new OAuthError('invalid_request_object', `The request object is refused: ${what}`, { reason: what });
+}

@@ -1,0 +1,45 @@
+import { authTimeOf, userIdOf, type OAuthUser } from '../host/user';
+import type { Subjects } from '../tokens/subject';
+import type { Decision } from './arrival';
+import type { Progress } from './progress';
+import type { AuthorizationRequest } from './request';
+
+/** How long a sign-in counts as fresh. Seconds. */
+const GRACE = 900;
+/** How far a provider's clock may differ. Seconds. */
+const CLOCK_SKEW = 30;
+
+/** The requirement of a request that its user does not meet. */
+export type UnmetRequirement = 'authTime' | 'acr' | 'user';
+
+/** Returns the first requirement of a request that a user does not meet (OpenID Connect Core §3.1.2.1 and §3.1.2.3). */
+export function unmetRequirement(
+  user: OAuthUser,
+  request: AuthorizationRequest,
+  progress: Progress,
+  { decision, now, subjects }: { decision?: Decision | undefined; now: number; subjects: Subjects },
+): UnmetRequirement | undefined {
+  const { client, expectedSubs } = request;
+  const { essentialAcr } = request.claims;
+  const userId = userIdOf(user, client);
+  // A consent decision implies that the sign-in was already fresh enough.
+  if (decision?.userId !== userId && !isTimely(user, request, progress, now)) return 'authTime';
+  if (essentialAcr.length > 0 && !essentialAcr.includes(user.acr ?? '')) return 'acr';
+  const sub = subjects.sub(client, userId);
+  return expectedSubs.every((subs) => subs.includes(sub)) ? undefined : 'user';
+}
+
+/** `prompt=login` and `max_age`: met by a sign-in after the request arrived, or by one that is recent enough. */
+function isTimely(
+  user: OAuthUser,
+  { prompt, maxAge }: AuthorizationRequest,
+  { startedAt, detours, providerUser }: Progress,
+  now: number,
+): boolean {
+  const authTime = authTimeOf(user) ?? -Infinity;
+  const age = now / 1000 - authTime;
+  const skew = providerUser ? CLOCK_SKEW : 0;
+  const isNew = detours > 0 && authTime + skew >= Math.floor(startedAt / 1000);
+  if (isNew && age <= Math.max(maxAge ?? 0, GRACE)) return true;
+  return !prompt.includes('login') && maxAge !== 0 && age <= (maxAge ?? Infinity);
+}

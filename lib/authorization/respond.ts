@@ -1,0 +1,128 @@
+import type { Request, Response } from 'express';
+
+import type { EventReporter } from '../events';
+import type { BrowserBinding } from '../federation/browser-binding';
+import { callHost } from '../host/call';
+import { sendJson, type EndpointFrame, type RespondError } from '../http/endpoint';
+import { redirect, withParameters } from '../http/redirect';
+import { consentPage } from '../pages/consent';
+import { notSignedInPage } from '../pages/error';
+import { protectPage, type Page } from '../pages/layout';
+import { outOfBandPage } from '../pages/out-of-band';
+import type { ConsentHandler, LoginUrl } from './host-pages';
+import type {
+  CodeOutcome,
+  ConsentOutcome,
+  ErrorOutcome,
+  LoginOutcome,
+  Outcome,
+  ProviderOutcome,
+} from './outcome';
+import type { RedirectTarget } from './request';
+import type { SendToClient } from './response';
+
+/** Sends the outcome of an authorization request: the only step that touches the response. */
+export type Respond = (
+  req: Request,
+  res: Response,
+  target: RedirectTarget,
+  outcome: Outcome,
+) => Promise<void>;
+
+interface RespondOptions {
+  issuer: string;
+  sendToClient: SendToClient;
+  binding: BrowserBinding;
+  loginUrl: LoginUrl;
+  consentHandler: ConsentHandler | undefined;
+  page: Page;
+  frame: Pick<EndpointFrame, 'sendError'>;
+  respondError: RespondError;
+  reporter: EventReporter;
+}
+
+export function createRespond(options: RespondOptions): Respond {
+  const { issuer, sendToClient, binding, loginUrl, consentHandler, page, frame, respondError, reporter } =
+    options;
+
+  return async function respond(req, res, target, outcome) {
+    switch (outcome.kind) {
+      case 'code':
+        return sendCode(res, target, outcome);
+      case 'error':
+        return sendError(req, res, target, outcome);
+      case 'login':
+        return sendToLogin(req, res, outcome);
+      case 'not-signed-in':
+        return page(res, 400, notSignedInPage(outcome.signInUrl));
+      case 'consent':
+        return askForConsent(req, res, outcome);
+      case 'provider':
+        return sendToProvider(req, res, outcome);
+    }
+  };
+
+  function sendCode(res: Response, target: RedirectTarget, { code, transactionId }: CodeOutcome): void {
+    if (transactionId !== undefined) binding.release(res, transactionId);
+    const { client, state, redirectUri, outOfBand } = target;
+    if (outOfBand === 'json') return sendJson(res, { code, state, iss: issuer });
+    if (outOfBand === undefined)
+      return sendToClient(res, target, { code }, { seeOther: transactionId !== undefined });
+    const inTitle = redirectUri.endsWith(':auto');
+    page(res, 200, outOfBandPage({ clientName: client.clientName, code, state, inTitle }));
+  }
+
+  /** RFC 6749 §4.1.2.1 */
+  function sendError(req: Request, res: Response, target: RedirectTarget, outcome: ErrorOutcome): void {
+    const { error, endpoint, transactionId } = outcome;
+    reporter.refused(endpoint, error, { clientId: target.client.clientId });
+    if (transactionId !== undefined) binding.release(res, transactionId);
+    if (target.outOfBand === 'json') return frame.sendError(req, res, error);
+    if (target.outOfBand === 'page') return respondError(req, res, error);
+    const { errorRedirectUri = target.redirectUri } = transactionId === undefined ? {} : target;
+    const errorCode = error.members?.error_code;
+    const parameters = {
+      error: error.code,
+      error_description: error.description,
+      error_uri: error.uri,
+      error_code: typeof errorCode === 'string' ? errorCode : undefined,
+    };
+    const seeOther = transactionId !== undefined;
+    sendToClient(res, { ...target, redirectUri: errorRedirectUri }, parameters, { seeOther });
+  }
+
+  async function sendToLogin(
+    req: Request,
+    res: Response,
+    { request, resumeUrl }: LoginOutcome,
+  ): Promise<void> {
+    const { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, claims } = request;
+    const acrValues = [...new Set([...claims.essentialAcr, ...request.acrValues])];
+    if (typeof loginUrl === 'function') {
+      const shown = { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues };
+      await callHost(() => loginUrl(req, res, { resumeUrl, request: shown }));
+      return;
+    }
+    const parameters = {
+      return_to: resumeUrl,
+      prompt: prompt.join(' ') || undefined,
+      login_hint: loginHint,
+      max_age: maxAge === undefined ? undefined : String(maxAge),
+      ui_locales: uiLocales,
+      acr_values: acrValues.join(' ') || undefined,
+    };
+    redirect(res, withParameters(loginUrl, parameters));
+  }
+
+  async function askForConsent(req: Request, res: Response, { context }: ConsentOutcome): Promise<void> {
+    if (!consentHandler) return page(res, 200, consentPage(context));
+    protectPage(res);
+    await callHost(() => consentHandler(req, res, context));
+  }
+
+  function sendToProvider(req: Request, res: Response, outcome: ProviderOutcome): void {
+    const { url, transactionId, lifetime, crossSite } = outcome;
+    binding.bind(req, res, transactionId, { lifetime, crossSite });
+    redirect(res, url);
+  }
+}

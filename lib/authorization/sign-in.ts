@@ -1,0 +1,79 @@
+import type { Request } from 'express';
+
+import { accessDenied, loginRequired, OAuthError } from '../errors';
+import type { BrowserBinding } from '../federation/browser-binding';
+import { signedInUser, type Authenticate } from '../host/authenticate';
+import type { OAuthUser } from '../host/user';
+import type { Policies } from '../policy/policies';
+import type { Subjects } from '../tokens/subject';
+import type { Decision } from './arrival';
+import type { LoginOutcome, NotSignedInOutcome } from './outcome';
+import type { PendingRequest, Progress } from './progress';
+import { grantContext, type AuthorizationRequest, type Prompt } from './request';
+import { unmetRequirement, type UnmetRequirement } from './requirements';
+import type { Resuming } from './resuming';
+
+/** Finds the user of a request, or the outcome that leads to one. @throws OAuthError if a login is not possible */
+export type SignIn = (
+  req: Request,
+  request: AuthorizationRequest,
+  pending: PendingRequest,
+  decision: Decision | undefined,
+) => Promise<{ readonly kind: 'user'; readonly user: OAuthUser } | LoginOutcome | NotSignedInOutcome>;
+
+interface SignInOptions {
+  authenticate: Authenticate<OAuthUser>;
+  binding: BrowserBinding;
+  resuming: Resuming;
+  subjects: Subjects;
+  policies: Policies;
+  clock: () => number;
+}
+
+/** @see OpenID Connect Core §3.1.2.1 and §3.1.2.3 */
+export function createSignIn(options: SignInOptions): SignIn {
+  const { authenticate, binding, resuming, subjects, policies, clock } = options;
+
+  return async (req, request, pending, decision) => {
+    const { progress } = pending;
+    const user = await currentUser(req, progress);
+    const unmet = user && unmetRequirement(user, request, progress, { decision, now: clock(), subjects });
+    const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
+    if (user && isSelected && unmet === undefined) return { kind: 'user', user };
+    refuseLogin(request, progress, unmet);
+
+    const lifetime = policies.parkedRequestLifetime(grantContext(request));
+    // A request that requires a fresh sign-in is parked, so that its code spends it: later it would not be fresh.
+    const always = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
+    const parked = await resuming.park(pending, { always, lifetime });
+    const resumeUrl = (next: Partial<Progress>): string =>
+      resuming.url({ ...parked, progress: { ...parked.progress, ...next } }, lifetime);
+    if (!user && progress.detours > 0) return { kind: 'not-signed-in', signInUrl: resumeUrl({ detours: 0 }) };
+
+    // The login must be told to ask: finding a user signed in, it would send the browser straight back.
+    const asks: readonly Prompt[] = unmet === undefined ? [] : ['login'];
+    const prompt = [...new Set([...request.prompt, ...asks])];
+    const next = { detours: progress.detours + 1, asked: prompt.includes('login') };
+    return { kind: 'login', request: { ...request, prompt }, resumeUrl: resumeUrl(next) };
+  };
+
+  /** After a sign-in through a provider, the host's own login is not asked. */
+  async function currentUser(req: Request, { providerUser }: Progress): Promise<OAuthUser | undefined> {
+    if (!providerUser) return signedInUser(authenticate, req);
+    if (binding.isBound(req, providerUser.transactionId)) return providerUser.user;
+    throw accessDenied('This sign-in is over, or was begun in another browser');
+  }
+}
+
+/** @throws OAuthError if the login must not be shown, or was shown and did not help */
+function refuseLogin(
+  request: AuthorizationRequest,
+  progress: Progress,
+  unmet: UnmetRequirement | undefined,
+): void {
+  if (request.prompt.includes('none')) throw loginRequired('The user is not signed in');
+  if (unmet === undefined || !progress.asked) return;
+  // OpenID Connect Core Unmet Authentication Requirements §2
+  const code = unmet === 'acr' ? 'unmet_authentication_requirements' : 'login_required';
+  throw new OAuthError(code, 'The user did not sign in as requested', { reason: `not satisfied: ${unmet}` });
+}

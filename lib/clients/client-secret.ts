@@ -1,0 +1,68 @@
+import type { Parameters } from '../http/parameters';
+import type { ClientAuthenticationMethod } from './authentication-method';
+import type { ClientRecord } from './client';
+import type { ClientIdentification } from './identification';
+import { verifyClientSecret } from './secrets';
+
+const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
+
+/**
+ * `client_secret_basic`. The credentials are form-encoded before Base64; `curl -u` and others do not encode them, which is tried
+ * second.
+ *
+ * @see RFC 6749 §2.3.1
+ */
+export const clientSecretBasic: ClientAuthenticationMethod = (req) => {
+  const header = req.headers.authorization;
+  if (!header || !/^basic(\s|$)/i.test(header)) return undefined;
+  const text = Buffer.from(BASIC.exec(header)?.[1] ?? '', 'base64').toString();
+  const colon = text.indexOf(':');
+  const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
+  const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
+  const pairs = [decoded, raw].filter(
+    (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
+  );
+  return {
+    methods: ['client_secret_basic'],
+    clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
+    fault: async (record) => {
+      const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
+      return secretFault([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
+    },
+  };
+};
+
+/** `client_secret_post`. A public client's `client_secret` is a publishable key, which is checked elsewhere. */
+export function createClientSecretPost(identification: ClientIdentification): ClientAuthenticationMethod {
+  return (req, parameters: Parameters) => {
+    const clientSecret = parameters.get('client_secret');
+    if (clientSecret === undefined) return undefined;
+    return {
+      methods: ['client_secret_post', 'none'],
+      clientIds: [identification.clientId(req, parameters) ?? ''],
+      fault: async (record) => (record.client.confidential ? secretFault([clientSecret], record) : undefined),
+    };
+  };
+}
+
+async function secretFault(
+  secrets: readonly string[],
+  { secretHashes }: ClientRecord,
+): Promise<string | undefined> {
+  for (const secret of secrets) {
+    for (const hash of secretHashes) {
+      if (await verifyClientSecret(secret, hash)) return undefined;
+    }
+  }
+  return 'wrong credentials';
+}
+
+/** Decodes application/x-www-form-urlencoded text. Returns `undefined` if it is not. */
+function formDecoded(text: string): string | undefined {
+  if (!/[%+]/.test(text)) return text;
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return undefined;
+  }
+}

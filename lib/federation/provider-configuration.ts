@@ -1,0 +1,108 @@
+import type * as OpenidClient from 'openid-client';
+import type { ClientAuth, Configuration } from 'openid-client';
+
+import { boundedFetch } from '../http/bounded-fetch';
+import { isJsonObject } from '../json';
+import type { ResolvedProvider } from './provider';
+
+/** openid-client's configuration for one provider. */
+export interface ProviderConfiguration {
+  /** Returns the current configuration: discovered once, and again when it is old. */
+  get(): Promise<Configuration>;
+  /** Returns the client secret that was last sent: the provider's error may quote it. */
+  lastSecret(): string | undefined;
+}
+
+/** Loads openid-client. It is an ES module, which a CommonJS host without providers never loads. */
+export const openidClient = (): Promise<typeof OpenidClient> => import('openid-client');
+
+/** How long a provider's published metadata is used. Milliseconds. */
+const METADATA_LIFETIME = 3_600_000;
+
+export function createProviderConfiguration(
+  provider: ResolvedProvider,
+  { allowHttp, clock }: { allowHttp: boolean; clock: () => number },
+): ProviderConfiguration {
+  let lastSecret: string | undefined;
+
+  async function configure(): Promise<Configuration> {
+    const client = await openidClient();
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- openid-client marks it so that it stands out: for development only
+    const extensions: ((config: Configuration) => void)[] = allowHttp ? [client.allowInsecureRequests] : [];
+    if (provider.protocol === 'oauth2') return configureOAuth2(client, extensions);
+    const { issuer, clientId, timeout, idTokenSignedResponseAlg: alg } = provider;
+    const metadata = alg === undefined ? {} : { id_token_signed_response_alg: alg };
+    return client.discovery(new URL(issuer), clientId, metadata, clientAuthentication(client), {
+      [client.customFetch]: boundedFetch,
+      timeout,
+      execute: [...extensions, client.enableNonRepudiationChecks],
+    });
+  }
+
+  function configureOAuth2(
+    client: typeof OpenidClient,
+    extensions: readonly ((config: Configuration) => void)[],
+  ): Configuration {
+    const { authorizationEndpoint, tokenEndpoint, issuer, clientId, timeout } =
+      provider as ResolvedProvider & { protocol: 'oauth2' };
+    const metadata = {
+      issuer: issuer ?? new URL(authorizationEndpoint).origin,
+      authorization_endpoint: authorizationEndpoint,
+      token_endpoint: tokenEndpoint,
+    };
+    const configuration = new client.Configuration(metadata, clientId, {}, clientAuthentication(client));
+    configuration[client.customFetch] = plainFetch;
+    configuration.timeout = timeout;
+    extensions.forEach((extend) => extend(configuration));
+    return configuration;
+  }
+
+  /** A function may return another secret for each request. */
+  function clientAuthentication(client: typeof OpenidClient): ClientAuth {
+    const { clientSecret, tokenEndpointAuthMethod: method } = provider;
+    if (clientSecret === undefined || method === 'none') return client.None();
+    const by = method === 'client_secret_basic' ? client.ClientSecretBasic : client.ClientSecretPost;
+    const authenticate = async (...request: Parameters<ClientAuth>): Promise<void> => {
+      lastSecret = typeof clientSecret === 'string' ? clientSecret : await clientSecret();
+      by(lastSecret)(...request);
+    };
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- openid-client waits for it, as for methods that sign
+    return authenticate;
+  }
+
+  return { get: kept(configure, clock), lastSecret: () => lastSecret };
+}
+
+/** Creates a value once for concurrent callers, and again when it is old. The old value is used until there is a new one. */
+function kept<T>(create: () => Promise<T>, clock: () => number): () => Promise<T> {
+  let value: { created: T; at: number } | undefined;
+  let pending: Promise<T> | undefined;
+  const renew = (): Promise<T> => {
+    pending ??= create()
+      .then((created) => (value = { created, at: clock() }).created)
+      .finally(() => (pending = undefined));
+    return pending;
+  };
+  return async () => {
+    if (!value) return renew();
+    // Nobody waits for a new value, which may fail.
+    if (clock() - value.at >= METADATA_LIFETIME) renew().catch(() => undefined);
+    return value.created;
+  };
+}
+
+/**
+ * Adapts the responses of plain OAuth 2.0 providers to openid-client: an ID token, which could not be verified, is removed, and an
+ * error with the status of a success gets the status of an error.
+ */
+async function plainFetch(url: string, options?: RequestInit): Promise<Response> {
+  const response = await boundedFetch(url, options);
+  const text = await response.text();
+  const { status, headers } = response;
+  if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
+  const parsed: unknown = JSON.parse(text);
+  if (!isJsonObject(parsed)) return new Response(text, { status, headers });
+  const { id_token: _, ...body } = parsed;
+  const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
+  return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
+}

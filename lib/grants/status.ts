@@ -1,0 +1,63 @@
+import type { Store } from '../adapters/store';
+import type { Client } from '../clients/client';
+import type { ClientRegistry } from '../clients/registry';
+import { serverError } from '../errors';
+import type { EventIdentifiers } from '../events';
+import { grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+import { asGrant, isActive, type Grant } from './grant';
+
+/** How long a revoked token is remembered after its expiry, because processes' clocks differ. Seconds. */
+export const REVOCATION_GRACE = 600;
+
+/** Returns the key under which a single revoked access token is stored until it expires. */
+export function revocationKey(jti: string): string {
+  return `revoked:${jti}`;
+}
+
+/** Looks up whether an access token is active, in one round trip. Returns `undefined` if it is not. */
+export type TokenStatus = (claims: AccessTokenClaims) => Promise<ActiveToken | undefined>;
+
+export interface ActiveToken {
+  readonly client: Client;
+  /** The grant that the token belongs to, if it has one. */
+  readonly grant: Grant | undefined;
+}
+
+/**
+ * A token of a grant is active while its grant is. A token without a grant is active unless the client's `grantsNotBefore` voids
+ * it. Either ends when it is revoked itself, and when its client is deleted.
+ */
+export function createTokenStatus(store: Store, registry: ClientRegistry, clock: () => number): TokenStatus {
+  return async (claims) => {
+    const grantId = grantIdOf(claims);
+    const [record, revoked, stored] = await Promise.all([
+      registry.find(claims.client_id),
+      store.get(revocationKey(claims.jti)),
+      grantId === undefined ? undefined : store.getGrant(grantId),
+    ]);
+    const now = clock();
+    const isRevoked = revoked !== undefined && revoked !== null;
+    if (isRevoked && typeof revoked !== 'string')
+      throw serverError(new TypeError('get() must return a string'));
+    if (!record || isRevoked || now >= claims.exp * 1000) return undefined;
+    const { client } = record;
+    if (grantId === undefined) {
+      return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
+    }
+    const grant = asGrant(stored, grantId);
+    return grant?.clientId === claims.client_id && isActive(grant, client, now)
+      ? { client, grant }
+      : undefined;
+  };
+}
+
+/** Looks up an access token of a user, and records the user for the event of the request. */
+export function userTokenStatus(status: TokenStatus, event: EventIdentifiers): TokenStatus {
+  return async (claims) => {
+    const { sub, client_id: clientId } = claims;
+    Object.assign(event, { clientId, userId: sub });
+    const active = await status(claims);
+    // A client that acts for itself is not a user.
+    return sub === clientId ? undefined : active;
+  };
+}

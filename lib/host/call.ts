@@ -1,0 +1,55 @@
+import { OAuthError, serverError } from '../errors';
+
+/** A value, or a promise of it. */
+export type Awaitable<T> = T | Promise<T>;
+
+/**
+ * Calls a function of the host and waits for its result. An `OAuthError` that it throws is passed on to the client;
+ * anything else becomes what `otherwise` makes of it: by default `server_error`, with the cause for the operator alone.
+ */
+export async function callHost<T>(
+  call: () => Awaitable<T>,
+  otherwise: (cause: unknown) => OAuthError = serverError,
+): Promise<T> {
+  try {
+    return await call();
+  } catch (thrown) {
+    throw thrown instanceof OAuthError ? thrown : otherwise(thrown);
+  }
+}
+
+/**
+ * Calls a function of the host that must be synchronous. The promise of an async function would be taken for a result,
+ * and would end the process when it rejects.
+ *
+ * @throws OAuthError `server_error` if the function throws something else or returns a promise
+ */
+export function callHostSync<T>(name: string, call: () => T): T {
+  try {
+    const result = call();
+    if (!isPromise(result)) return result;
+    Promise.resolve(result).catch(() => undefined);
+  } catch (thrown) {
+    throw thrown instanceof OAuthError ? thrown : serverError(thrown);
+  }
+  throw serverError(new TypeError(`${name} must not be async`));
+}
+
+/** Refuses a hook's result that contains promises, which nothing waits for. @throws OAuthError `server_error` */
+export function refusePromises(value: unknown, name: string): void {
+  const found: unknown[] = [];
+  // The set grows while it is iterated, and holds each value once: an object may refer back to itself.
+  const seen = new Set<unknown>([value]);
+  for (const current of seen) {
+    if (isPromise(current)) found.push(current);
+    else if (typeof current === 'object' && current !== null)
+      Object.values(current).forEach((member) => seen.add(member));
+  }
+  // A rejection that nothing handles would end the process.
+  for (const promise of found) Promise.resolve(promise).catch(() => undefined);
+  if (found.length > 0) throw serverError(new TypeError(`the result of ${name} must not contain promises`));
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}

@@ -1,0 +1,47 @@
+import { storeUnavailable } from '../errors';
+import { callHost, type Awaitable } from './call';
+import type { GrantContext } from './grant-context';
+
+/** The reason why a user is loaded, and the client, scope and resources that it concerns. */
+export type LoadUserContext = Omit<GrantContext, 'grantType' | 'userId'> &
+  (
+    | {
+        /** Tokens are about to be issued. */
+        readonly purpose: 'token';
+        /** The grant type of the token request. */
+        readonly grantType: string;
+      }
+    | {
+        /** `userinfo`: a client reads the user's claims. `link`: an account at a provider is about to be linked. */
+        readonly purpose: 'userinfo' | 'link';
+      }
+  );
+
+/**
+ * Loads a user by id. `undefined` or `null` means that the user no longer exists or is suspended: the request is refused, and
+ * the grant is kept. An exception is answered with 503.
+ */
+export type LoadUser<User> = (userId: string, context: LoadUserContext) => Awaitable<User | undefined | null>;
+
+/** A user that exists. `user` is `undefined` if the host has no `loadUser`: then every user exists. */
+export interface LoadedUser<User> {
+  readonly user: User | undefined;
+}
+
+/**
+ * Loads the user of a request. Returns `undefined` if the host says that the user does not exist.
+ *
+ * @throws OAuthError `temporarily_unavailable` if `loadUser` throws
+ */
+export type UserLoader<User> = (
+  userId: string,
+  context: LoadUserContext,
+) => Promise<LoadedUser<User> | undefined>;
+
+export function createUserLoader<User>(loadUser: LoadUser<User> | undefined): UserLoader<User> {
+  if (!loadUser) return () => Promise.resolve({ user: undefined });
+  return async (userId, context) => {
+    const user = await callHost(() => loadUser(userId, context), storeUnavailable);
+    return user === undefined || user === null ? undefined : { user };
+  };
+}

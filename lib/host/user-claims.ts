@@ -1,0 +1,56 @@
+import { scopeValues, type Client } from '../clients/client';
+import { serverError } from '../errors';
+import { callHost, refusePromises, type Awaitable } from './call';
+import { claimsOfScope, isStandardClaim, withoutLanguage } from './standard-claims';
+import type { ExtraClaims } from './token-hooks';
+
+/** Claims that the protocol defines in ID tokens and userinfo responses: a host cannot set them. */
+const PROTOCOL_CLAIMS = scopeValues(
+  'iss sub aud exp nbf iat jti auth_time nonce acr amr azp sid at_hash c_hash s_hash cnf events',
+);
+
+/** The user whose claims are needed, and the place where they will appear. */
+export interface UserClaimsContext<User> {
+  /** The result of `loadUser`; `undefined` without it. */
+  readonly user: User | undefined;
+  /** The id of the user. */
+  readonly userId: string;
+  /** The client that will see the claims. */
+  readonly client: Client;
+  /** The scope values that were granted. */
+  readonly scope: readonly string[];
+  /** The document that will contain the claims. */
+  readonly target: 'id_token' | 'userinfo';
+}
+
+/**
+ * Returns all claims of a user. The standard claims (OpenID Connect Core §5.1) are shown as far as the scope and the `claims`
+ * parameter allow: in userinfo responses those of the scope and those that were requested there, in ID tokens those that were
+ * requested there. Any other claim is shown wherever it is returned.
+ */
+export type UserClaimsHook<User> = (context: UserClaimsContext<User>) => Awaitable<ExtraClaims>;
+
+/** Returns the claims of a user that a client may see. */
+export type UserClaims<User> = (
+  context: UserClaimsContext<User> & { requested: readonly string[] },
+) => Promise<Readonly<Record<string, unknown>>>;
+
+export function createUserClaims<User>(hook: UserClaimsHook<User> | undefined): UserClaims<User> {
+  if (!hook) return () => Promise.resolve({});
+  return async ({ requested, ...context }) => {
+    const claims = (await callHost(() => hook(context))) ?? {};
+    refusePromises(claims, 'userClaims');
+    const reserved = PROTOCOL_CLAIMS.find((name) => Object.hasOwn(claims, name));
+    if (reserved) throw serverError(new Error(`userClaims must not set ${reserved}`));
+
+    const scope = context.target === 'userinfo' ? context.scope : [];
+    const visible = [...scope.flatMap(claimsOfScope), ...requested];
+    const isVisible = (name: string): boolean =>
+      visible.includes(name) || visible.includes(withoutLanguage(name)) || !isStandardClaim(name);
+    return Object.fromEntries(
+      Object.entries(claims).filter(
+        ([name, value]) => value !== undefined && value !== null && isVisible(name),
+      ),
+    );
+  };
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+
+import { serverError } from '../errors';
+
+/** A user of the host. Further members are the host's own. */
+export interface OAuthUser {
+  /** The id, which becomes `sub` as a string. */
+  id: string | number;
+  /** When the user last proved their identity. Needed for `prompt=login` and `max_age`. Epoch seconds. */
+  authTime?: number | null | undefined;
+  /** The authentication context class (OpenID Connect Core §2, `acr`). */
+  acr?: string | null | undefined;
+  /** The authentication methods (RFC 8176), for example `['pwd', 'otp']`. */
+  amr?: readonly string[] | null | undefined;
+  /** The id of the host's session, for logout. Clients see a hash of it. */
+  sid?: string | null | undefined;
+}
+
+/** The facts about a user's sign-in that appear in tokens. */
+export interface Authentication {
+  /** Epoch seconds. */
+  readonly authTime?: number | undefined;
+  readonly acr?: string | undefined;
+  readonly amr?: readonly string[] | undefined;
+  /** The hashed session id. */
+  readonly sid?: string | undefined;
+}
+
+/** Returns the id as a string. @throws OAuthError `server_error` if it is neither a string nor a safe integer */
+export function userIdOf(user: OAuthUser, client: { readonly clientId: string }): string {
+  const { id } = user;
+  if (!isUserId(id)) throw serverError(new TypeError('the id of a user must be a string or a safe integer'));
+  // RFC 9068 §5: in a token of a client for itself, `sub` is the client's id. No user may have it.
+  if (String(id) === client.clientId) throw serverError(new Error('a user has the id of the client'));
+  return String(id);
+}
+
+/** Whether a value can be the id of a user: a string that is not empty, or a safe integer. */
+export function isUserId(id: unknown): id is string | number {
+  return typeof id === 'string' ? id !== '' : Number.isSafeInteger(id);
+}
+
+/** Returns the facts about a user's sign-in. @throws OAuthError `server_error` if a member has the wrong type */
+export function authenticationOf(user: OAuthUser): Authentication {
+  const { acr, amr, sid } = user;
+  const valid =
+    isTextOrMissing(acr) &&
+    isTextOrMissing(sid) &&
+    (amr ?? []).every((method: unknown) => typeof method === 'string');
+  if (!valid)
+    throw serverError(new TypeError('acr and sid of a user must be strings, and amr a list of strings'));
+  return {
+    authTime: authTimeOf(user),
+    acr: acr ?? undefined,
+    amr: amr ?? undefined,
+    sid: sid === undefined || sid === null ? undefined : sessionId(sid),
+  };
+}
+
+/** Reduces a user to the members that tokens and pages need, to be kept between two requests. */
+export function essentialsOf(user: OAuthUser & { name?: unknown; email?: unknown }): OAuthUser {
+  const { id, acr, amr, sid, name, email } = user;
+  return {
+    id,
+    acr,
+    amr,
+    sid,
+    ...(typeof name === 'string' && { name }),
+    ...(typeof email === 'string' && { email }),
+  };
+}
+
+/** Returns a name for pages: most hosts' users have one of these members. */
+export function userNameOf(user: OAuthUser & { name?: unknown; email?: unknown }): string {
+  const name = [user.name, user.email].find((value) => typeof value === 'string');
+  return typeof name === 'string' ? name : String(user.id);
+}
+
+/** Returns `authTime` in epoch seconds. @throws OAuthError `server_error` if it is not a number of seconds */
+export function authTimeOf({ authTime }: OAuthUser): number | undefined {
+  // A database row has null for a missing value.
+  if (authTime === undefined || authTime === null) return undefined;
+  if (!Number.isFinite(authTime) || authTime > 1e11) {
+    throw serverError(new TypeError('authTime of a user must be epoch seconds'));
+  }
+  return Math.floor(authTime);
+}
+
+/** Hashes a session id for clients: at many hosts the id alone is enough to take over the session. */
+export function sessionId(sid: string): string {
+  return createHash('sha256').update(`session\n${sid}`).digest('base64url');
+}
+
+function isTextOrMissing(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === 'string' && value !== '');
+}

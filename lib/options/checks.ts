@@ -1,0 +1,122 @@
+import type { ClientMetadata } from '../adapters/contract';
+import { isMemoryAdapter } from '../adapters/memory';
+import { CERTIFICATE_SUBJECTS } from '../clients/client';
+import { providerFaults } from '../federation/provider';
+import { isJsonObject } from '../json';
+import type { ResolvedResource } from '../policy/audiences';
+import { FAPI_ALGORITHMS } from '../tokens/algorithms';
+import type { SigningKeys } from '../tokens/signing-keys';
+import type { AnyOptions } from './options';
+
+/** Said wherever a default exists in development only. */
+export const OUTSIDE_DEVELOPMENT =
+  'outside development, which is a loopback issuer and a NODE_ENV other than "production"';
+
+/** Finds what only development allows. `wrong` holds the options that have another fault already. */
+export function productionFaults(
+  { issuer, adapter, loginUrl }: Partial<AnyOptions>,
+  wrong: ReadonlySet<unknown>,
+): string[] {
+  const faults: [name: string, applies: boolean, fault: string][] = [
+    [
+      'loginUrl',
+      typeof loginUrl === 'string' && loginUrl.startsWith('http:'),
+      `must be https ${OUTSIDE_DEVELOPMENT}`,
+    ],
+    [
+      'issuer',
+      typeof issuer === 'string' && issuer.startsWith('http:'),
+      `must be https ${OUTSIDE_DEVELOPMENT}`,
+    ],
+    [
+      'adapter',
+      adapter === undefined,
+      `is missing: ${OUTSIDE_DEVELOPMENT}, give redisAdapter(redis) or an adapter of your own`,
+    ],
+    [
+      'adapter',
+      isJsonObject(adapter) && isMemoryAdapter(adapter),
+      `must not be the memory adapter ${OUTSIDE_DEVELOPMENT}: give redisAdapter(redis) or an adapter of your own`,
+    ],
+  ];
+  return faults
+    .filter(([name, applies]) => applies && !wrong.has(name))
+    .map(([name, , fault]) => `"${name}" ${fault}`);
+}
+
+export function federationFaults({ federation }: AnyOptions, allowHttp: boolean): string[] {
+  const { providers, resolveUser } = federation ?? {};
+  // The schema reports a value that is not an object.
+  if (typeof providers !== 'object' || (providers as unknown) === null) return [];
+  const faults = providerFaults(providers, { allowHttp });
+  return resolveUser || Object.keys(providers).length === 0
+    ? faults
+    : [...faults, '"federation.providers" need "federation.resolveUser"'];
+}
+
+/** Finds features of clients and resources that need an option, a key or a function of the adapter that is missing. */
+export function featureFaults(
+  options: AnyOptions,
+  { clients, resources }: { clients: readonly ClientMetadata[]; resources: readonly ResolvedResource[] },
+  signingKeys: SigningKeys,
+): string[] {
+  const identifiers = resources.map(({ identifier }) => identifier);
+  const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
+  return [
+    ...clients.flatMap((client, position) =>
+      clientFeatureFaults(client, options, signingKeys).map((fault) => `clients[${position}]: ${fault}`),
+    ),
+    ...resources.flatMap(({ signingAlgorithm }, position) =>
+      signingAlgorithm !== undefined && signingKeys.first && !signingKeys.has(signingAlgorithm)
+        ? [`"resources[${position}].signingAlgorithm" has no signing key`]
+        : [],
+    ),
+    ...(twice === undefined ? [] : [`"resources" contains ${twice} twice`]),
+  ];
+}
+
+function clientFeatureFaults(
+  client: ClientMetadata,
+  { adapter, clientCertificate, pairwiseSecret, clientHeaders, outOfBand }: AnyOptions,
+  { first, algorithms, has }: SigningKeys,
+): string[] {
+  const { idTokenSignedResponseAlg, authorizationSignedResponseAlg, tokenEndpointAuthMethod } = client;
+  // Without any key there is a fault already.
+  const hasKeys = first !== undefined;
+  const cannotSign = (alg: string | undefined): boolean => alg !== undefined && hasKeys && !has(alg);
+  const usesCertificate =
+    client.tlsClientCertificateBoundAccessTokens === true ||
+    /^(self_signed_)?tls_/.test(String(tokenEndpointAuthMethod)) ||
+    CERTIFICATE_SUBJECTS.some((name) => client[name] !== undefined);
+  const isOpenid = String(client.scope).split(' ').includes('openid');
+  const faults: [applies: boolean, fault: string][] = [
+    [cannotSign(idTokenSignedResponseAlg), '"idTokenSignedResponseAlg" has no signing key'],
+    [cannotSign(authorizationSignedResponseAlg), '"authorizationSignedResponseAlg" has no signing key'],
+    [
+      client.securityProfile === 'fapi2' &&
+        hasKeys &&
+        !algorithms.some((alg) => FAPI_ALGORITHMS.includes(alg)),
+      '"securityProfile" needs a signing key for PS256 or ES256',
+    ],
+    [
+      isOpenid && hasKeys && algorithms.length === 0,
+      '"scope" contains openid, but a shared secret cannot sign ID tokens',
+    ],
+    [
+      client.outOfBand === 'json' && !outOfBand?.anonymousSubject && !outOfBand?.headerSubject,
+      '"outOfBand" needs the option "outOfBand.anonymousSubject" or "outOfBand.headerSubject"',
+    ],
+    [
+      Array.isArray(client.publishableKeys) &&
+        client.publishableKeys.includes(clientHeaders?.placeholderKey ?? ''),
+      '"publishableKeys" contains the "placeholderKey", which stands for no key',
+    ],
+    [usesCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
+    [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],
+    [
+      client.backchannelLogoutUri !== undefined && adapter !== undefined && !adapter.listGrants,
+      '"backchannelLogoutUri" needs listGrants() of the adapter',
+    ],
+  ];
+  return faults.filter(([applies]) => applies).map(([, fault]) => fault);
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+
+import { generatePrivateKey } from '../tokens/generated-key';
+import { parseSigningKey, type SigningKey, type SigningKeyInput } from '../tokens/signing-key';
+import { createSigningKeys, type DeferredKey, type SigningKeys } from '../tokens/signing-keys';
+import type { AnyOptions } from './options';
+
+/** The secrets and keys of a router, with every fault that was found. */
+export interface Credentials {
+  readonly secrets: readonly string[];
+  readonly signingKeys: SigningKeys;
+  readonly faults: readonly string[];
+}
+
+const HINT = 'npx express-oauth-router init prints one';
+
+/** Reads `secrets` and `signingKeys`; in development, generates those that are missing. */
+export function readCredentials(options: AnyOptions, development: boolean): Credentials {
+  const secrets = readSecrets(options, development);
+  const keys = readSigningKeys(options, development);
+  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(secrets.value, key));
+  return {
+    secrets: secrets.value,
+    signingKeys: createSigningKeys(keys.value),
+    faults: [
+      ...secrets.faults,
+      ...keys.faults,
+      ...(shared
+        ? ['"signingKeys" contains one of the "secrets", which resource servers must not have']
+        : []),
+    ],
+  };
+}
+
+interface Read<T> {
+  readonly value: readonly T[];
+  readonly faults: readonly string[];
+}
+
+function readSecrets({ secrets }: AnyOptions, development: boolean): Read<string> {
+  if (secrets === undefined && development)
+    return { value: [randomBytes(32).toString('base64url')], faults: [] };
+  // The schema reports a value that is not an array.
+  if (secrets !== undefined && !Array.isArray(secrets)) return { value: [], faults: [] };
+  if (secrets === undefined || secrets.length === 0)
+    return { value: [], faults: [`"secrets" is missing: ${HINT}`] };
+  const faults = secrets.flatMap((secret: unknown, position) => {
+    if (typeof secret !== 'string') return `"secrets[${position}]" is not set`;
+    return Buffer.byteLength(secret) < 32
+      ? `"secrets[${position}]" is weak: it must have at least 32 bytes`
+      : [];
+  });
+  return { value: faults.length > 0 ? [] : (secrets as string[]), faults };
+}
+
+let developmentKeys: readonly (SigningKey | DeferredKey)[] | undefined;
+
+function readSigningKeys({ signingKeys }: AnyOptions, development: boolean): Read<SigningKey | DeferredKey> {
+  if (signingKeys === undefined && development) {
+    // One set for the process: all routers that leave the option out share it.
+    developmentKeys ??= [parseSigningKey(generatePrivateKey('ES256')), deferredRsaKey()];
+    return { value: developmentKeys, faults: [] };
+  }
+  if (signingKeys !== undefined && !Array.isArray(signingKeys)) return { value: [], faults: [] };
+  if (signingKeys === undefined || signingKeys.length === 0)
+    return { value: [], faults: [`"signingKeys" is missing: ${HINT}`] };
+  const faults: string[] = [];
+  const keys = signingKeys.flatMap((input: SigningKeyInput | undefined, position) => {
+    try {
+      if (!input) throw new Error('is not set');
+      return [parseSigningKey(input)];
+    } catch (error) {
+      faults.push(`"signingKeys[${position}]" ${(error as Error).message}`);
+      return [];
+    }
+  });
+  if (new Set(keys.map(({ kid }) => kid)).size < keys.length)
+    faults.push('"signingKeys" contains two keys with the same kid');
+  return { value: keys, faults };
+}
+
+/** Created once, whatever number of routers use it. */
+function deferredRsaKey(): DeferredKey {
+  let key: SigningKey | undefined;
+  return {
+    alg: 'RS256',
+    create: () => (key ??= parseSigningKey({ key: generatePrivateKey('RS256'), alg: 'RS256' })),
+  };
+}
+
+function isOneOf(secrets: readonly string[], { privateKey }: SigningKey): boolean {
+  return (
+    privateKey.type === 'secret' && secrets.some((secret) => Buffer.from(secret).equals(privateKey.export()))
+  );
+}

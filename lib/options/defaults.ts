@@ -1,0 +1,41 @@
+const DAY = 86_400;
+
+/** The default of every option that has a fixed one. Durations are in seconds. */
+export const DEFAULTS = {
+  clients: [],
+  clientHeaders: {},
+  clientAssertionMaximumLength: 4096,
+  allowPrivateAddresses: false,
+  scopes: {},
+  resources: [],
+  multipleAudiences: false,
+  accessTokenFormat: 'jwt',
+  grants: {},
+  storeTimeout: 5,
+  clock: Date.now,
+  lifetimes: {
+    authorizationCode: 60,
+    accessToken: 3600,
+    idToken: 3600,
+    consent: 600,
+    parkedRequest: 3600,
+    pushedRequest: 90,
+    federation: 600,
+    session: 14 * DAY,
+  },
+  refreshTokens: {
+    issue: 'always',
+    rotation: 'always',
+    leeway: 30,
+    idleLifetime: 30 * DAY,
+    absoluteLifetime: 365 * DAY,
+  },
+  federation: { providers: {}, linkScope: '', linkWithAccessTokens: false },
+  outOfBand: {},
+  pages: { branding: {} },
+  dpop: { nonce: 'public' },
+} as const;
+
+/** The groups of options. */
+export const GROUPS = ['lifetimes', 'refreshTokens', 'federation', 'outOfBand', 'pages', 'dpop'] as const;
+export type GroupName = (typeof GROUPS)[number];

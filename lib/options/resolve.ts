@@ -1,0 +1,133 @@
+import type { Adapter, ClientMetadata } from '../adapters/contract';
+import { memoryAdapter } from '../adapters/memory';
+import { scopeValues } from '../clients/client';
+import { createClientSecretSealer } from '../clients/secret-sealer';
+import { OAuthConfigurationError } from '../errors';
+import { resolveProvider, type ResolvedProvider } from '../federation/provider';
+import type { OAuthUser } from '../host/user';
+import { isLoopbackUrl } from '../http/loopback';
+import { resolveBranding, type ResolvedBranding } from '../pages/layout';
+import { resolveResource, type ResolvedResource, type ResourceOptions } from '../policy/audiences';
+import type { SigningKeys } from '../tokens/signing-keys';
+import { featureFaults, federationFaults, productionFaults } from './checks';
+import { readClients } from './clients';
+import { readCredentials } from './credentials';
+import { DEFAULTS, GROUPS, type GroupName } from './defaults';
+import type { AnyOptions, OAuthRouterOptions } from './options';
+import { OPTION_NAMES, optionsSchema } from './schema';
+import { describeFaults } from './suggestions';
+
+/** Options in which those with a default are never `undefined`. */
+type WithDefaults<Given, Defaults> = {
+  readonly [Name in keyof Required<Given>]: Name extends keyof Defaults
+    ? Exclude<Given[Name], undefined>
+    : Given[Name];
+};
+
+type WithGroups = {
+  readonly [Name in keyof Required<AnyOptions>]: Name extends GroupName
+    ? WithDefaults<NonNullable<AnyOptions[Name]>, (typeof DEFAULTS)[Name]>
+    : WithDefaults<AnyOptions, typeof DEFAULTS>[Name];
+};
+
+/** The options with every default filled in and every value in one form, frozen. */
+export interface ResolvedOptions extends Omit<
+  WithGroups,
+  'adapter' | 'secrets' | 'signingKeys' | 'clients' | 'defaultAudience' | 'resources' | 'federation' | 'pages'
+> {
+  readonly adapter: Adapter;
+  readonly secrets: readonly string[];
+  readonly signingKeys: SigningKeys;
+  readonly clients: readonly ClientMetadata[];
+  readonly defaultAudience: string;
+  readonly resources: readonly ResolvedResource[];
+  readonly federation: Omit<WithGroups['federation'], 'providers' | 'linkScope'> & {
+    readonly providers: ReadonlyMap<string, ResolvedProvider>;
+    readonly linkScope: readonly string[];
+  };
+  readonly pages: Omit<WithGroups['pages'], 'branding'> & { readonly branding: ResolvedBranding };
+  /** A loopback issuer, and a `NODE_ENV` other than `production`. */
+  readonly development: boolean;
+}
+
+/** Checks all options and fills in the defaults. @throws OAuthConfigurationError that lists every fault */
+export function resolveOptions<User extends OAuthUser, LoadedUser>(
+  given: OAuthRouterOptions<User, LoadedUser>,
+): ResolvedOptions {
+  const { error } = optionsSchema.validate(given, { abortEarly: false, convert: false });
+  const details = error?.details ?? [];
+  const schemaFaults = describeFaults(details, OPTION_NAMES);
+  if (details.some(({ path }) => path.length === 0)) throw new OAuthConfigurationError(schemaFaults);
+
+  // The hooks are called with what they expect: `User` and `LoadedUser` come from the host's own functions.
+  const options = given as unknown as AnyOptions;
+  const wrong = new Set(details.map(({ path }) => path[0]));
+  // A wrong issuer is a fault by itself: it must not bring up what only other issuers need.
+  const isDevelopmentIssuer = wrong.has('issuer') || isLoopbackUrl(options.issuer);
+  const development = isDevelopmentIssuer && process.env.NODE_ENV !== 'production';
+  const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
+  // Without secrets and an issuer nothing can be sealed, and that is a fault already.
+  const canSeal = secrets.length > 0 && !wrong.has('issuer');
+  const seal = canSeal ? createClientSecretSealer(secrets, options.issuer).seal : (): string => '';
+  const { clients, faults: clientFaults } = readClients(options, { allowHttp: development, seal });
+  const resources = readResources(options);
+  const faults = [
+    ...schemaFaults,
+    ...(development ? [] : productionFaults(options, wrong)),
+    ...credentialFaults,
+    ...clientFaults,
+    ...featureFaults(options, { clients, resources }, signingKeys),
+    ...federationFaults(options, development),
+  ];
+  if (faults.length > 0) throw new OAuthConfigurationError(faults);
+
+  const { clock, federation, pages, ...rest } = withDefaults(options);
+  return Object.freeze({
+    ...rest,
+    adapter: options.adapter ?? memoryAdapter({ clock }),
+    secrets,
+    signingKeys,
+    clients,
+    defaultAudience: options.defaultAudience ?? options.issuer,
+    resources,
+    federation: {
+      ...federation,
+      providers: new Map(
+        Object.entries(federation.providers).map(([id, provider]) => [id, resolveProvider(provider)]),
+      ),
+      linkScope: scopeValues(federation.linkScope),
+    },
+    pages: { ...pages, branding: resolveBranding(pages.branding, options.issuer) },
+    clock: wholeMilliseconds(clock),
+    development,
+  });
+}
+
+/** Fills in the defaults of the options and of their groups. `undefined` counts as left out. */
+function withDefaults(options: AnyOptions): WithGroups {
+  const groups = GROUPS.map((name) => [name, merged(DEFAULTS[name], options[name] ?? {})]);
+  return { ...merged(DEFAULTS, options), ...Object.fromEntries(groups) } as WithGroups;
+}
+
+function merged(defaults: object, given: object): object {
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(set) };
+}
+
+function readResources({ resources = [] }: AnyOptions): readonly ResolvedResource[] {
+  if (!Array.isArray(resources)) return [];
+  // The schema reports an entry that is neither a string nor an object.
+  const usable = (resources as readonly unknown[]).filter(
+    (resource) => typeof resource === 'string' || (typeof resource === 'object' && resource !== null),
+  );
+  return usable.map((resource) => resolveResource(resource as string | ResourceOptions));
+}
+
+/** A clock that returns nonsense must not make a token valid forever. */
+function wholeMilliseconds(clock: () => number): () => number {
+  return () => {
+    const now = Math.floor(clock());
+    if (!Number.isFinite(now)) throw new TypeError('the clock did not return a number');
+    return now;
+  };
+}

@@ -1,0 +1,197 @@
+import Joi from 'joi';
+
+import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../adapters/contract';
+import { isScope } from '../clients/client';
+import { GRANT_TYPE } from '../clients/client-checks';
+import { LONGEST_LIFETIME } from '../policy/policies';
+import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
+
+const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
+
+/** A schema whose rule returns what is wrong with a value, as the end of a sentence. */
+function rule(fault: (value: unknown) => string | undefined): Joi.Schema {
+  return Joi.custom((value: unknown, { error }) => {
+    const found = fault(value);
+    return found === undefined ? value : error('rule.fault', { fault: found });
+  });
+}
+
+function lifetime(least = 1): Joi.Schema {
+  return rule((value) => {
+    if (typeof value === 'function') return undefined;
+    if (typeof value !== 'number')
+      return 'must be seconds, as a number, or a function that returns them: 3600 is an hour';
+    if (!Number.isInteger(value)) return 'must be a whole number of seconds';
+    if (value < least || value > LONGEST_LIFETIME)
+      return `must be between ${least} and ${LONGEST_LIFETIME} seconds`;
+    return undefined;
+  });
+}
+
+const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
+const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
+const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
+const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
+const scope = rule((value) =>
+  typeof value === 'string' && (value === '' || isScope(value))
+    ? undefined
+    : 'must be scope values, separated by spaces',
+);
+const headerName = Joi.string()
+  .pattern(/^[\w-]+$/, 'header name')
+  .pattern(/^(authorization|cookie|dpop)$/i, { invert: true, name: 'another purpose' });
+const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex color');
+
+const resource = Joi.object({
+  identifier: identifier.required(),
+  scopes: Joi.array().items(scopeValue),
+  clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
+  accessTokenLifetime: lifetime(),
+  accessTokenFormat: tokenFormat,
+  signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS, SHARED_ALGORITHM),
+  dpop: Joi.valid('allowed', 'required'),
+});
+
+const lifetimes = Joi.object({
+  authorizationCode: lifetime(),
+  accessToken: lifetime(),
+  idToken: lifetime(),
+  consent: lifetime(),
+  parkedRequest: lifetime(),
+  pushedRequest: lifetime(),
+  federation: lifetime(),
+  session: lifetime(),
+});
+
+const refreshTokens = Joi.object({
+  issue: policy(Joi.valid('always', 'offline_access')),
+  rotation: policy(Joi.valid('always', 'never')),
+  leeway: lifetime(0),
+  idleLifetime: lifetime(),
+  absoluteLifetime: lifetime(),
+});
+
+const federation = Joi.object({
+  // Checked by the cross-checks, which know what development allows.
+  providers: Joi.object().unknown(),
+  resolveUser: Joi.function(),
+  linkScope: scope,
+  linkWithAccessTokens: Joi.boolean(),
+});
+
+const branding = Joi.object({
+  name: Joi.string(),
+  logoUrl: Joi.string().uri({ scheme: ['https', 'data'] }),
+  colors: Joi.object({ accent: color, accentText: color }),
+});
+
+export const optionsSchema = Joi.object({
+  issuer: Joi.string().required().custom(issuerRule),
+  // Validated as it is: a copy would lose the private fields of an adapter that is an instance of a class.
+  adapter: rule((adapter) => adapterFault(adapter)),
+  secrets: Joi.array(),
+  signingKeys: Joi.array(),
+  clients: Joi.array().items(Joi.object().unknown()),
+  clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
+  clientCertificate: Joi.function(),
+  clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
+  allowPrivateAddresses: Joi.boolean(),
+  pairwiseSecret: Joi.string()
+    .min(32, 'utf8')
+    .messages({ 'string.min': '{{#label}} must have at least {{#limit}} bytes' }),
+  authenticate: Joi.function().required(),
+  loginUrl: Joi.alternatives(Joi.string().custom(loginUrlRule), Joi.function()).required(),
+  loadUser: Joi.function(),
+  userClaims: Joi.function(),
+  endSession: Joi.function(),
+  scopes: Joi.object().pattern(scopeValue, Joi.string()),
+  defaultAudience: Joi.string(),
+  resources: Joi.array().items(
+    Joi.alternatives().conditional(Joi.string(), { then: identifier, otherwise: resource }),
+  ),
+  multipleAudiences: Joi.boolean(),
+  accessTokenFormat: tokenFormat,
+  grants: Joi.object().pattern(
+    Joi.string()
+      .pattern(GRANT_TYPE, 'grant type')
+      .invalid(...BUILT_IN_GRANTS),
+    Joi.function(),
+  ),
+  claims: Joi.function(),
+  beforeIssueToken: Joi.function(),
+  tokenResponse: Joi.function(),
+  rateLimit: Joi.function(),
+  requestGuard: Joi.function(),
+  formatError: Joi.function(),
+  storeTimeout: Joi.number().positive().max(600),
+  clock: Joi.function(),
+  lifetimes,
+  refreshTokens,
+  federation,
+  outOfBand: Joi.object({ anonymousSubject: Joi.function(), headerSubject: Joi.function() }),
+  pages: Joi.object({ branding, consent: Joi.function(), error: Joi.function() }),
+  dpop: Joi.object({ nonce: Joi.valid('never', 'public', 'always'), resourceUrl: Joi.function() }),
+})
+  .required()
+  .label('options')
+  .messages({ 'rule.fault': '{{#label}} {{#fault}}' });
+
+/** The names of all options, those of groups with a dot: for suggestions. */
+export const OPTION_NAMES: readonly string[] = namesIn(optionsSchema.describe() as Described);
+
+interface Described {
+  readonly keys?: Readonly<Record<string, Described>>;
+}
+
+function namesIn({ keys = {} }: Described): string[] {
+  return Object.entries(keys).flatMap(([name, described]) => [
+    name,
+    ...namesIn(described).map((inner) => `${name}.${inner}`),
+  ]);
+}
+
+function issuerRule(issuer: string, { error }: Joi.CustomHelpers): unknown {
+  const fault = issuerFault(issuer);
+  return fault === undefined ? issuer : error('rule.fault', { fault });
+}
+
+/** RFC 8414 §2 */
+function issuerFault(issuer: string): string | undefined {
+  if (!URL.canParse(issuer)) return 'must be a URL';
+  const { protocol, username, password, href, pathname } = new URL(issuer);
+  if (!/^https?:$/.test(protocol)) return 'must be an https URL';
+  if (/[?#]/.test(issuer)) return 'must have no query and no fragment';
+  if (pathname.includes('//')) return 'must have no empty part in its path';
+  if (username || password) return 'must have no user information';
+  // Clients compare the issuer byte for byte, and a URL parser may normalize it.
+  if (href !== issuer && href !== `${issuer}/`) return `must be written as ${href}`;
+  return undefined;
+}
+
+function adapterFault(adapter: unknown): string | undefined {
+  if (typeof adapter !== 'object' || adapter === null) return 'must be an object of functions';
+  const functions = adapter as Record<string, unknown>;
+  const missing = REQUIRED_FUNCTIONS.filter((name) => typeof functions[name] !== 'function');
+  if (missing.length > 0) return `lacks ${missing.join(', ')}`;
+  const wrong = OPTIONAL_FUNCTIONS.filter(
+    (name) => !['function', 'undefined'].includes(typeof functions[name]),
+  );
+  if (wrong.length > 0) return `has ${wrong.join(', ')}, but not as functions`;
+  return Boolean(functions.saveConsent) === Boolean(functions.getConsent)
+    ? undefined
+    : 'has only one of getConsent and saveConsent: remembering consent needs both';
+}
+
+function loginUrlRule(loginUrl: string, { error }: Joi.CustomHelpers): unknown {
+  const fault = loginUrlFault(loginUrl);
+  return fault === undefined ? loginUrl : error('rule.fault', { fault });
+}
+
+function loginUrlFault(loginUrl: string): string | undefined {
+  if (!/^[\x21-\x7e]+$/.test(loginUrl) || loginUrl.includes('\\'))
+    return 'contains characters that no URL has: encode them';
+  const isPath = /^\/(?!\/)/.test(loginUrl);
+  const isUrl = /^https?:\/\//.test(loginUrl) && URL.canParse(loginUrl);
+  if (!isPath && !isUrl) return 'must be a path that begins with /, an http URL, or a function';
+  return loginUrl.includes('#') ? 'must have no fragment' : undefined;
+}

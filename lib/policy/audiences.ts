@@ -1,0 +1,149 @@
+import { isScope, scopeValues, type Client } from '../clients/client';
+import { invalidScope, invalidTarget } from '../errors';
+import type { Policy } from '../host/grant-context';
+import { CLAIMS_OF_SCOPE } from '../host/standard-claims';
+import type { Parameters } from '../http/parameters';
+import type { AccessTokenFormat } from '../tokens/access-token';
+import type { AccessTokenAlgorithm } from '../tokens/algorithms';
+
+/** A resource server that access tokens are issued for (RFC 8707). */
+export interface ResourceOptions {
+  /** The value of `resource` or `audience`, and of `aud`: an absolute URI without a fragment. */
+  identifier: string;
+  /** The scope values that exist there; tokens for it have no others. @defaultValue all */
+  scopes?: readonly string[];
+  /** The clients that may request tokens for it: any, or a list of client ids. @defaultValue `'any'` */
+  clients?: 'any' | readonly string[];
+  /** Seconds. @defaultValue the router's `lifetimes.accessToken` */
+  accessTokenLifetime?: Policy<number>;
+  /** The form of its access tokens. @defaultValue the router's `accessTokenFormat` */
+  accessTokenFormat?: Policy<AccessTokenFormat>;
+  /** The algorithm of its access tokens; the first signing key for it signs. @defaultValue that of the first signing key */
+  signingAlgorithm?: AccessTokenAlgorithm;
+  /** `'required'` issues tokens for it only with a DPoP proof. @defaultValue `'allowed'` */
+  dpop?: 'allowed' | 'required';
+}
+
+/** {@link ResourceOptions} with every default filled in. */
+export interface ResolvedResource extends ResourceOptions {
+  readonly clients: 'any' | readonly string[];
+  readonly dpop: 'allowed' | 'required';
+}
+
+export function resolveResource(resource: string | ResourceOptions): ResolvedResource {
+  const given: ResourceOptions = typeof resource === 'string' ? { identifier: resource } : resource;
+  return { ...given, clients: given.clients ?? 'any', dpop: given.dpop ?? 'allowed' };
+}
+
+/** Decides which audiences and scope values a client may request. */
+export interface Audiences {
+  /** Returns the resources that a request names, or the default audience. @throws OAuthError `invalid_target` */
+  requested(parameters: Parameters, client: Client): readonly string[];
+  /** Narrows a grant's resources to those that a request names, or to all of them. @throws OAuthError `invalid_target` */
+  narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[];
+  /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
+  checked(resources: readonly string[], client: Client): readonly string[];
+  /**
+   * Checks that the requested scope is allowed at the resources; without one, returns all that is (RFC 6749 §3.3,
+   * RFC 8707 §2.2). @throws OAuthError `invalid_scope`
+   */
+  scope(
+    requested: string | undefined,
+    allowed: readonly string[],
+    resources: readonly string[],
+  ): readonly string[];
+  /** Refuses one token for several resources, unless that is allowed. @throws OAuthError `invalid_target` */
+  refuseMultiple(resources: readonly string[]): void;
+  /** Whether a token for one of the resources must be bound by DPoP. */
+  requireDpop(resources: readonly string[]): boolean;
+}
+
+/** Scope values that concern the user and not a resource (OpenID Connect Core §5.4 and §11). */
+const UNIVERSAL_SCOPES = ['offline_access', ...Object.keys(CLAIMS_OF_SCOPE)];
+
+export function createAudiences(options: {
+  resources: readonly ResolvedResource[];
+  defaultAudience: string;
+  multipleAudiences: boolean;
+  /** Without ID tokens `openid` has no meaning. */
+  hasIdTokens: boolean;
+}): Audiences {
+  const { defaultAudience, multipleAudiences, hasIdTokens } = options;
+  const byIdentifier = new Map(
+    [resolveResource(defaultAudience), ...options.resources].map((resource) => [
+      resource.identifier,
+      resource,
+    ]),
+  );
+
+  function isAllowed(identifier: string, { clientId }: Client): boolean {
+    const resource = byIdentifier.get(identifier);
+    return resource !== undefined && (resource.clients === 'any' || resource.clients.includes(clientId));
+  }
+
+  function checked(resources: readonly string[], client: Client): readonly string[] {
+    if (resources.length === 0 || !resources.every((resource) => isAllowed(resource, client))) {
+      throw invalidTarget('The resource is unknown or not allowed here');
+    }
+    return frozen(resources);
+  }
+
+  function requested(parameters: Parameters, client: Client): readonly string[] {
+    const named = namedResources(parameters);
+    return checked(named.length > 0 ? named : [defaultAudience], client);
+  }
+
+  function narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[] {
+    // The options may have changed since the grant was made.
+    const allowed = granted.filter((resource) => isAllowed(resource, client));
+    const named = namedResources(parameters);
+    const resources = named.length > 0 ? named : allowed;
+    return checked(resources.every((resource) => allowed.includes(resource)) ? resources : [], client);
+  }
+
+  function isAvailable(value: string, resources: readonly string[]): boolean {
+    if (value === 'openid') return hasIdTokens;
+    const existsAt = (resource: string): boolean =>
+      byIdentifier.get(resource)?.scopes?.includes(value) ?? true;
+    return UNIVERSAL_SCOPES.includes(value) || resources.some(existsAt);
+  }
+
+  function scope(
+    requestedScope: string | undefined,
+    allowed: readonly string[],
+    resources: readonly string[],
+  ): readonly string[] {
+    const available = allowed.filter((value) => isAvailable(value, resources));
+    if (requestedScope === undefined) return frozen(available);
+    if (!isScope(requestedScope)) throw invalidScope('scope is malformed');
+    const values = scopeValues(requestedScope);
+    const excess = values.find((value) => !available.includes(value));
+    if (excess !== undefined) throw invalidScope(`The scope ${excess} is not allowed here`);
+    return frozen(values);
+  }
+
+  function refuseMultiple(resources: readonly string[]): void {
+    if (resources.length > 1 && !multipleAudiences) {
+      throw invalidTarget('An access token is for one audience: request one resource');
+    }
+  }
+
+  const requireDpop = (resources: readonly string[]): boolean =>
+    resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
+
+  return { requested, narrowed, checked, scope, refuseMultiple, requireDpop };
+}
+
+/** `audience` and `resource` are two names for the same parameter. */
+function namedResources(parameters: Parameters): readonly string[] {
+  const audience = parameters.get('audience');
+  const { resource } = parameters;
+  if (audience === undefined) return resource;
+  if (resource.some((value) => value !== audience)) throw invalidTarget('audience and resource differ');
+  return [audience];
+}
+
+/** Frozen, because hooks receive it and must not change the response. */
+function frozen(values: readonly string[]): readonly string[] {
+  return Object.freeze([...new Set(values)]);
+}

@@ -1,0 +1,368 @@
+import { createStore } from './adapters/store';
+import { createArrive } from './authorization/arrive';
+import { createAuthorize } from './authorization/authorize';
+import { createIssueCode } from './authorization/code';
+import { createConsentStep, type ConsentForm } from './authorization/consent';
+import { createInteract } from './authorization/interact';
+import { createFindHeaderSubject } from './authorization/out-of-band';
+import { createProviderDeparture } from './authorization/provider-departure';
+import { createProviderReturn } from './authorization/provider-return';
+import { createProviderTransactions, type ProviderTransaction } from './authorization/provider-transactions';
+import { createFindUpstream } from './authorization/providers';
+import { createPushedRequests, type PushedRequest } from './authorization/pushed-requests';
+import { createFindTarget, createValidate, RESPONSE_MODES } from './authorization/request';
+import { createRequestObjects } from './authorization/request-object';
+import { createRespond } from './authorization/respond';
+import { createSendToClient } from './authorization/response';
+import { createResuming, type ResumeSeal } from './authorization/resuming';
+import { createSignIn } from './authorization/sign-in';
+import { createClientAuthentication } from './clients/authentication';
+import { createCertificateReader } from './clients/certificate';
+import { createClientIdentification } from './clients/identification';
+import { createClientKeySets } from './clients/key-sets';
+import { createProofOfPossession } from './clients/proof-of-possession';
+import { createClientRegistry } from './clients/registry';
+import { createClientSecretSealer } from './clients/secret-sealer';
+import type { MetadataFacts } from './endpoints/metadata';
+import { endpointUrl, type EndpointName } from './endpoints/paths';
+import { createTokenEngine } from './engine';
+import { createEventReporter } from './events';
+import { createBrowserBinding } from './federation/browser-binding';
+import { createProviderTokenStore, type StoredProviderTokens } from './federation/provider-tokens';
+import { createUpstream } from './federation/upstream';
+import { createTokenStatus } from './grants/status';
+import { createUserLoader } from './host/load-user';
+import { createUserClaims } from './host/user-claims';
+import { createEndpointFrame } from './http/endpoint';
+import { createOutbound } from './http/outbound';
+import { createLinkTokens } from './linking/link-token';
+import { createLinkTickets, type LinkTicketContent } from './linking/tickets';
+import type { LogoutForm } from './logout/endpoint';
+import { createReadLogoutRequest } from './logout/request';
+import { createSignOut } from './logout/sign-out';
+import type { ResolvedOptions } from './options/resolve';
+import { createErrorResponder } from './pages/error';
+import { createPage } from './pages/layout';
+import { createAudiences } from './policy/audiences';
+import { createPolicies } from './policy/policies';
+import { createTokenAlgorithms } from './policy/token-algorithms';
+import { createRequestUrl } from './resource/request-url';
+import { createTokenCheck } from './resource/token-check';
+import { createAnonymousSubjects } from './token/anonymous-subject';
+import { createAuthorizationCodeGrant } from './token/authorization-code';
+import { createClientCredentialsGrant } from './token/client-credentials';
+import { createExtensionGrant } from './token/extension-grant';
+import type { GrantType } from './token/grant-type';
+import { createIdTokenIssuer } from './token/id-token';
+import { createTokenIssuer } from './token/issuer';
+import { createRefreshTokenGrant } from './token/refresh-token';
+import { createAccessTokens } from './tokens/access-token';
+import { createDpopNonces } from './tokens/dpop';
+import { createGrantTokens } from './tokens/grant-token';
+import { createIdTokens } from './tokens/id-token';
+import { createAuthenticator, createSealer, deriveKeys } from './tokens/keys';
+import { createSealedJson, type SealedJson } from './tokens/sealed-json';
+import { createSubjects } from './tokens/subject';
+
+/** Every part of an authorization server. Endpoints and operations take the few parts that they need. */
+export type Server = ReturnType<typeof createServer>;
+
+/** Creates each part once, in the order in which they need each other. */
+export function createServer(options: ResolvedOptions) {
+  const base = createBase(options);
+  const clients = createClientParts(options, base);
+  const tokens = createTokenParts(options, base);
+  const checks = createTokenChecks(options, base, clients, tokens);
+  const federation = createFederationParts(options, base, tokens);
+  const authorization = createAuthorizationParts(options, base, clients, tokens, federation);
+  const { responseModes } = authorization;
+  const metadataFacts = createMetadataFacts(options, base, clients, tokens, responseModes);
+  return {
+    ...options,
+    ...base,
+    ...clients,
+    ...tokens,
+    ...checks,
+    ...federation,
+    ...authorization,
+    metadataFacts,
+  };
+}
+
+/** Storage, events, pages, and keys derived from the secrets. */
+function createBase(options: ResolvedOptions) {
+  const { issuer, secrets, clock, pages, development } = options;
+  const reporter = createEventReporter();
+  const frame = createEndpointFrame({ ...options, reporter });
+  const store = createStore(options.adapter, options.storeTimeout, reporter);
+  const page = createPage(pages.branding);
+  return {
+    url: (name: EndpointName): string => endpointUrl(issuer, name),
+    /** http is for development only. */
+    allowHttp: development,
+    reporter,
+    frame,
+    store,
+    registry: createClientRegistry({ clients: options.clients, store, allowHttp: development }),
+    page,
+    respondError: createErrorResponder(page, frame, pages.error),
+    sealed: <T>(purpose: string): SealedJson<T> =>
+      createSealedJson(createSealer(deriveKeys(secrets, purpose, issuer)), clock),
+  };
+}
+type Base = ReturnType<typeof createBase>;
+
+/** Identifying and authenticating clients, and what they prove to hold. */
+function createClientParts(options: ResolvedOptions, base: Base) {
+  const { issuer, secrets, clock, clientCertificate, dpop } = options;
+  const { url, registry, reporter, store } = base;
+  const fetch = createOutbound({ allowPrivateAddresses: options.allowPrivateAddresses });
+  const keySetOf = createClientKeySets({ fetch, clock });
+  const certificateOf = createCertificateReader(clientCertificate);
+  const identification = createClientIdentification(options.clientHeaders);
+  const clientSecretSealer = createClientSecretSealer(secrets, issuer);
+  const authentication = createClientAuthentication({
+    issuer,
+    endpointUrls: [url('token'), url('par')],
+    identification,
+    registry,
+    keySetOf,
+    clientSecretSealer,
+    certificateOf,
+    hasCertificates: clientCertificate !== undefined,
+    clientAssertionMaximumLength: options.clientAssertionMaximumLength,
+    store,
+    clock,
+    reporter,
+  });
+  const possession = createProofOfPossession({
+    nonces: createDpopNonces(secrets, issuer, clock),
+    noncePolicy: dpop.nonce,
+    setOnce: (key, ttl) => store.setOnce(key, ttl),
+    certificateOf,
+    clock,
+  });
+  return { fetch, keySetOf, identification, clientSecretSealer, authentication, possession };
+}
+type ClientParts = ReturnType<typeof createClientParts>;
+
+/** Policies, tokens and grant types. */
+function createTokenParts(options: ResolvedOptions, base: Base) {
+  const { issuer, secrets, signingKeys, clock, grants, outOfBand } = options;
+  const { store, reporter, registry } = base;
+  const tokenAlgorithms = createTokenAlgorithms(options.resources, signingKeys);
+  const policies = createPolicies({ ...options, tokenAlgorithms });
+  // A shared secret signs access tokens only.
+  const hasIdTokens = signingKeys.algorithms.length > 0;
+  const audiences = createAudiences({ ...options, hasIdTokens });
+  const accessTokens = createAccessTokens(signingKeys, secrets, {
+    issuer,
+    isShared: tokenAlgorithms.isShared,
+  });
+  const idTokens = createIdTokens(signingKeys, issuer);
+  const subjects = createSubjects(options.pairwiseSecret);
+  const grantTokens = createGrantTokens(secrets, issuer);
+  const loadUser = createUserLoader(options.loadUser);
+  const userClaims = createUserClaims(options.userClaims);
+  const issue = createTokenIssuer({
+    issuer,
+    accessTokens,
+    issueIdToken: createIdTokenIssuer({ idTokens, subjects, userClaims, policies }),
+    audiences,
+    policies,
+    loadUser,
+    hooks: options,
+    clock,
+  });
+  const anonymousSubjects = createAnonymousSubjects(outOfBand.anonymousSubject);
+  const parts = { store, grantTokens, issue, audiences, policies, anonymousSubjects, clock, reporter };
+  const grantTypes = byName([
+    createAuthorizationCodeGrant(parts),
+    createRefreshTokenGrant(parts),
+    createClientCredentialsGrant(parts),
+    ...Object.entries(grants).map(([name, decide]) => createExtensionGrant(name, decide, parts)),
+  ]);
+  return {
+    ...parts,
+    tokenAlgorithms,
+    hasIdTokens,
+    accessTokens,
+    idTokens,
+    subjects,
+    loadUser,
+    userClaims,
+    status: createTokenStatus(store, registry, clock),
+    grantTypes,
+    engine: createTokenEngine([...grantTypes.keys()]),
+  };
+}
+type TokenParts = ReturnType<typeof createTokenParts>;
+
+/** The checks of access tokens at this server's own endpoints and at the host's API. */
+function createTokenChecks(
+  { issuer, clock, dpop, defaultAudience }: ResolvedOptions,
+  { url }: Base,
+  { possession }: ClientParts,
+  { accessTokens }: TokenParts,
+) {
+  const common = {
+    read: (token: string) => accessTokens.read(token),
+    possession,
+    requireNonce: dpop.nonce === 'always',
+    clock,
+  };
+  return {
+    apiCheck: createTokenCheck({ ...common, urlOf: dpop.resourceUrl ?? createRequestUrl(issuer) }),
+    userinfoCheck: createTokenCheck({
+      ...common,
+      // Tokens for any audience are accepted, but those signed with a shared secret only if this server shares it.
+      read: (token) => accessTokens.read(token, defaultAudience),
+      urlOf: () => url('userinfo'),
+    }),
+    linkTicketCheck: createTokenCheck({ ...common, urlOf: () => url('linkTickets') }),
+  };
+}
+/** Upstream providers, and links to their accounts. */
+function createFederationParts(options: ResolvedOptions, base: Base, tokens: TokenParts) {
+  const { issuer, secrets, clock, federation, defaultAudience } = options;
+  const { url, store, reporter, sealed, allowHttp } = base;
+  const { accessTokens, status, loadUser } = tokens;
+  const { providers, linkScope, linkWithAccessTokens, resolveUser } = federation;
+  const upstreams = new Map(
+    [...providers].map(([id, provider]) => {
+      const redirectUri = `${url('callback')}/${id}`;
+      return [id, createUpstream(id, provider, { redirectUri, allowHttp, clock })];
+    }),
+  );
+  const binding = createBrowserBinding(createAuthenticator(deriveKeys(secrets, 'browser', issuer)), {
+    https: issuer.startsWith('https:'),
+  });
+  const linkTickets = createLinkTickets({
+    issuer,
+    sealed: sealed<LinkTicketContent>('link ticket'),
+    store,
+    clock,
+  });
+  const linkTokens = createLinkTokens({
+    issuer,
+    defaultAudience,
+    linkScope,
+    linkWithAccessTokens,
+    linkTickets,
+    accessTokens,
+    status,
+    loadUser,
+  });
+  return {
+    providers,
+    resolveUser,
+    linkScope,
+    binding,
+    linkTickets,
+    linkTokens,
+    findUpstream: createFindUpstream(upstreams, reporter),
+    transactions: createProviderTransactions({
+      binding,
+      sealed: sealed<ProviderTransaction>('federation'),
+      store,
+    }),
+    providerTokens: createProviderTokenStore({
+      upstreams,
+      sealed: sealed<StoredProviderTokens>('provider tokens'),
+      store,
+      clock,
+      reporter,
+    }),
+  };
+}
+type FederationParts = ReturnType<typeof createFederationParts>;
+
+/** The authorization request's steps, and logout. */
+function createAuthorizationParts(
+  options: ResolvedOptions,
+  base: Base,
+  clients: ClientParts,
+  tokens: TokenParts,
+  federation: FederationParts,
+) {
+  const { issuer, clock, loginUrl, outOfBand, signingKeys } = options;
+  const { url, registry, sealed } = base;
+  const { subjects, idTokens, policies, hasIdTokens } = tokens;
+  const parts = { ...options, ...base, ...clients, ...tokens, ...federation };
+  const responseModes = RESPONSE_MODES.filter((mode) => hasIdTokens || !mode.endsWith('jwt'));
+  const resuming = createResuming({
+    authorizeUrl: url('authorize'),
+    asPath: typeof loginUrl === 'string' && loginUrl.startsWith('/'),
+    sealed: sealed<ResumeSeal>('resumption'),
+    store: base.store,
+  });
+  const pushedRequests = createPushedRequests({ ...parts, sealed: sealed<PushedRequest>('pushed request') });
+  const requestObjects = createRequestObjects(parts);
+  const consentForms = sealed<ConsentForm>('consent');
+  const findTarget = createFindTarget({ ...parts, responseModes });
+  const validate = createValidate({ ...parts, responseModes });
+  const interact = createInteract({
+    findHeaderSubject: createFindHeaderSubject({
+      headerSubject: outOfBand.headerSubject,
+      hasAnonymousSubjects: outOfBand.anonymousSubject !== undefined,
+      subjects,
+      clock,
+    }),
+    providerDeparture: createProviderDeparture(parts),
+    signIn: createSignIn({ ...parts, resuming }),
+    consent: createConsentStep({ ...parts, consentUrl: url('consent'), consentForms, resuming }),
+    issueCode: createIssueCode({ ...parts, resuming, pushedRequests }),
+  });
+  const respond = createRespond({
+    ...parts,
+    sendToClient: createSendToClient({ issuer, signingKeys, policies, clock }),
+    consentHandler: options.pages.consent,
+  });
+  const providerReturn = createProviderReturn(parts);
+  return {
+    responseModes,
+    resuming,
+    pushedRequests,
+    requestObjects,
+    consentForms,
+    findTarget,
+    validate,
+    arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
+    authorize: createAuthorize({ findTarget, providerReturn, validate, interact, respond }),
+    logoutForms: sealed<LogoutForm>('logout'),
+    readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
+    signOut: createSignOut(parts),
+  };
+}
+
+function createMetadataFacts(
+  options: ResolvedOptions,
+  { registry }: Base,
+  { authentication }: ClientParts,
+  { grantTypes, hasIdTokens }: TokenParts,
+  responseModes: readonly string[],
+): MetadataFacts {
+  const scopes = [
+    ...(hasIdTokens ? ['openid'] : []),
+    ...Object.keys(options.scopes),
+    ...registry.fixed.flatMap(({ client }) => client.scope),
+    ...options.resources.flatMap((resource) => resource.scopes ?? []),
+  ];
+  return {
+    issuer: options.issuer,
+    grantTypes: [...grantTypes.keys()],
+    scopes: [...new Set(scopes)],
+    authenticationMethods: authentication.methods,
+    signingAlgorithms: options.signingKeys.algorithms,
+    responseModes,
+    hasUserClaims: options.userClaims !== undefined,
+    hasPairwise: options.pairwiseSecret !== undefined,
+    hasLogout: options.endSession !== undefined,
+    hasBackchannelLogout: hasIdTokens && options.adapter.listGrants !== undefined,
+    hasCertificates: options.clientCertificate !== undefined,
+  };
+}
+
+function byName(grantTypes: readonly GrantType[]): ReadonlyMap<string, GrantType> {
+  return new Map(grantTypes.map((grantType) => [grantType.name, grantType]));
+}

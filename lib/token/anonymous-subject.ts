@@ -1,0 +1,30 @@
+import type { Request } from 'express';
+
+import type { Client } from '../clients/client';
+import { serverError } from '../errors';
+import { callHost, type Awaitable } from '../host/call';
+import { userIdOf, type OAuthUser } from '../host/user';
+
+/**
+ * Creates a user for an app whose request names none. It is called when the code is redeemed, so that fetching the URL alone
+ * creates no user. It may be called several times for one code, also concurrently, with the same `grantId`, and must return the
+ * same user each time.
+ */
+export type AnonymousSubject = (
+  req: Request,
+  context: { readonly client: Client; readonly grantId: string },
+) => Awaitable<OAuthUser>;
+
+/** Creates the user of a code that has none, and returns the user's id. */
+export type AnonymousSubjects = (
+  req: Request,
+  context: { client: Client; grantId: string },
+) => Promise<string>;
+
+export function createAnonymousSubjects(hook: AnonymousSubject | undefined): AnonymousSubjects {
+  return async (req, context) => {
+    const user: OAuthUser | undefined | null = hook && (await callHost(() => hook(req, context)));
+    if (!user) throw serverError(new Error('anonymousSubject returned no user'));
+    return userIdOf(user, context.client);
+  };
+}

@@ -1,0 +1,27 @@
+import { unauthorizedClient } from '../errors';
+import type { GrantType } from './grant-type';
+import type { GrantTypeOptions } from './options';
+
+/** A client acts for itself: no user, no refresh token, and nothing is stored. @see RFC 6749 §4.4 */
+export function createClientCredentialsGrant({
+  issue,
+  audiences,
+}: Pick<GrantTypeOptions, 'issue' | 'audiences'>): GrantType {
+  return {
+    name: 'client_credentials',
+    async respond({ client, parameters, confirmation }) {
+      if (!client.confidential) {
+        throw unauthorizedClient('client_credentials is for confidential clients');
+      }
+      const resources = audiences.requested(parameters, client);
+      const context = {
+        client,
+        grantType: 'client_credentials',
+        userId: undefined,
+        scope: audiences.scope(parameters.get('scope'), client.scope, resources),
+        resources,
+      };
+      return { ...(await issue({ context, confirmation })), context };
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import type { Request } from 'express';
+
+import type { Client } from '../clients/client';
+import { invalidGrant, unauthorizedClient } from '../errors';
+import { insert } from '../grants/commit';
+import { newAttempt, type Grant } from '../grants/grant';
+import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
+import { callHost, type Awaitable } from '../host/call';
+import type { GrantContext } from '../host/grant-context';
+import { authenticationOf, userIdOf, type OAuthUser } from '../host/user';
+import { isJsonObject } from '../json';
+import { newGrantId } from '../tokens/grant-token';
+import type { GrantType, TokenRequest, TokenSet } from './grant-type';
+import type { IssueRequest } from './issue-request';
+import { boundTo } from './key-binding';
+import type { GrantTypeOptions } from './options';
+
+/** The request that a host's own grant type decides about. The client has authenticated and is registered for the grant type. */
+export interface ExtensionGrantContext {
+  /** The client that requests tokens. */
+  readonly client: Client;
+  /** All parameters of the request but credentials. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** The request itself. */
+  readonly req: Request;
+}
+
+/** The decision of a host's own grant type: never a token. */
+export interface ExtensionGrantDecision {
+  /** The user on whose behalf the client acts; without it, the client acts for itself. */
+  readonly user?: OAuthUser;
+  /** Scope values within the client's, separated by spaces. @defaultValue the requested scope, or all of the client's */
+  readonly scope?: string;
+  /** The audiences. @defaultValue the requested resource, or the default audience */
+  readonly resource?: string | readonly string[];
+}
+
+/**
+ * A grant type of the host (RFC 6749 §4.5). With a user, and a client that is registered for `refresh_token`, the response
+ * contains a refresh token. A result of `undefined`, or one whose `user` is `undefined`, refuses with `invalid_grant`; to refuse with
+ * another error, throw an `OAuthError`.
+ */
+export type ExtensionGrant = (
+  context: ExtensionGrantContext,
+) => Awaitable<ExtensionGrantDecision | undefined>;
+
+const CREDENTIAL_PARAMETERS = ['client_secret', 'client_assertion', 'client_assertion_type'];
+
+export function createExtensionGrant(
+  name: string,
+  decide: ExtensionGrant,
+  options: GrantTypeOptions,
+): GrantType {
+  const { issue, policies, audiences } = options;
+
+  async function respond({ client, parameters, confirmation, req }: TokenRequest): Promise<TokenSet> {
+    const shown = Object.fromEntries(
+      parameters.entries().filter(([key]) => !CREDENTIAL_PARAMETERS.includes(key)),
+    );
+    const decision: unknown = await callHost(() => decide({ client, parameters: shown, req }));
+    if (!isDecision(decision)) throw invalidGrant('The grant was refused', { reason: 'refused by the host' });
+    const { user, resource } = decision;
+    // RFC 6749 §4.4: only a client that has authenticated may act for itself.
+    if (!user && !client.confidential) throw unauthorizedClient('A public client needs a user');
+
+    const resources =
+      resource === undefined
+        ? audiences.requested(parameters, client)
+        : audiences.checked([resource].flat(), client);
+    const context: GrantContext = {
+      client,
+      grantType: name,
+      userId: user && userIdOf(user, client),
+      scope: audiences.scope(decision.scope ?? parameters.get('scope'), client.scope, resources),
+      resources,
+    };
+    const authentication = user && authenticationOf(user);
+    const idToken = context.scope.includes('openid') ? { claims: [] } : undefined;
+    const request = { context, authentication, confirmation, idToken };
+    if (context.userId !== undefined && policies.issuesRefreshToken(context)) {
+      return withRefreshToken(request, context.userId);
+    }
+    // Without a record, no client can be told that a session has ended: the token contains no session id.
+    const issued = await issue({ ...request, authentication: { ...authentication, sid: undefined } });
+    return { ...issued, context };
+  }
+
+  async function withRefreshToken(request: IssueRequest, userId: string): Promise<TokenSet> {
+    const { store, grantTokens, clock } = options;
+    const { context, authentication, confirmation } = request;
+    const now = clock();
+    const lifetimes = refreshLifetimes(policies, context, now);
+    const grant: Grant = {
+      id: newGrantId(),
+      generation: 1,
+      attempt: newAttempt(),
+      clientId: context.client.clientId,
+      userId,
+      scope: context.scope,
+      resources: context.resources,
+      ...authentication,
+      confirmation: boundTo(context.client, confirmation),
+      createdAt: now,
+      ...sessionLifetimes(policies, context, { sid: authentication?.sid, createdAt: now }, lifetimes),
+    };
+    const { id: grantId } = grant;
+    const issued = await issue({ ...request, grantId, notAfter: lifetimes.expiresAt });
+    await insert(store, grant);
+    return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
+  }
+
+  return { name, respond };
+}
+
+/** A lookup that found no user must refuse: `{ user: undefined }` does not mean that the client acts for itself. */
+function isDecision(decision: unknown): decision is ExtensionGrantDecision {
+  if (!isJsonObject(decision)) return false;
+  return !('user' in decision) || (typeof decision.user === 'object' && decision.user !== null);
+}

@@ -1,0 +1,45 @@
+import type { UserClaims } from '../host/user-claims';
+import type { Policies } from '../policy/policies';
+import type { IdTokens } from '../tokens/id-token';
+import type { Subjects } from '../tokens/subject';
+import type { IssueRequest } from './issue-request';
+
+/** Issues the ID token of a token response. Returns `undefined` if the request has none, or no user. */
+export type IdTokenIssuer<User> = (
+  request: IssueRequest & {
+    readonly user: User | undefined;
+    readonly accessToken: string;
+    /** Epoch seconds. */
+    readonly iat: number;
+  },
+) => Promise<string | undefined>;
+
+/** @see OpenID Connect Core §2 and §3.1.3.6 */
+export function createIdTokenIssuer<User>(options: {
+  idTokens: IdTokens;
+  subjects: Subjects;
+  userClaims: UserClaims<User>;
+  policies: Policies;
+}): IdTokenIssuer<User> {
+  const { idTokens, subjects, userClaims, policies } = options;
+
+  return async ({ context, idToken, authentication = {}, user, accessToken, iat }) => {
+    const { client, userId, scope } = context;
+    if (!idToken || userId === undefined) return undefined;
+    const { nonce, claims: requested } = idToken;
+    const { authTime, acr, amr, sid } = authentication;
+    const claims = {
+      ...(await userClaims({ user, userId, client, scope, target: 'id_token', requested })),
+      sub: subjects.sub(client, userId),
+      aud: client.clientId,
+      exp: iat + policies.idTokenLifetime(context),
+      iat,
+      ...(authTime !== undefined && { auth_time: authTime }),
+      ...(nonce !== undefined && { nonce }),
+      ...(acr !== undefined && { acr }),
+      ...(amr !== undefined && { amr }),
+      ...(sid !== undefined && { sid: subjects.sid(client, sid) }),
+    };
+    return idTokens.issue(claims, { algorithms: policies.idTokenAlgorithms(client), accessToken });
+  };
+}

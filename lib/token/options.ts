@@ -1,0 +1,19 @@
+import type { Store } from '../adapters/store';
+import type { EventReporter } from '../events';
+import type { Audiences } from '../policy/audiences';
+import type { Policies } from '../policy/policies';
+import type { GrantTokens } from '../tokens/grant-token';
+import type { AnonymousSubjects } from './anonymous-subject';
+import type { TokenIssuer } from './issuer';
+
+/** The parts that the grant types use. */
+export interface GrantTypeOptions {
+  store: Store;
+  grantTokens: GrantTokens;
+  issue: TokenIssuer;
+  audiences: Audiences;
+  policies: Policies;
+  anonymousSubjects: AnonymousSubjects;
+  clock: () => number;
+  reporter: EventReporter;
+}

@@ -1,0 +1,116 @@
+import { storeUnavailable } from '../errors';
+import { commit, end } from '../grants/commit';
+import { identifiersOf, isRefreshable, newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
+import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
+import type { GrantContext } from '../host/grant-context';
+import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
+import type { GrantTypeOptions } from './options';
+import { createPrepareTokens, readRefreshRequest, type RefreshRequest } from './refresh-request';
+import { createTouch } from './refresh-without-rotation';
+
+/** How often a request reads the record again after concurrent requests advanced it. */
+const MAXIMUM_ROUNDS = 4;
+
+/**
+ * The position of a presented refresh token relative to the stored grant: the current one, the previous one within the leeway, one
+ * that the store has lost, one whose code was never redeemed as far as the store knows, or one that has been replaced.
+ */
+type Position = 'current' | 'previous' | 'ahead' | 'unredeemed' | 'reused';
+
+function positionOf(presented: number, grant: Grant, leeway: number, now: number): Position {
+  const { generation, rotatedAt = 0 } = grant;
+  if (presented === generation) return 'current';
+  if (presented > generation) return generation > 0 ? 'ahead' : 'unredeemed';
+  // Clocks differ by seconds: a negative age counts as 0.
+  const age = Math.max(0, now - rotatedAt);
+  const justRotated = presented === generation - 1 && age < leeway * 1000;
+  return justRotated ? 'previous' : 'reused';
+}
+
+/** @see RFC 6749 §6, RFC 9700 §4.14 */
+export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
+  const { store, grantTokens, policies, clock, reporter } = options;
+  const prepare = createPrepareTokens(options);
+  const touch = createTouch({ ...options, prepare });
+
+  function answer(tokens: TokenSet, { grant }: RefreshRequest, generation: number): TokenSet {
+    return { ...tokens, refreshToken: grantTokens.refreshToken(grant.id, generation) };
+  }
+
+  async function respond(tokenRequest: TokenRequest): Promise<TokenSet> {
+    const request = readRefreshRequest(tokenRequest);
+    const { client, context, presented } = request;
+    const leeway = policies.refreshTokenLeeway(context);
+    const isRotated = rotates(context);
+
+    let stored = request.grant;
+    let prepared: TokenSet | undefined;
+    for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
+      if (!isRefreshable(stored, client, clock())) throw refused('expired');
+      const position = positionOf(presented, stored, leeway, clock());
+      if (position === 'unredeemed') throw refused('the store lost the redemption of the code');
+      if (position === 'reused') return refuseReused(request, stored, leeway);
+      if (position === 'previous') {
+        const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
+        const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
+        return answer(tokens, request, stored.generation);
+      }
+      if (position === 'current' && !isRotated) {
+        return answer(await touch(request, stored), request, presented);
+      }
+
+      // Everything that may fail happens before the write.
+      const lifetimes = refreshLifetimes(policies, context, clock(), stored);
+      prepared = await prepare(request, stored, lifetimes.expiresAt);
+      const now = clock();
+      // The hooks may have taken long.
+      if (!isRefreshable(stored, client, now)) throw refused('expired');
+      const generation = isRotated ? presented + 1 : presented;
+      const kept = sessionLifetimes(policies, context, stored, lifetimes);
+      const next = { ...stored, ...kept, generation, attempt: newAttempt(), rotatedAt: now };
+      const outcome = await commit(store, stored, next);
+      if (outcome.won) {
+        if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
+        return answer(prepared, request, generation);
+      }
+      if (!outcome.stored) throw refused('revoked meanwhile');
+      stored = outcome.stored;
+    }
+    throw storeUnavailable(new Error('the grant keeps changing'));
+  }
+
+  /** RFC 9700 §4.14.2. A request that was only overtaken by requests of its own client is refused, and ends nothing. */
+  async function refuseReused(request: RefreshRequest, stored: Grant, leeway: number): Promise<never> {
+    const { grant, presented } = request;
+    const wasCurrent = grant.generation === presented;
+    if (wasCurrent && leeway > 0) throw refused('overtaken by other requests');
+    reporter.emit('refresh_token.reused', eventOf(stored, presented));
+    await end(store, reporter, stored, 'refresh token reused');
+    throw refused('reused');
+  }
+
+  function rotates(context: GrantContext): boolean {
+    const { client } = context;
+    if (!client.confidential && !client.dpopBoundAccessTokens) return true;
+    return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
+  }
+
+  return {
+    name: 'refresh_token',
+    reference: (parameters) => grantTokens.readRefreshToken(parameters.get('refresh_token') ?? ''),
+    respond,
+  };
+}
+
+const refused = (reason: string): Error => refusedGrant('refresh token', reason);
+
+function eventOf(
+  grant: Grant,
+  presentedGeneration: number,
+): ReturnType<typeof identifiersOf> & { presentedGeneration: number; generation: number } {
+  return { ...identifiersOf(grant), presentedGeneration, generation: grant.generation };
+}
+
+function outlives(grant: Grant, { expiresAt }: TokenSet): boolean {
+  return refreshExpiryOf(grant) >= expiresAt;
+}
