@@ -2,7 +2,7 @@
 
 const [express5] = require('./jest.config.js').projects;
 
-/** What needs a real browser: `npm run test:browser`. */
+/** The tests that need a real browser: `npm run test:browser`. */
 module.exports = {
   ...express5,
   displayName: 'browser',

@@ -1,115 +1,110 @@
 import request from 'supertest';
 
-import { claimsOf, getTokens, makeHost, refresh, VARIANTS, type HostOptions } from '../support/host';
+import { claimsOf, getTokens, makeHost, refresh, MOUNTS, type HostOptions } from '../support/host';
 import { keyPair } from '../support/keys';
 
-describe.each(VARIANTS.filter(({ store }) => store === 'memory'))(
-  'metadata (RFC 8414) at the $mount',
-  (variant) => {
-    const host = makeHost(variant);
-    const methods = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'];
-    const asymmetric = ['ES', 'RS', 'PS']
-      .flatMap((kind) => ['256', '384', '512'].map((size) => kind + size))
-      .concat('EdDSA', 'Ed25519');
-    const expected = {
-      issuer: host.issuer,
-      authorization_endpoint: `${host.issuer}/authorize`,
-      token_endpoint: `${host.issuer}/token`,
-      jwks_uri: `${host.issuer}/jwks`,
-      userinfo_endpoint: `${host.issuer}/userinfo`,
-      pushed_authorization_request_endpoint: `${host.issuer}/par`,
-      revocation_endpoint: `${host.issuer}/revoke`,
-      introspection_endpoint: `${host.issuer}/introspect`,
-      scopes_supported: ['openid', 'orders:read', 'profile', 'orders:write', 'jobs:run', 'jobs:read'],
-      response_types_supported: ['code'],
-      response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
-      grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
-      code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: [...methods, 'none'],
-      token_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
-      revocation_endpoint_auth_methods_supported: [...methods, 'none'],
-      revocation_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
-      introspection_endpoint_auth_methods_supported: methods,
-      introspection_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
-      authorization_response_iss_parameter_supported: true,
-      authorization_signing_alg_values_supported: ['ES256', 'RS256'],
-      id_token_signing_alg_values_supported: ['ES256', 'RS256'],
-      subject_types_supported: ['public'],
-      claim_types_supported: ['normal'],
-      claims_supported: ['sub'],
-      claims_parameter_supported: true,
-      prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
-      request_parameter_supported: true,
-      request_uri_parameter_supported: false,
-      request_object_signing_alg_values_supported: asymmetric,
-      dpop_signing_alg_values_supported: asymmetric,
-      tls_client_certificate_bound_access_tokens: false,
-      backchannel_logout_supported: true,
-      backchannel_logout_session_supported: true,
-    };
+describe.each(MOUNTS)('metadata (RFC 8414) at the $mount', (variant) => {
+  const host = makeHost(variant);
+  const methods = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'];
+  const asymmetric = ['ES', 'RS', 'PS']
+    .flatMap((kind) => ['256', '384', '512'].map((size) => kind + size))
+    .concat('EdDSA', 'Ed25519');
+  const expected = {
+    issuer: host.issuer,
+    authorization_endpoint: `${host.issuer}/authorize`,
+    token_endpoint: `${host.issuer}/token`,
+    jwks_uri: `${host.issuer}/jwks`,
+    userinfo_endpoint: `${host.issuer}/userinfo`,
+    pushed_authorization_request_endpoint: `${host.issuer}/par`,
+    revocation_endpoint: `${host.issuer}/revoke`,
+    introspection_endpoint: `${host.issuer}/introspect`,
+    scopes_supported: ['openid', 'orders:read', 'profile', 'orders:write', 'jobs:run', 'jobs:read'],
+    response_types_supported: ['code'],
+    response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
+    grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: [...methods, 'none'],
+    token_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
+    revocation_endpoint_auth_methods_supported: [...methods, 'none'],
+    revocation_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
+    introspection_endpoint_auth_methods_supported: methods,
+    introspection_endpoint_auth_signing_alg_values_supported: [...asymmetric, 'HS256', 'HS384', 'HS512'],
+    authorization_response_iss_parameter_supported: true,
+    authorization_signing_alg_values_supported: ['ES256', 'RS256'],
+    id_token_signing_alg_values_supported: ['ES256', 'RS256'],
+    subject_types_supported: ['public'],
+    claim_types_supported: ['normal'],
+    claims_supported: ['sub'],
+    claims_parameter_supported: true,
+    prompt_values_supported: ['none', 'login', 'consent', 'select_account'],
+    request_parameter_supported: true,
+    request_uri_parameter_supported: false,
+    request_object_signing_alg_values_supported: asymmetric,
+    dpop_signing_alg_values_supported: asymmetric,
+    tls_client_certificate_bound_access_tokens: false,
+    backchannel_logout_supported: true,
+    backchannel_logout_session_supported: true,
+  };
 
-    it.each([
-      ['the path-inserted form', `/.well-known/oauth-authorization-server${host.base}`],
-      ['the appended form', `${host.base}/.well-known/oauth-authorization-server`],
-      ['the form of OpenID Connect Discovery', `${host.base}/.well-known/openid-configuration`],
-      ['its path-inserted form', `/.well-known/openid-configuration${host.base}`],
-    ])('is at %s, and says what is there', async (_name, path) => {
+  it.each([
+    ['the path-inserted form', `/.well-known/oauth-authorization-server${host.base}`],
+    ['the appended form', `${host.base}/.well-known/oauth-authorization-server`],
+    ['the form of OpenID Connect Discovery', `${host.base}/.well-known/openid-configuration`],
+    ['its path-inserted form', `/.well-known/openid-configuration${host.base}`],
+  ])('is at %s, and says what is there', async (_name, path) => {
+    const response = await request(host.app).get(path);
+    expect(response.status).toBe(200);
+    expect(response.body).toEqual(expected);
+    expect(response.headers['access-control-allow-origin']).toBe('*');
+    expect((await request(host.app).head(path)).status).toBe(200);
+    const posted = await request(host.app).post(path);
+    expect([posted.status, posted.headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
+  });
+
+  it('takes nothing from Host or X-Forwarded headers', async () => {
+    host.app.set('trust proxy', true);
+    const response = await request(host.app).get(`/.well-known/oauth-authorization-server${host.base}`).set({
+      Host: 'evil.example',
+      'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-Proto': 'https',
+      'X-Forwarded-Prefix': '/evil',
+    });
+    expect(response.body).toEqual(expected);
+  });
+
+  it('the issuer is what was configured, byte for byte', async () => {
+    for (const issuer of [
+      'http://localhost:3000',
+      'http://localhost:3000/',
+      'http://localhost:3000/a/',
+      'http://localhost:3000/a%20b',
+    ]) {
+      const own = makeHost(variant, { issuer });
+      const path = new URL(issuer).pathname.replace(/\/$/, '');
+      const { body } = await request(own.app).get(`/.well-known/oauth-authorization-server${path}`);
+      expect(body).toMatchObject({ issuer, token_endpoint: `${issuer.replace(/\/$/, '')}/token` });
+    }
+  });
+
+  it('knows the grant types of the host', async () => {
+    const own = makeHost(variant, { grants: { 'urn:example:x': () => undefined } });
+    const { body } = await request(own.app).get(`/.well-known/oauth-authorization-server${own.base}`);
+    expect(body.grant_types_supported).toContain('urn:example:x');
+  });
+
+  it('passes on what is not its own', async () => {
+    for (const path of [
+      '/other',
+      `${host.base}/nothing`,
+      '/.well-known/security.txt',
+      '/.well-known/oauth-authorization-server/x',
+      `${host.base}/Token`,
+    ]) {
       const response = await request(host.app).get(path);
-      expect(response.status).toBe(200);
-      expect(response.body).toEqual(expected);
-      expect(response.headers['access-control-allow-origin']).toBe('*');
-      expect((await request(host.app).head(path)).status).toBe(200);
-      const posted = await request(host.app).post(path);
-      expect([posted.status, posted.headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
-    });
-
-    it('takes nothing from Host or X-Forwarded headers', async () => {
-      host.app.set('trust proxy', true);
-      const response = await request(host.app)
-        .get(`/.well-known/oauth-authorization-server${host.base}`)
-        .set({
-          Host: 'evil.example',
-          'X-Forwarded-Host': 'evil.example',
-          'X-Forwarded-Proto': 'https',
-          'X-Forwarded-Prefix': '/evil',
-        });
-      expect(response.body).toEqual(expected);
-    });
-
-    it('the issuer is what was configured, byte for byte', async () => {
-      for (const issuer of [
-        'http://localhost:3000',
-        'http://localhost:3000/',
-        'http://localhost:3000/a/',
-        'http://localhost:3000/a%20b',
-      ]) {
-        const own = makeHost(variant, { issuer });
-        const path = new URL(issuer).pathname.replace(/\/$/, '');
-        const { body } = await request(own.app).get(`/.well-known/oauth-authorization-server${path}`);
-        expect(body).toMatchObject({ issuer, token_endpoint: `${issuer.replace(/\/$/, '')}/token` });
-      }
-    });
-
-    it('knows the grant types of the host', async () => {
-      const own = makeHost(variant, { grants: { 'urn:example:x': () => undefined } });
-      const { body } = await request(own.app).get(`/.well-known/oauth-authorization-server${own.base}`);
-      expect(body.grant_types_supported).toContain('urn:example:x');
-    });
-
-    it('passes on what is not its own', async () => {
-      for (const path of [
-        '/other',
-        `${host.base}/nothing`,
-        '/.well-known/security.txt',
-        '/.well-known/oauth-authorization-server/x',
-        `${host.base}/Token`,
-      ]) {
-        const response = await request(host.app).get(path);
-        expect(response.status).toBe(path === '/other' ? 200 : 404);
-      }
-    });
-  },
-);
+      expect(response.status).toBe(path === '/other' ? 200 : 404);
+    }
+  });
+});
 
 describe('GET /jwks (RFC 7517)', () => {
   const variant = { store: 'memory', mount: 'root' } as const;

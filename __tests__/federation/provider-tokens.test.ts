@@ -11,10 +11,8 @@ import {
   type FederatedHost,
   type Upstreams,
 } from '../support/federation';
-import { sharedRedis, VARIANTS, type Variant } from '../support/host';
+import { sharedRedis, STORES, type Variant } from '../support/host';
 import { json, misbehavingProvider, type MisbehavingProvider } from '../support/misbehaving-provider';
-
-const STORES = [VARIANTS[0]!, VARIANTS[2]!];
 
 describe.each(STORES)('oauth.providerTokens() on $store, at a real provider', (variant) => {
   let upstreams: Upstreams;

@@ -106,18 +106,20 @@ export interface Variant {
   mount: 'root' | 'prefix';
 }
 
-const ALL_VARIANTS: Variant[] = [
-  { store: 'memory', mount: 'root' },
-  { store: 'memory', mount: 'prefix' },
-  { store: 'redis', mount: 'root' },
-  { store: 'redis', mount: 'prefix' },
-];
+/** The variants of this run: see jest.projects.js. */
+export const VARIANTS: Variant[] = (globalThis as unknown as { VARIANTS: string[] }).VARIANTS.map((name) => {
+  const [store, mount] = name.split(' ') as [Variant['store'], Variant['mount']];
+  return { store, mount };
+});
 
-/** On Express 4 each store and each way to mount once: the rest was seen on Express 5. */
-export const VARIANTS: Variant[] =
-  'EXPRESS_4' in globalThis
-    ? ALL_VARIANTS.filter(({ store, mount }) => (store === 'memory') === (mount === 'root'))
-    : ALL_VARIANTS;
+/** One variant for each store. */
+export const STORES = VARIANTS.filter((variant, position) => firstWith('store', variant) === position);
+/** One variant for each way to mount. */
+export const MOUNTS = VARIANTS.filter((variant, position) => firstWith('mount', variant) === position);
+
+function firstWith(member: keyof Variant, variant: Variant): number {
+  return VARIANTS.findIndex((other) => other[member] === variant[member]);
+}
 
 type EventName = keyof OAuthEventMap;
 

@@ -1,8 +1,8 @@
 import express from 'express';
 import { sign, verify } from 'jsonwebtoken';
 
-import { API_KEY, createApp, SHARED_SECRET } from '../examples/dressipi-style';
-import { claimsOf, listen, pkce } from './support/host';
+import { API_KEY, createApp, SHARED_SECRET } from '../../examples/dressipi-style';
+import { claimsOf, listen, pkce } from '../support/host';
 
 const URN = 'urn:ietf:wg:oauth:2.0:oob:auto';
 type Body = Record<string, string>;

@@ -12,7 +12,7 @@ import {
   redisAdapter,
   type OAuthRouterOptions,
 } from 'express-oauth-router';
-import { keyPair } from './support/keys';
+import { keyPair } from '../support/keys';
 
 const SECRET = 'x'.repeat(32);
 const ec = keyPair().privateKey;

@@ -3,9 +3,9 @@ import express from 'express';
 
 import { redisAdapter } from 'express-oauth-router';
 
-import { createApp, newTenant } from '../examples/many-tenants';
-import { browser, type Browser } from './support/browser';
-import { claimsOf, listen, pkce, sharedRedis } from './support/host';
+import { createApp, newTenant } from '../../examples/many-tenants';
+import { browser, type Browser } from '../support/browser';
+import { claimsOf, listen, pkce, sharedRedis } from '../support/host';
 
 const CALLBACK = 'https://app.example.com/callback';
 type Body = Record<string, string>;

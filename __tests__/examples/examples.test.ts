@@ -3,11 +3,11 @@ import type { Express } from 'express';
 import express from 'express';
 import Redis from 'ioredis';
 
-import { createApp as existingApp } from '../examples/existing-app';
-import { createApp as quickstart } from '../examples/quickstart';
-import { createRedisApp } from '../examples/redis';
-import { browser } from './support/browser';
-import { listen } from './support/host';
+import { createApp as existingApp } from '../../examples/existing-app';
+import { createApp as quickstart } from '../../examples/quickstart';
+import { createRedisApp } from '../../examples/redis';
+import { browser } from '../support/browser';
+import { listen } from '../support/host';
 
 const field = (html: string, name: string): string =>
   new RegExp(`name="${name}" value="([^"]+)"`).exec(html)?.[1] ?? '';

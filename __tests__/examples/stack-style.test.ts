@@ -3,10 +3,10 @@ import * as oauth from 'oauth4webapi';
 
 import { oidcProvider } from 'express-oauth-router';
 
-import { createApp, PUBLISHABLE_KEY } from '../examples/stack-style';
-import { browser, type Browser } from './support/browser';
-import { listen, pkce } from './support/host';
-import { startProcess, type ServerProcess } from './support/process';
+import { createApp, PUBLISHABLE_KEY } from '../../examples/stack-style';
+import { browser, type Browser } from '../support/browser';
+import { listen, pkce } from '../support/host';
+import { startProcess, type ServerProcess } from '../support/process';
 
 const CALLBACK = 'https://example.com/callback';
 type Body = Record<string, unknown>;

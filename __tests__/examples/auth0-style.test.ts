@@ -1,10 +1,10 @@
 import express from 'express';
 import * as jose from 'jose';
 
-import { BILLING, createApp, ORDERS } from '../examples/auth0-style';
-import { claimsOf, listen, pkce } from './support/host';
-import { assertion, ASSERTION_TYPE, clientKey, dpopProof, type ClientKey } from './support/jose';
-import { browser } from './support/browser';
+import { BILLING, createApp, ORDERS } from '../../examples/auth0-style';
+import { claimsOf, listen, pkce } from '../support/host';
+import { assertion, ASSERTION_TYPE, clientKey, dpopProof, type ClientKey } from '../support/jose';
+import { browser } from '../support/browser';
 
 const SECRET = 'a secret of the web app that is long';
 

@@ -1,0 +1,38 @@
+'use strict';
+
+/** Packages that are ES modules only: jest loads CommonJS. */
+const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose'];
+
+const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) => ({
+  displayName,
+  testEnvironment: 'node',
+  globalSetup: '<rootDir>/__tests__/support/global-setup.js',
+  globalTeardown: '<rootDir>/__tests__/support/global-teardown.js',
+  globals: { VARIANTS: variants },
+  transform: {
+    '\\.[cm]?[jt]s$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+    ],
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${ESM_ONLY.join('|')})/)`],
+  moduleNameMapper: {
+    '^express-oauth-router$': '<rootDir>/lib/index.ts',
+    '^express-oauth-router/adapter-contract$': '<rootDir>/lib/adapters/contract-suite.ts',
+    ...moduleNameMapper,
+  },
+  testMatch,
+});
+
+/**
+ * The projects of a run. A variant is a store (`memory`, `redis`) and a mount (`root`, `prefix`): tests that depend on them run once
+ * for each variant.
+ */
+exports.projects = ({ express5, express4 }) => [
+  project('express-5', { variants: express5, testMatch: ['<rootDir>/__tests__/**/*.test.ts'] }),
+  project('express-4', {
+    variants: express4.variants,
+    moduleNameMapper: { '^express$': 'express4' },
+    testMatch: [`<rootDir>/__tests__/{${express4.folders.join(',')}}/**/*.test.ts`],
+  }),
+];
