@@ -2,7 +2,7 @@ import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'coverage/**', 'bench/**', '.readme/**'] },
+  { ignores: ['dist/**', 'coverage/**', 'bench/**', '.readme/**', 'api/**', '.snippets/**'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

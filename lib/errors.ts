@@ -66,6 +66,7 @@ const STATUS = new Map<string, number>([
  * @see RFC 6749 §4.1.2.1 and §5.2
  */
 export class OAuthError extends Error {
+  /** The name of the class. */
   override readonly name = 'OAuthError';
   /** The value of `error`. */
   readonly code: OAuthErrorCode;
@@ -104,6 +105,7 @@ export class OAuthError extends Error {
 
 /** Thrown by `createOAuthRouter`, `createTokenVerifier` and `requireToken`: lists every fault of the options at once. */
 export class OAuthConfigurationError extends Error {
+  /** The name of the class. */
   override readonly name = 'OAuthConfigurationError';
   /** A stable code to recognize the error by. */
   readonly code = 'ERR_OAUTH_CONFIGURATION';

@@ -15,51 +15,129 @@ export interface EventIdentifiers {
 /** The events of `oauth.events`, by name. A listener that throws or rejects has no effect on the request. */
 export interface OAuthEventMap {
   /** An authorization code was issued. */
-  'authorization_code.issued': [EventIdentifiers & { scope: string }];
+  'authorization_code.issued': [EventIdentifiers & ScopeEvent];
   /** An access token was issued, with or without a refresh token. */
-  'token.issued': [
-    EventIdentifiers & { grantType: string; scope: string; jti: string; refreshToken: boolean },
-  ];
+  'token.issued': [EventIdentifiers & ScopeEvent & TokenEvent];
   /** A request was refused. `reason` and `cause` contain what the client was not told. */
-  'request.refused': [
-    EventIdentifiers & {
-      endpoint: string;
-      error: string;
-      description: string;
-      reason?: string | undefined;
-      cause?: unknown;
-    },
-  ];
+  'request.refused': [EventIdentifiers & RefusalEvent];
   /** A code was used again. Its grant was revoked, unless `revoked` is `false`. */
-  'authorization_code.replayed': [EventIdentifiers & { revoked: boolean }];
+  'authorization_code.replayed': [EventIdentifiers & ReplayEvent];
   /** A refresh token was used after its successor. Its grant was revoked: the token was stolen, or its client loses tokens. */
-  'refresh_token.reused': [EventIdentifiers & { presentedGeneration: number; generation: number }];
+  'refresh_token.reused': [EventIdentifiers & GenerationsEvent];
   /** A client presented a newer refresh token than the store has: the store lost writes in a failover. */
-  'grant.ahead_of_store': [EventIdentifiers & { presentedGeneration: number; generation: number }];
+  'grant.ahead_of_store': [EventIdentifiers & GenerationsEvent];
   /** A grant was ended by its client, by the host, or because a token was replayed. */
-  'grant.revoked': [EventIdentifiers & { reason: string }];
+  'grant.revoked': [EventIdentifiers & ReasonEvent];
   /** A single access token was revoked by its client. */
-  'access_token.revoked': [EventIdentifiers & { jti: string }];
+  'access_token.revoked': [EventIdentifiers & TokenIdEvent];
   /** A client failed to authenticate. */
-  'client_authentication.failed': [EventIdentifiers & { method?: string | undefined; reason: string }];
+  'client_authentication.failed': [EventIdentifiers & ReasonEvent & AuthenticationEvent];
   /** A user allowed a client on the consent page. */
-  'consent.given': [EventIdentifiers & { scope: string }];
+  'consent.given': [EventIdentifiers & ScopeEvent];
   /** A user denied a client on the consent page. */
   'consent.denied': [EventIdentifiers];
   /** A client was notified that a session of its user has ended. */
   'backchannel_logout.sent': [EventIdentifiers];
   /** A client could not be notified: it may still consider its user signed in. */
-  'backchannel_logout.failed': [EventIdentifiers & { cause: unknown }];
+  'backchannel_logout.failed': [EventIdentifiers & FailureEvent];
   /** A user signed in, or linked an account, through an upstream provider. */
-  'provider.signed_in': [
-    EventIdentifiers & { providerId: string; type: 'authenticate' | 'link'; isNewUser: boolean },
-  ];
+  'provider.signed_in': [EventIdentifiers & ProviderSignInEvent];
   /** An upstream provider failed, or its response cannot be trusted. */
-  'provider.failed': [EventIdentifiers & { providerId: string; cause: unknown }];
+  'provider.failed': [EventIdentifiers & ProviderEvent & FailureEvent];
   /** A function of the adapter threw or did not respond within `storeTimeout`. */
-  'store.failed': [{ operation: string; cause: unknown }];
+  'store.failed': [StoreEvent & FailureEvent];
   /** A bug, or a hook that threw. The client saw `server_error`. */
-  'server.failed': [{ endpoint: string; cause: unknown }];
+  'server.failed': [EndpointEvent & FailureEvent];
+}
+
+/** The scope of an event. */
+export interface ScopeEvent {
+  /** The scope values, separated by spaces. */
+  scope: string;
+}
+
+/** The access token of an event. */
+export interface TokenIdEvent {
+  /** The id of the access token. */
+  jti: string;
+}
+
+/** The tokens that were issued. */
+export interface TokenEvent extends TokenIdEvent {
+  /** The grant type of the request. */
+  grantType: string;
+  /** Whether a refresh token was issued too. */
+  refreshToken: boolean;
+}
+
+/** The reason of an event. */
+export interface ReasonEvent {
+  /** A short text for the operator. */
+  reason: string;
+}
+
+/** The underlying cause of a failure. */
+export interface FailureEvent {
+  /** The exception. */
+  cause: unknown;
+}
+
+/** The endpoint where a failure occurred. */
+export interface EndpointEvent {
+  /** The name of the endpoint, or `resource` for `requireToken`. */
+  endpoint: string;
+}
+
+/** The refusal of a request. */
+export interface RefusalEvent extends EndpointEvent {
+  /** The value of `error`. */
+  error: string;
+  /** The value of `error_description`. */
+  description: string;
+  /** A short text for the operator. */
+  reason?: string | undefined;
+  /** The exception, if there was one. */
+  cause?: unknown;
+}
+
+/** The replay of a code. */
+export interface ReplayEvent {
+  /** Whether the grant was revoked. */
+  revoked: boolean;
+}
+
+/** The generations of a refresh token. */
+export interface GenerationsEvent {
+  /** The generation of the token that was presented. */
+  presentedGeneration: number;
+  /** The generation in the store. */
+  generation: number;
+}
+
+/** The method of client authentication. */
+export interface AuthenticationEvent {
+  /** The method, if it is known. */
+  method?: string | undefined;
+}
+
+/** The provider of an event. */
+export interface ProviderEvent {
+  /** The provider's id in the options. */
+  providerId: string;
+}
+
+/** A sign-in through a provider. */
+export interface ProviderSignInEvent extends ProviderEvent {
+  /** Whether the user signed in or linked an account. */
+  type: 'authenticate' | 'link';
+  /** Whether the host created the account. */
+  isNewUser: boolean;
+}
+
+/** A function of the adapter. */
+export interface StoreEvent {
+  /** The name of the function. */
+  operation: string;
 }
 
 /** The typed event emitter that a router carries as `oauth.events`. */

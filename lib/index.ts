@@ -14,13 +14,31 @@ export type {
   UsersOptions,
 } from './options/options';
 export { OAuthConfigurationError, OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors';
-export type { EventIdentifiers, OAuthEventMap, OAuthEvents } from './events';
+export type {
+  AuthenticationEvent,
+  EventIdentifiers,
+  EndpointEvent,
+  FailureEvent,
+  GenerationsEvent,
+  ScopeEvent,
+  OAuthEventMap,
+  OAuthEvents,
+  ProviderEvent,
+  ProviderSignInEvent,
+  ReasonEvent,
+  RefusalEvent,
+  ReplayEvent,
+  StoreEvent,
+  TokenEvent,
+  TokenIdEvent,
+} from './events';
 
 export type {
   Adapter,
   ClientAuthenticationMethodName,
   ClientMetadata,
   Consent,
+  JwkSet,
   StoredGrant,
 } from './adapters/contract';
 export { memoryAdapter, type MemoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
@@ -34,28 +52,42 @@ export type { ClientCertificate, ClientCertificateOf } from './clients/certifica
 export type { Client, ClientOptions } from './clients/client';
 export type { ClientHeaders } from './clients/identification';
 export type { NoncePolicy } from './clients/proof-of-possession';
-export { generateClientSecret, hashClientSecret } from './clients/secrets';
+export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secrets';
 export {
   accountAlreadyLinked,
   accountLinking,
   type Account,
+  type AccountByEmail,
   type AccountLinkingOptions,
   type EmailStrategy,
 } from './federation/account-linking';
 export type { ProviderIdentity } from './federation/identity';
-export { providerPresets } from './federation/presets';
+export {
+  providerPresets,
+  type OAuth2Preset,
+  type OidcPreset,
+  type ProviderPresets,
+} from './federation/presets';
 export {
   oauth2Provider,
   oidcProvider,
   type ClaimNames,
   type CommonProviderOptions,
+  type OAuth2Provider,
   type OAuth2ProviderOptions,
+  type OidcProvider,
   type OidcProviderOptions,
   type Provider,
   type Userinfo,
 } from './federation/provider';
 export type { ProviderTokens } from './federation/provider-tokens';
-export type { ResolvedUser, ResolveUser, ResolveUserContext } from './federation/resolve-user';
+export type {
+  CurrentUser,
+  NewUser,
+  ResolvedUser,
+  ResolveUser,
+  ResolveUserContext,
+} from './federation/resolve-user';
 export type { Authenticate } from './host/authenticate';
 export type { Awaitable } from './host/call';
 export type { GrantContext, Policy } from './host/grant-context';
@@ -74,7 +106,7 @@ export type { UserClaimsContext, UserClaimsHook } from './host/user-claims';
 export type { FormatError, RateLimit, RequestGuard } from './http/endpoint';
 export type { EndSession } from './logout/endpoint';
 export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operations';
-export type { ConsentView } from './pages/consent';
+export type { ConsentView, DescribedScope } from './pages/consent';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
 export type { ResourceOptions } from './policy/audiences';
@@ -89,4 +121,4 @@ export type { AnonymousSubject } from './token/anonymous-subject';
 export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './token/extension-grant';
 export type { AccessTokenClaims, AccessTokenFormat, Confirmation } from './tokens/access-token';
 export type { AccessTokenAlgorithm, SigningAlgorithm } from './tokens/algorithms';
-export type { SigningJwk, SigningKeyInput } from './tokens/signing-key';
+export type { SigningJwk, SigningKeyInput, WrappedSigningKey } from './tokens/signing-key';

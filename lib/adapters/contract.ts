@@ -10,6 +10,12 @@ export type ClientAuthenticationMethodName =
   | 'tls_client_auth'
   | 'self_signed_tls_client_auth';
 
+/** A JSON Web Key Set (RFC 7517 §5). */
+export interface JwkSet {
+  /** The keys. */
+  readonly keys: readonly object[];
+}
+
 /**
  * A client as an adapter stores it: the metadata of RFC 7591 in camelCase, and members of this library.
  *
@@ -50,7 +56,7 @@ export interface ClientMetadata {
   /** The algorithm of the client's assertions (RFC 7591 §2). @defaultValue any that its keys support */
   tokenEndpointAuthSigningAlg?: string;
   /** The client's public keys, for assertions, request objects and self-signed certificates (RFC 7517 §5). */
-  jwks?: { readonly keys: readonly object[] };
+  jwks?: JwkSet;
   /** The URL of the client's public keys, instead of `jwks`. */
   jwksUri?: string;
   /** The subject of the certificate in the form of RFC 4514. `tls_client_auth` needs this or one `tlsClientAuthSan…` (RFC 8705 §2.1.2). */

@@ -1,17 +1,30 @@
 /** The part of an ioredis client (5 or 6) that the adapter uses: a `Redis`, also through Sentinel, or a `Cluster`. */
 export interface RedisClient {
+  /** The state of the connection. */
   readonly status: string;
+  /** The options of the client. */
   readonly options: object;
+  /** `GET`. */
   get(key: string): Promise<string | null>;
+  /** `GETDEL`. */
   getdel(key: string): Promise<string | null>;
+  /** `SET`. */
   set(key: string, value: string): Promise<unknown>;
+  /** `SET` with `PX`, and optionally `NX`. */
   set(key: string, value: string, px: 'PX', milliseconds: number, nx?: 'NX'): Promise<unknown>;
+  /** `DEL`. */
   del(key: string): Promise<number>;
+  /** `HGET`. */
   hget(key: string, field: string): Promise<string | null>;
+  /** `ZREM`. */
   zrem(key: string, ...members: string[]): Promise<number>;
+  /** `PING`. */
   ping(): Promise<unknown>;
+  /** `INFO`. */
   info(): Promise<string>;
+  /** Defines a command that runs a script. */
   defineCommand(name: string, definition: { numberOfKeys?: number; lua: string }): void;
+  /** Adds a listener for the next `ready` event. */
   once(event: 'ready', listener: () => void): unknown;
 }
 

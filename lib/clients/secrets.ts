@@ -14,8 +14,16 @@ const QUEUE_LIMIT = 100;
 /** The queue for one hash: guesses at one client's secret must not delay other clients. */
 const QUEUE_LIMIT_OF_ONE = 8;
 
+/** A generated client secret. */
+export interface GeneratedClientSecret {
+  /** The secret, to hand to the client once. */
+  clientSecret: string;
+  /** The hash, to store. */
+  clientSecretHash: string;
+}
+
 /** Generates a client secret of 256 random bits, and the hash to store as `clientSecretHash`. */
-export function generateClientSecret(): { clientSecret: string; clientSecretHash: string } {
+export function generateClientSecret(): GeneratedClientSecret {
   const clientSecret = randomBytes(32).toString('base64url');
   return { clientSecret, clientSecretHash: hashGeneratedSecret(clientSecret) };
 }

@@ -1,7 +1,7 @@
 import { accessDenied, type OAuthError } from '../errors';
 import type { Awaitable } from '../host/call';
 import type { ProviderIdentity } from './identity';
-import type { ResolveUserContext } from './resolve-user';
+import type { NewUser, ResolveUserContext } from './resolve-user';
 
 /** The members of a host's account that `accountLinking` uses. */
 export interface Account {
@@ -24,6 +24,14 @@ export type EmailStrategy =
 
 const EMAIL_STRATEGIES: readonly unknown[] = ['link_verified', 'refuse', 'allow_duplicates'];
 
+/** An account that was found by its e-mail address. */
+export interface AccountByEmail<User extends Account> {
+  /** The account. */
+  user: User;
+  /** Whether the host has verified that the address belongs to the account's user. */
+  emailVerified: boolean;
+}
+
 /** The options of `accountLinking`: access to the host's accounts. */
 export interface AccountLinkingOptions<User extends Account> {
   /** How to treat an e-mail address that belongs to an existing account. */
@@ -31,7 +39,7 @@ export interface AccountLinkingOptions<User extends Account> {
   /** Finds an account by provider, `issuer` if the provider has several, and `subject`: never by e-mail address. */
   findByIdentity(identity: ProviderIdentity): Awaitable<User | undefined | null>;
   /** Finds an account by address, and says whether the host has verified that the address belongs to its user. */
-  findByEmail(email: string): Awaitable<{ user: User; emailVerified: boolean } | undefined | null>;
+  findByEmail(email: string): Awaitable<AccountByEmail<User> | undefined | null>;
   /** Creates an account with this identity. It must fail if the identity already has an account. */
   createUser(identity: ProviderIdentity, context: ResolveUserContext): Awaitable<User>;
   /** Links the identity to an account. It must throw `accountAlreadyLinked()` if another account has the identity. */
@@ -51,10 +59,7 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
     throw new TypeError(`emailStrategy must be one of ${EMAIL_STRATEGIES.join(', ')}`);
   }
 
-  return async (
-    identity: ProviderIdentity,
-    context: ResolveUserContext,
-  ): Promise<Account & { isNew?: boolean }> => {
+  return async (identity: ProviderIdentity, context: ResolveUserContext): Promise<Account & NewUser> => {
     const { type, currentUser } = context;
     const known = (await options.findByIdentity(identity)) ?? undefined;
     if (type === 'link' && currentUser) {

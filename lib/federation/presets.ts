@@ -1,16 +1,37 @@
 import type { OAuth2ProviderOptions, OidcProviderOptions } from './provider';
 
-type Preset<Options> = Omit<Options, 'clientId'>;
+/** The public settings of an OpenID Connect provider. */
+export type OidcPreset = Omit<OidcProviderOptions, 'clientId'>;
+/** The public settings of a plain OAuth 2.0 provider. */
+export type OAuth2Preset = Omit<OAuth2ProviderOptions, 'clientId'>;
+
+/** The presets, by provider. */
+export interface ProviderPresets {
+  /** Google. */
+  readonly google: OidcPreset;
+  /** All Microsoft accounts; for one tenant, override `issuer` with the tenant's id in it. */
+  readonly microsoft: OidcPreset;
+  /** Apple. `clientSecret` must be a function that signs the JWT that Apple requires. */
+  readonly apple: OidcPreset;
+  /** GitLab. */
+  readonly gitlab: OidcPreset;
+  /** Slack. */
+  readonly slack: OidcPreset;
+  /** GitHub. */
+  readonly github: OAuth2Preset;
+  /** Facebook. */
+  readonly facebook: OAuth2Preset;
+  /** Discord. */
+  readonly discord: OAuth2Preset;
+}
 
 /**
  * The public settings of well-known providers. Spread a preset into `oidcProvider()` or `oauth2Provider()` and override what
  * differs. Where a provider does not say that an e-mail address is verified, it counts as not verified.
  */
-export const providerPresets = {
+export const providerPresets: ProviderPresets = {
   google: { issuer: 'https://accounts.google.com', userinfo: false },
-  /** All Microsoft accounts; for one tenant, override `issuer` with the tenant's id in it. */
   microsoft: { issuer: 'https://login.microsoftonline.com/common/v2.0', userinfo: false },
-  /** `clientSecret` must be a function that signs the JWT that Apple requires. */
   apple: {
     issuer: 'https://appleid.apple.com',
     scope: 'openid name email',
@@ -42,4 +63,4 @@ export const providerPresets = {
     scope: 'identify email',
     claims: { subject: 'id', emailVerified: 'verified', name: 'global_name', username: 'username' },
   },
-} as const satisfies Record<string, Preset<OidcProviderOptions> | Preset<OAuth2ProviderOptions>>;
+};

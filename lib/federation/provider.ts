@@ -79,9 +79,19 @@ export interface OAuth2ProviderOptions extends CommonProviderOptions {
 }
 
 /** An upstream provider, from `oidcProvider()` or `oauth2Provider()`. */
-export type Provider =
-  | (Readonly<OidcProviderOptions> & { readonly protocol: 'oidc' })
-  | (Readonly<OAuth2ProviderOptions> & { readonly protocol: 'oauth2' });
+export type Provider = OidcProvider | OAuth2Provider;
+
+/** An OpenID Connect provider, from `oidcProvider()`. */
+export interface OidcProvider extends Readonly<OidcProviderOptions> {
+  /** The protocol of the provider. */
+  readonly protocol: 'oidc';
+}
+
+/** A provider of plain OAuth 2.0, from `oauth2Provider()`. */
+export interface OAuth2Provider extends Readonly<OAuth2ProviderOptions> {
+  /** The protocol of the provider. */
+  readonly protocol: 'oauth2';
+}
 
 /**
  * Creates an OpenID Connect provider to sign in through.

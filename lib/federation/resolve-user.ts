@@ -5,12 +5,18 @@ import type { Awaitable } from '../host/call';
 import type { OAuthUser } from '../host/user';
 import type { ProviderIdentity } from './identity';
 
+/** The user that a link ticket identifies. */
+export interface CurrentUser {
+  /** The user's id, as a string. */
+  readonly id: string;
+}
+
 /** The circumstances of a sign-in through a provider. */
 export interface ResolveUserContext {
   /** Whether to sign in, or to link the identity to `currentUser`. */
   readonly type: 'authenticate' | 'link';
   /** The user that the client's `token` identifies; always present for a link. The token names them, not a session. */
-  readonly currentUser: { readonly id: string } | undefined;
+  readonly currentUser: CurrentUser | undefined;
   /** The client that the user signs in to. */
   readonly client: Client;
   /** The provider's access token, for further requests to the provider. */
@@ -21,8 +27,14 @@ export interface ResolveUserContext {
   readonly response: Response;
 }
 
-/** A user of the host. `isNew` says that the account was just created. */
-export type ResolvedUser = OAuthUser & { isNew?: boolean | undefined };
+/** Says whether an account was just created. */
+export interface NewUser {
+  /** Whether the account was just created. @defaultValue `false` */
+  isNew?: boolean | undefined;
+}
+
+/** A user of the host, as `resolveUser` returns it. */
+export type ResolvedUser = OAuthUser & NewUser;
 
 /**
  * Finds or creates the host's user for a provider's. `undefined` or `null` refuses with `access_denied`; to refuse with another error,

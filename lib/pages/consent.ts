@@ -1,6 +1,14 @@
 import { html, type Html } from './html';
 import type { PageContent } from './layout';
 
+/** A scope value with its description. */
+export interface DescribedScope {
+  /** The scope value. */
+  value: string;
+  /** The description, or the value itself. */
+  description: string;
+}
+
 /** The contents of the consent page. */
 export interface ConsentView {
   /** The client's display name. */
@@ -18,7 +26,7 @@ export interface ConsentView {
   /** The name that the user is signed in with. */
   userName: string;
   /** The requested scope values with their descriptions. */
-  scopes: readonly { value: string; description: string }[];
+  scopes: readonly DescribedScope[];
   /** The requested audiences other than the default audience. */
   resources: readonly string[];
   /** The URL that the form is posted to. */
@@ -64,7 +72,7 @@ function list(id: string, title: string, items: readonly Html[]): Html {
 <ul aria-labelledby="${id}">${items}</ul>`;
 }
 
-function scopeItem({ value, description }: { value: string; description: string }): Html {
+function scopeItem({ value, description }: DescribedScope): Html {
   return value === description ? html`<li>${value}</li>` : html`<li>${description}<code>${value}</code></li>`;
 }
 

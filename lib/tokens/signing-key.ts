@@ -53,11 +53,17 @@ export interface SigningJwk {
  *
  * `{ alg: 'HS256', key }`, with a secret of at least 32 bytes, signs access tokens only, for resource servers that share it.
  */
-export type SigningKeyInput =
-  | string
-  | KeyObject
-  | SigningJwk
-  | { key: string | KeyObject | SigningJwk; alg?: AccessTokenAlgorithm; kid?: string };
+export type SigningKeyInput = string | KeyObject | SigningJwk | WrappedSigningKey;
+
+/** A key with its algorithm and key id beside it. */
+export interface WrappedSigningKey {
+  /** The key. */
+  key: string | KeyObject | SigningJwk;
+  /** The algorithm. @defaultValue the only one that the key supports */
+  alg?: AccessTokenAlgorithm;
+  /** The key id. @defaultValue the RFC 7638 thumbprint */
+  kid?: string;
+}
 
 export interface SigningKey {
   readonly kid: string;
