@@ -4,6 +4,7 @@ import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import express, { type Express } from 'express';
 import session from 'express-session';
 import { createOAuthRouter, type ClientMetadata } from 'express-oauth-router';
+import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
   interface SessionData {
@@ -102,19 +103,15 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
 }
 
 if (require.main === module) {
-  const origin = 'http://localhost:3000';
   const { publicKey, privateKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
   console.log(`The machine's private key:\n${privateKey}`);
-  createApp(origin, { keys: [createPublicKey(publicKey).export({ format: 'jwk' })] }).listen(
-    3000,
-    'localhost',
-    (error) => {
-      if (error) throw error;
-      console.log(`Discovery: ${origin}/oauth/.well-known/openid-configuration`);
-    },
+  const keys = [createPublicKey(publicKey).export({ format: 'jwk' })];
+  listenOnLoopback(
+    (origin) => createApp(origin, { keys }),
+    (origin) => `Discovery: ${origin}/oauth/.well-known/openid-configuration`,
   );
 }

@@ -1,4 +1,4 @@
-/** A client of the quick start: it runs the flow with oauth4webapi, and shows what came back. */
+/** A client of the quick start: it runs the flow with oauth4webapi, and shows the tokens. */
 import { Router, urlencoded, type Request } from 'express';
 import session from 'express-session';
 import * as oauth from 'oauth4webapi';
@@ -13,7 +13,7 @@ interface Tokens {
   refreshToken: string | undefined;
 }
 
-/** What the client keeps for a browser, in a session of its own. */
+/** The client has a session of its own for each browser. */
 declare module 'express-session' {
   interface SessionData {
     flow: Flow;
@@ -23,7 +23,7 @@ declare module 'express-session' {
 
 const client: oauth.Client = { client_id: 'demo' };
 const authentication = oauth.None();
-// Loopback only: everywhere else a client insists on https.
+// On loopback only: elsewhere a client requires https.
 const insecure = { [oauth.allowInsecureRequests]: true };
 
 export function clientPages(origin: string): Router {
@@ -87,7 +87,7 @@ export function clientPages(origin: string): Router {
       res.redirect('/app');
     } catch (error) {
       if (!(error instanceof oauth.AuthorizationResponseError)) throw error;
-      res.send(page(`<p>The answer was: ${escape(error.error)}</p><p><a href="/app">Start again</a></p>`));
+      res.send(page(`<p>The response was: ${escape(error.error)}</p><p><a href="/app">Start again</a></p>`));
     }
   });
 
@@ -111,19 +111,7 @@ export function clientPages(origin: string): Router {
         );
       return tokensPage(tokens, `GET /orders answered ${response.status}`, await response.text());
     }
-    if (action === 'refresh') {
-      const response = await oauth.refreshTokenGrantRequest(
-        as,
-        client,
-        authentication,
-        tokens.refreshToken ?? '',
-        insecure,
-      );
-      return tokensPage(
-        keep(req, await oauth.processRefreshTokenResponse(as, client, response)),
-        'Refreshed',
-      );
-    }
+    if (action === 'refresh') return refresh(req, as, tokens);
     const response = await oauth.revocationRequest(
       as,
       client,
@@ -132,8 +120,31 @@ export function clientPages(origin: string): Router {
       insecure,
     );
     await oauth.processRevocationResponse(response);
-    return tokensPage(tokens, 'Revoked: call the API, and see');
+    return tokensPage(tokens, 'Revoked: now call the API, or refresh');
   }
+
+  async function refresh(req: Request, as: oauth.AuthorizationServer, tokens: Tokens): Promise<string> {
+    const response = await oauth.refreshTokenGrantRequest(
+      as,
+      client,
+      authentication,
+      tokens.refreshToken ?? '',
+      insecure,
+    );
+    try {
+      const refreshed = await oauth.processRefreshTokenResponse(as, client, response);
+      return tokensPage(keep(req, refreshed), 'Refreshed');
+    } catch (error) {
+      // After a revocation, for example.
+      if (!(error instanceof oauth.ResponseBodyError)) throw error;
+      return tokensPage(tokens, `The refresh was refused: ${error.error}`, error.error_description);
+    }
+  }
+
+  /** Ends the session of the client, and then that of the host. */
+  router.post('/sign-out', (req, res, next) => {
+    req.session.destroy((error) => (error ? next(error) : res.redirect(307, '/logout')));
+  });
 
   return router;
 }
@@ -157,7 +168,7 @@ function tokensPage({ accessToken, refreshToken = 'none' }: Tokens, title = 'Sig
 <form method="post" action="/app/act">${buttons.join(' ')}</form>
 <h3>Access token</h3><pre>${escape(shown)}</pre>
 <h3>Refresh token</h3><pre>${escape(refreshToken)}</pre>
-<p><a href="/app/start">Sign in again</a></p>`);
+<form method="post" action="/app/sign-out"><button>Sign out</button></form>`);
 }
 
 function page(body: string): string {

@@ -4,6 +4,7 @@ import { randomUUID, timingSafeEqual } from 'node:crypto';
 import express, { type Express } from 'express';
 import { verify } from 'jsonwebtoken';
 import { createOAuthRouter, OAuthError } from 'express-oauth-router';
+import { listenOnLoopback } from './listen';
 
 export const API_KEY = 'the api key of this example';
 export const SHARED_SECRET = 'a secret that all resource servers of this example share';
@@ -78,8 +79,8 @@ function isEqual(given: string, expected: string): boolean {
 }
 
 if (require.main === module) {
-  createApp('http://localhost:3000').listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log(`GET http://localhost:3000/oauth/authorize with the header x-api-key: ${API_KEY}`);
-  });
+  listenOnLoopback(
+    createApp,
+    (origin) => `GET ${origin}/oauth/authorize with the header x-api-key: ${API_KEY}`,
+  );
 }

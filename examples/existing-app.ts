@@ -1,8 +1,9 @@
-/** An API that exists already, with sessions and body parsers in place, gets OAuth under /api/v1/auth/oauth. */
+/** An existing API, with sessions and body parsers in place, gets OAuth under /api/v1/auth/oauth. */
 import express, { type Express, Router } from 'express';
 import session from 'express-session';
 import helmet from 'helmet';
 import { createOAuthRouter, memoryAdapter, type ClientMetadata } from 'express-oauth-router';
+import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
   interface SessionData {
@@ -10,7 +11,7 @@ declare module 'express-session' {
   }
 }
 
-/** The app's own tables. */
+/** The host's own tables. */
 const accounts = [{ accountId: 7, email: 'alice@example.com', password: 'wonderland' }];
 const apps: ClientMetadata[] = [
   {
@@ -30,7 +31,7 @@ export function createApp(origin: string): Express {
 
   const oauth = createOAuthRouter({
     issuer: `${origin}/api/v1/auth/oauth`,
-    // Clients come from the app's own table, everything else stays where the adapter keeps it.
+    // Clients come from the host's own table, everything else from the adapter.
     adapter: { ...memoryAdapter(), getClient: (clientId) => apps.find((row) => row.clientId === clientId) },
     authenticate: ({ session: { account } }) =>
       account && { id: account.accountId, email: account.email, authTime: account.signedInAt },
@@ -44,14 +45,14 @@ export function createApp(origin: string): Express {
 
   oauth.events.on('refresh_token.reused', ({ userId, clientId }) => {
     console.warn(
-      `a refresh token of user ${userId ?? ''} was used twice at ${clientId ?? ''}: its grant was ended`,
+      `a refresh token of user ${userId ?? ''} was used twice by ${clientId ?? ''}: its grant was revoked`,
     );
   });
 
   const api = Router();
   api.use('/auth/oauth', oauth);
   api.get('/invoices', oauth.requireToken({ scope: 'invoices:read' }), (req, res) => {
-    res.json({ owner: req.oauth.subject, email: req.oauth.claims.email, invoices: [] });
+    res.json({ owner: req.oauth.userId, email: req.oauth.claims.email, invoices: [] });
   });
   api.delete('/connected-apps/:clientId', async (req, res) => {
     const { account } = req.session;
@@ -74,10 +75,4 @@ export function createApp(origin: string): Express {
   return app;
 }
 
-if (require.main === module) {
-  const origin = 'http://localhost:3000';
-  createApp(origin).listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log(`Open ${origin}`);
-  });
-}
+if (require.main === module) listenOnLoopback(createApp);

@@ -11,6 +11,7 @@ import {
   type ClientOptions,
   type OAuthRouter,
 } from 'express-oauth-router';
+import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
   interface SessionData {
@@ -106,18 +107,17 @@ export function createApp(origin: string, { tenantOf, adapterOf, maximum = 100 }
 }
 
 if (require.main === module) {
-  const origin = 'http://localhost:3000';
-  const clients = [
-    { clientId: 'app', redirectUris: [`${origin}/callback`], scope: 'profile', firstParty: true },
-  ];
-  const tenants = new Map(['acme', 'globex'].map((id) => [id, newTenant(clients)]));
-  const adapters = new Map([...tenants.keys()].map((id) => [id, memoryAdapter()]));
-  const app = createApp(origin, {
-    tenantOf: (id) => tenants.get(id),
-    adapterOf: (id) => adapters.get(id) ?? memoryAdapter(),
-  });
-  app.listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log(`${origin}/t/acme/oauth/.well-known/oauth-authorization-server, and globex`);
-  });
+  listenOnLoopback(
+    (origin) => {
+      const redirectUris = [`${origin}/callback`];
+      const clients = [{ clientId: 'app', redirectUris, scope: 'profile', firstParty: true }];
+      const tenants = new Map(['acme', 'globex'].map((id) => [id, newTenant(clients)]));
+      const adapters = new Map([...tenants.keys()].map((id) => [id, memoryAdapter()]));
+      return createApp(origin, {
+        tenantOf: (id) => tenants.get(id),
+        adapterOf: (id) => adapters.get(id) ?? memoryAdapter(),
+      });
+    },
+    (origin) => `${origin}/t/acme/oauth/.well-known/oauth-authorization-server, and globex`,
+  );
 }

@@ -3,6 +3,7 @@ import express, { type Express } from 'express';
 import session from 'express-session';
 import { createOAuthRouter, type Adapter } from 'express-oauth-router';
 import { clientPages } from './client-pages';
+import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
   interface SessionData {
@@ -10,18 +11,22 @@ declare module 'express-session' {
   }
 }
 
-const LOGIN = `<form method="post"><h1>Acme Orders</h1><label>Your name
-<input name="name" value="alice"></label> <button>Sign in</button></form>`;
-
 export function createApp(origin: string, adapter?: Adapter): Express {
   const app = express();
-  app.use('/app', clientPages(origin)); // a client, which would be somebody else's app
+  app.use('/app', clientPages(origin)); // a client, which would be another party's app
   app.use(session({ secret: 'of this example', resave: false, saveUninitialized: false }));
 
   const oauth = createOAuthRouter({
     issuer: `${origin}/oauth`,
-    adapter, // without one, in development, everything is kept in memory
-    clients: [{ clientId: 'demo', redirectUris: [`${origin}/app/callback`], scope: 'profile orders:read' }],
+    adapter, // in development it may be left out: everything is kept in memory
+    clients: [
+      {
+        clientId: 'demo',
+        clientName: 'Demo app',
+        redirectUris: [`${origin}/app/callback`],
+        scope: 'profile orders:read',
+      },
+    ],
     scopes: { profile: 'Know who you are', 'orders:read': 'See your orders' },
     authenticate: (req) => req.session.user,
     loginUrl: '/login',
@@ -30,8 +35,8 @@ export function createApp(origin: string, adapter?: Adapter): Express {
   app.use('/oauth', oauth);
   app.use(oauth.wellKnown);
 
-  // The host's own login. Any name will do.
-  app.get('/login', (_req, res) => void res.send(LOGIN));
+  // The host's own login. It accepts any name.
+  app.get('/login', (_req, res) => void res.send(LOGIN_PAGE));
   app.post('/login', express.urlencoded(), (req, res, next) => {
     const { name = 'alice' } = req.body as { name?: string };
     const returnTo = req.query.return_to;
@@ -41,19 +46,38 @@ export function createApp(origin: string, adapter?: Adapter): Express {
       res.redirect(oauth.isResumeUrl(returnTo) ? returnTo : '/');
     });
   });
+  app.post('/logout', (req, res, next) => {
+    req.session.destroy((error) => (error ? next(error) : res.redirect('/')));
+  });
 
   // The host's own API.
   app.get('/orders', oauth.requireToken({ scope: 'orders:read', checkRevocation: true }), (req, res) => {
-    res.json([{ item: 'A book on OAuth', customer: req.oauth.subject }]);
+    res.json([{ item: 'A book on OAuth', customer: req.oauth.userId }]);
   });
 
   app.get('/', (_req, res) => res.redirect('/app'));
   return app;
 }
 
-if (require.main === module) {
-  createApp('http://localhost:3000').listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log('Open http://localhost:3000');
-  });
-}
+const LOGIN_PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign in · Acme Orders</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:22rem;margin:4rem auto;padding:0 1rem}
+label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit;margin-bottom:.75rem}
+input,button{padding:.5rem}</style>
+</head>
+<body>
+<h1>Acme Orders</h1>
+<form method="post">
+<label for="name">Your name</label>
+<input id="name" name="name" value="alice" autocomplete="username" required>
+<button>Sign in</button>
+</form>
+</body>
+</html>
+`;
+
+if (require.main === module) listenOnLoopback(createApp);

@@ -1,7 +1,8 @@
-/** The quick start on Redis: stop it and start it again, and everybody is still signed in to their apps. */
-import Redis from 'ioredis';
+/** The quick start on Redis: after a restart, users are still signed in to their apps. */
+import { Redis } from 'ioredis';
 import { redisAdapter } from 'express-oauth-router';
 
+import { listenOnLoopback } from './listen';
 import { createApp } from './quickstart';
 
 export function createRedisApp(origin: string, redis: Redis): ReturnType<typeof createApp> {
@@ -9,10 +10,6 @@ export function createRedisApp(origin: string, redis: Redis): ReturnType<typeof 
 }
 
 if (require.main === module) {
-  const origin = 'http://localhost:3000';
   const redis = new Redis(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379');
-  createRedisApp(origin, redis).listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log(`Open ${origin}`);
-  });
+  listenOnLoopback((origin) => createRedisApp(origin, redis));
 }

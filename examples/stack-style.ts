@@ -8,6 +8,7 @@ import {
   providerPresets,
   type Provider,
 } from 'express-oauth-router';
+import { listenOnLoopback } from './listen';
 
 /** The host's own users. */
 interface User {
@@ -102,8 +103,8 @@ if (require.main === module) {
     process.exit(1);
   }
   const google = oidcProvider({ ...providerPresets.google, clientId, clientSecret });
-  createApp('http://localhost:3000', google).listen(3000, 'localhost', (error) => {
-    if (error) throw error;
-    console.log('Discovery: http://localhost:3000/api/v1/auth/oauth/.well-known/openid-configuration');
-  });
+  listenOnLoopback(
+    (origin) => createApp(origin, google),
+    (origin) => `Discovery: ${origin}/api/v1/auth/oauth/.well-known/openid-configuration`,
+  );
 }

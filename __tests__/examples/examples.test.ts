@@ -51,13 +51,19 @@ describe.each([
       expect(await act('call')).toContain('answered 200');
       expect(await act('revoke')).toContain('Revoked');
       expect(await act('call')).toContain('GET /orders answered 401');
+      expect(await act('refresh')).toContain('The refresh was refused: invalid_grant');
 
-      // Denied, by somebody who is signed in already.
+      // Denied, by a user who is already signed in.
       const again = await visit('/app/start');
       const signedInAgain = again.text.includes('name="decision"')
         ? await visit(action(again.text), { request: field(again.text, 'request'), decision: 'deny' })
         : again;
       expect(signedInAgain.status).toBe(200);
+
+      // Signed out at both the client and the host.
+      const out = await visit('/app/sign-out', {});
+      expect(out.text).toContain('Sign in with Acme Orders');
+      expect(new URL((await visit('/app/start')).url).pathname).toBe('/login');
     } finally {
       await close();
       await connection?.quit();
