@@ -125,6 +125,13 @@ describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
       expect(await host.oauth.revokeGrants({ userId: 42 })).toBe(1);
     });
 
+    it('issueAccessToken refuses options that it does not know', () => {
+      const options = { subject: 'bob', clientId: 'web', scopes: 'profile' };
+      expect(() => host.oauth.issueAccessToken(options)).toThrow(
+        new TypeError('issueAccessToken() has no option scopes'),
+      );
+    });
+
     it('issueAccessToken gives a token for the tests of the host’s API', () => {
       const token = host.oauth.issueAccessToken({
         subject: 7,

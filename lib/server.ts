@@ -319,6 +319,7 @@ function createAuthorizationParts(
     consentHandler: options.pages.consent,
   });
   const providerReturn = createProviderReturn(parts);
+  const steps = { findTarget, providerReturn, validate, interact, respond };
   return {
     responseModes,
     resuming,
@@ -328,7 +329,8 @@ function createAuthorizationParts(
     findTarget,
     validate,
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
-    authorize: createAuthorize({ findTarget, providerReturn, validate, interact, respond }),
+    steps,
+    authorize: createAuthorize(steps),
     logoutForms: sealed<LogoutForm>('logout'),
     readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
     signOut: createSignOut(parts),

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# `npm start` serves the quick start on port 3000, and its pages answer.
+# `npm start` serves the quick start on port 3000, and its pages respond. A second one says that the port is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A session of its own, so that npm, tsx and node end together.
+# In a session of its own, so that npm, tsx and node end together.
 setsid npm start &
 group=$!
 trap 'kill -- "-$group" 2>/dev/null || true' EXIT
@@ -12,6 +12,11 @@ for _ in $(seq 1 60); do
   if page=$(curl --silent --fail --location http://localhost:3000/); then
     grep -q 'Sign in with Acme Orders' <<<"$page"
     curl --silent --fail http://localhost:3000/.well-known/oauth-authorization-server/oauth | grep -q '"issuer":"http://localhost:3000/oauth"'
+    if taken=$(npm start 2>&1); then
+      echo 'a second start did not fail' >&2
+      exit 1
+    fi
+    grep -q 'Port 3000 is taken' <<<"$taken"
     echo 'ok npm start'
     exit 0
   fi
