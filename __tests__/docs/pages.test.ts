@@ -67,7 +67,7 @@ describe('docs/options.md', () => {
 
 describe('the pages of the documentation', () => {
   it('docs/endpoints.md has every path', () => {
-    for (const endpoint of Object.values(PATHS)) expect(textOf('docs/endpoints.md')).toContain(`${endpoint}`);
+    for (const endpoint of Object.values(PATHS)) expect(textOf('docs/endpoints.md')).toContain(endpoint);
   });
 
   it('docs/events.md has every event', () => {
