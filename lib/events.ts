@@ -151,7 +151,7 @@ export interface EventReporter {
   readonly events: OAuthEvents;
   emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void;
   /** Emits the event for a request that was refused. */
-  refused(endpoint: string, error: OAuthError, subject?: EventIdentifiers): void;
+  refused(endpoint: string, error: OAuthError, identifiers?: EventIdentifiers): void;
 }
 
 export function createEventReporter(): EventReporter {
@@ -169,11 +169,11 @@ export function createEventReporter(): EventReporter {
     }
   }
 
-  function refused(endpoint: string, error: OAuthError, subject: EventIdentifiers = {}): void {
+  function refused(endpoint: string, error: OAuthError, identifiers: EventIdentifiers = {}): void {
     if (error.code === 'server_error') emit('server.failed', { endpoint, cause: error.cause ?? error });
     emit('request.refused', {
       endpoint,
-      ...subject,
+      ...identifiers,
       error: error.code,
       description: error.description,
       reason: error.reason,

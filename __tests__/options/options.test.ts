@@ -444,6 +444,20 @@ describe('createOAuthRouter', () => {
     expect(faultsOf(options)).toEqual(expect.arrayContaining([expect.stringMatching(message)]));
   });
 
+  it('an option that is misspelled or wrong is not also called missing', () => {
+    const { issuer, ...rest } = development;
+    expect(faultsOf({ ...rest, isuer: issuer })).toEqual(['"isuer" is not allowed: did you mean "issuer"?']);
+    expect(
+      faultsOf({ ...development, clients: [{ client_id: 'a', redirectUris: ['https://a.example'] }] }),
+    ).toEqual(['clients[0]: "client_id" is not allowed: did you mean "clientId"?']);
+    const wrong = { adapter: 'redis', secrets: 'x', signingKeys: 7 };
+    expect(faultsOf({ ...production, ...wrong })).toEqual([
+      '"adapter" must be an object of functions',
+      '"secrets" must be an array',
+      '"signingKeys" must be an array',
+    ]);
+  });
+
   it.each([
     undefined,
     null,

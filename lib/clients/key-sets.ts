@@ -3,6 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 import type { Outbound } from '../http/outbound';
+import { isJsonObject } from '../json';
 import { algorithmsOf, isSameAlgorithm, publicKeyOf } from '../tokens/algorithms';
 import type { ClientRecord } from './client';
 
@@ -116,15 +117,15 @@ function verificationKey(jwk: object): KeyObject | undefined {
 }
 
 function usable(keys: readonly unknown[]): readonly KeyObject[] {
-  return keys.flatMap((jwk) => (typeof jwk === 'object' && jwk !== null ? (importedKey(jwk) ?? []) : []));
+  return keys.flatMap((jwk) => (isJsonObject(jwk) ? (importedKey(jwk) ?? []) : []));
 }
 
 /** Returns the keys with the header's id; without an id, the only key that fits (RFC 7515 §4.1.4). */
 function matching(keys: readonly unknown[], { alg, kid }: KeyChoice): readonly KeyObject[] {
   if (typeof alg !== 'string') return [];
   const fitting = keys.flatMap((jwk) => {
-    if (typeof jwk !== 'object' || jwk === null) return [];
-    const { kid: ownKid = kid, alg: ownAlg = alg } = jwk as Record<string, unknown>;
+    if (!isJsonObject(jwk)) return [];
+    const { kid: ownKid = kid, alg: ownAlg = alg } = jwk;
     if (typeof ownAlg !== 'string' || !isSameAlgorithm(ownAlg, alg)) return [];
     if (kid !== undefined && ownKid !== kid) return [];
     const key = importedKey(jwk);

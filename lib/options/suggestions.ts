@@ -1,16 +1,23 @@
 import { distance } from 'fastest-levenshtein';
 import type { ValidationErrorItem } from 'joi';
 
-/** Describes what Joi found wrong. An unknown name gets the closest known one as a suggestion. */
+/** Describes the faults that Joi found. An unknown name gets the closest known name as a suggestion. */
 export function describeFaults(
   details: readonly ValidationErrorItem[],
   knownNames: readonly string[],
 ): string[] {
-  return details.map(({ type, message, path }) => {
+  const unknown = details.filter(({ type }) => type === 'object.unknown');
+  const suggestions = new Map(
+    unknown.map(({ path }) => [path.join('.'), closestName(String(path.at(-1)), knownNames)]),
+  );
+  const suggested = [...suggestions.values()];
+  return details.flatMap(({ type, message, path }) => {
+    const name = path.join('.');
+    // An option whose name is misspelled is not also missing.
+    if (type === 'any.required' && suggested.includes(name)) return [];
     if (type !== 'object.unknown') return message;
-    const suggestion = closestName(String(path.at(-1)), knownNames);
-    const hint = suggestion === undefined ? '' : `: did you mean "${suggestion}"?`;
-    return `"${path.join('.')}" is not allowed${hint}`;
+    const suggestion = suggestions.get(name);
+    return `"${name}" is not allowed${suggestion === undefined ? '' : `: did you mean "${suggestion}"?`}`;
   });
 }
 
