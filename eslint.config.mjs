@@ -22,13 +22,13 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
-  // Express extends its request type by a namespace.
+  // Express's request type can only be extended through a namespace.
   { files: ['lib/resource/require-token.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
   {
     files: ['__tests__/**/*.ts', 'examples/**/*.ts'],
     rules: {
       'no-console': 'off',
-      // Their clients use http on loopback, which openid-client marks so that it stands out.
+      // Their clients use http on loopback; openid-client marks that option as deprecated to make it visible.
       '@typescript-eslint/no-deprecated': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',

@@ -2,7 +2,9 @@
 
 const { projects } = require('./jest.projects.js');
 
-/** Every variant on Express 5; on Express 4 everything that goes through HTTP, each store and each mount once: `npm run test:all`. */
+/**
+ * Runs every variant on Express 5 and, on Express 4, the folders below with each store and each mount once: `npm run test:all`.
+ */
 module.exports = {
   ...require('./jest.config.js'),
   projects: projects({

@@ -3,8 +3,8 @@
 const { projects } = require('./jest.projects.js');
 
 /**
- * The tests of a contributor: `npm test`. Two variants, memory at the root and Redis under a prefix, on Express 5, and what is most
- * exposed to Express on Express 4. `npm run test:all` runs every variant of everything.
+ * The tests of a contributor: `npm test`. Two variants, memory at the root and Redis under a prefix, run on Express 5; the
+ * folders that depend most on Express also run on Express 4. `npm run test:all` runs every variant of every test.
  */
 module.exports = {
   projects: projects({

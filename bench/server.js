@@ -1,4 +1,4 @@
-/** One of the two servers that are compared, in a process of its own: `node server.js bare|router`. */
+/** One of the two servers that are compared, in its own process: `node server.js bare|router`. */
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import express from 'express';
@@ -11,7 +11,7 @@ const app = express();
 app.disable('x-powered-by');
 
 if (process.argv[2] === 'bare') {
-  // What no token endpoint can do without: parse, sign one ES256 JWT, ask Redis once.
+  // The minimum of any token endpoint: parse, sign one ES256 JWT, ask Redis once.
   const { privateKey: pem } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     publicKeyEncoding: { type: 'spki', format: 'pem' },

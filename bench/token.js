@@ -1,6 +1,6 @@
 /**
- * Token requests of the router against a bare Express handler that parses, signs one ES256 JWT and makes one Redis round
- * trip. Both are measured in turn, round by round; what counts is the ratio.
+ * Compares token requests of the router with a bare Express handler that parses, signs one ES256 JWT and makes one Redis round
+ * trip. Both are measured in turn, round by round; the result is the ratio.
  */
 import { fork, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -12,8 +12,8 @@ const SECONDS = Number(process.env.SECONDS ?? 4);
 const CONNECTIONS = 32;
 
 /**
- * One connection, with as little work as can be done: both servers and this process share two cores. `send` gives the body
- * of the answer.
+ * Opens a connection that does as little work as possible, because both servers and this process share two cores. `send` returns
+ * the body of the response.
  */
 async function connect(port) {
   const socket = net.connect(port, '127.0.0.1').setNoDelay().setEncoding('latin1');
@@ -55,7 +55,9 @@ async function signIn(port, client = 'web') {
   return `grant_type=authorization_code&code=${code}&code_verifier=${verifier}`;
 }
 
-/** Requests a second, by as many clients at once as there are connections; `more` says whether there is work left. */
+/**
+ * Returns the requests per second of as many concurrent clients as there are connections; `more` says whether there is work left.
+ */
 async function rate(request, more) {
   const end = performance.now() + SECONDS * 1000;
   let done = 0;
@@ -120,7 +122,7 @@ try {
   const rates = Object.fromEntries(Object.keys(cases).map((name) => [name, []]));
   for (let round = -1; round < ROUNDS; round++) {
     for (const [name, request] of Object.entries(cases)) {
-      // Codes live for a minute: as many as a round may need.
+      // Codes live for a minute, so each round starts with as many new codes as it may need.
       if (name === 'code exchange')
         while (codes.length < 1000 * SECONDS)
           codes.push(...(await Promise.all(tokens.map(() => signIn(router)))));

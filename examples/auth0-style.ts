@@ -1,4 +1,7 @@
-/** What an identity vendor's token endpoint does: two APIs, ID tokens, a machine that signs, a DPoP single-page app. */
+/**
+ * Works like an identity vendor's token endpoint: two APIs, ID tokens, a machine client that signs, and a single-page app with
+ * DPoP.
+ */
 import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 
 import express, { type Express } from 'express';
@@ -33,7 +36,7 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
   const oauth = createOAuthRouter({
     issuer: `${origin}/oauth`,
     resources: [
-      // Tokens for a day, as the vendor's default is.
+      // Tokens are valid for a day, which is the vendor's default.
       { identifier: ORDERS, scopes: ['orders:read', 'orders:write'], accessTokenLifetime: 86_400 },
       // Only the machine may ask for tokens for billing, and they are short-lived.
       { identifier: BILLING, scopes: ['invoices:write'], accessTokenLifetime: 300, clients: ['machine'] },

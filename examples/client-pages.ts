@@ -13,7 +13,7 @@ interface Tokens {
   refreshToken: string | undefined;
 }
 
-/** The client has a session of its own for each browser. */
+/** The client has its own session for each browser. */
 declare module 'express-session' {
   interface SessionData {
     flow: Flow;

@@ -1,4 +1,7 @@
-/** What a shop's recommendations do: an app without a browser gets a code, and a profile of its own, and a JWT that all share. */
+/**
+ * Works like the recommendations of a shop: an app without a browser gets a code and its own profile, and all APIs share the
+ * JWT's secret.
+ */
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 
 import express, { type Express } from 'express';
@@ -23,17 +26,18 @@ export function createApp(origin: string): Express {
         scope: 'outfits:read',
       },
     ],
-    // Every resource server has the secret: whoever has it can make tokens, too.
+    // Every resource server has the secret, so each of them can also make tokens.
     signingKeys: [{ alg: 'HS256', key: SHARED_SECRET }],
     lifetimes: { accessToken: 86_400 },
     requestGuard: (req) => isEqual(req.get('x-api-key') ?? '', API_KEY),
     outOfBand: {
-      // A profile is made when a code is redeemed; another attempt at the same code finds it.
+      // Creates a profile when a code is redeemed; another attempt with the same code finds it.
       anonymousSubject: (_req, { grantId }) => {
         const id = `profile-${grantId}`;
         profiles.set(id, profiles.get(id) ?? { outfits: [] });
         return { id };
-      }, // A code for the profile that the app has already.
+      },
+      // Returns the profile that the app already has.
       headerSubject: (req) => {
         const token = req.get('x-dressipi-jwt');
         if (token === undefined) return undefined;
@@ -44,7 +48,7 @@ export function createApp(origin: string): Express {
       },
     },
 
-    // Nobody signs in here.
+    // No user signs in here.
     authenticate: () => undefined,
     loginUrl: (_req, res) => res.status(401).json({ error: 'there is no login' }),
   });
@@ -72,7 +76,7 @@ function subjectOf(token: string, issuer: string): string | undefined {
   }
 }
 
-/** In constant time. */
+/** Compares two texts in constant time. */
 function isEqual(given: string, expected: string): boolean {
   const [some, others] = [Buffer.from(given), Buffer.from(expected)];
   return some.length === others.length && timingSafeEqual(some, others);

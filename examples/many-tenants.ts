@@ -1,4 +1,4 @@
-/** One app, many tenants: each is an authorization server of its own, made when it is first asked for. */
+/** One app with many tenants: each has its own authorization server, which is created on its first request. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 
 import express, { type Express, type RequestHandler } from 'express';
@@ -19,7 +19,7 @@ declare module 'express-session' {
   }
 }
 
-/** What a host keeps of a tenant, in its database. */
+/** The host's record of a tenant, in its database. */
 export interface Tenant {
   secret: string;
   /** PEM. */
@@ -38,9 +38,9 @@ export function newTenant(clients: ClientOptions[]): Tenant {
 
 interface AppOptions {
   tenantOf: (id: string) => Tenant | undefined;
-  /** With a prefix of the tenant's own where tenants share a database. */
+  /** Returns the tenant's adapter, with a separate prefix for each tenant where tenants share a database. */
   adapterOf: (id: string) => Adapter;
-  /** How many are kept ready: all that a router knows is in its adapter, so that one can be made again. */
+  /** The number of routers to keep. A router can be created again, because its adapter has all of its state. */
   maximum?: number;
 }
 
@@ -57,7 +57,7 @@ export function createApp(origin: string, { tenantOf, adapterOf, maximum = 100 }
       secrets: [tenant.secret],
       signingKeys: [tenant.signingKey],
       clients: tenant.clients,
-      // Whoever is signed in at one tenant is nobody at another.
+      // A user who is signed in at one tenant is not signed in at another.
       authenticate: ({ session: { tenantMember } }) =>
         tenantMember?.tenant === id ? { id: tenantMember.id } : undefined,
       loginUrl: `/t/${id}/login`,
@@ -73,7 +73,7 @@ export function createApp(origin: string, { tenantOf, adapterOf, maximum = 100 }
     if (router) router(req, res, next);
     else next();
   });
-  // The documents whose place is before the issuer's path.
+  // The metadata documents whose `/.well-known/` part comes before the issuer's path.
   app.use((req, res, next) => {
     const id = /^\/\.well-known\/[\w-]+\/t\/([\w-]+)\/oauth$/.exec(req.path)?.[1];
     const router = id === undefined ? undefined : routerOf(id);

@@ -1,4 +1,4 @@
-/** An API with a login of its own becomes an OAuth authorization server: `npm start`. */
+/** An API with its own login becomes an OAuth authorization server: `npm start`. */
 import express, { type Express } from 'express';
 import session from 'express-session';
 import { createOAuthRouter, type Adapter } from 'express-oauth-router';

@@ -1,4 +1,7 @@
-/** The quick start on Redis: after a restart, users are still signed in to their apps. */
+/**
+ * The quick start on Redis, which keeps its grants. Set `secrets` and `signingKeys` too, so that tokens stay valid after a
+ * restart.
+ */
 import { Redis } from 'ioredis';
 import { redisAdapter } from 'express-oauth-router';
 

@@ -1,4 +1,4 @@
-/** What a vendor's federated sign-in does: an app's users come from Google, its keys are publishable, its requests are JSON. */
+/** Works like a vendor's federated sign-in: an app's users come from Google, its keys are publishable, its requests are JSON. */
 import express, { type Express } from 'express';
 import {
   accountAlreadyLinked,
@@ -65,7 +65,8 @@ export function createApp(origin: string, google: Provider): Express {
           if (userWith(({ identities }) => identities.has(nameOf(identity)))) throw accountAlreadyLinked();
           users.get(id)?.identities.add(nameOf(identity));
         },
-      }), // This vendor's apps put an access token into `token`; tickets are better.
+      }),
+      // This vendor's apps put an access token into `token`; tickets are safer.
       linkWithAccessTokens: true,
     },
 
@@ -76,7 +77,7 @@ export function createApp(origin: string, google: Provider): Express {
 
     loadUser: (userId) => users.get(userId),
     userClaims: ({ user }) => ({ name: user?.name, email: user?.email, email_verified: user?.emailVerified }),
-    // The names that this vendor's apps know besides.
+    // Further members that this vendor's apps expect.
     tokenResponse: ({ federation }) =>
       federation && {
         newUser: federation.isNewUser,

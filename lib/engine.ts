@@ -4,15 +4,15 @@ import { serverError } from './errors';
 import type { GrantType, TokenRequest, TokenSet } from './token/grant-type';
 
 /*
- * The engine is @node-oauth/oauth2-server, the maintained continuation of oauth2-server. It stays because its grant types are the
- * interface that Express teams know, and it dispatches every token request. Only this module imports it.
+ * The engine is @node-oauth/oauth2-server, the maintained continuation of oauth2-server. It is used because its grant types are
+ * the interface that Express teams know. It dispatches every token request. Only this module imports it.
  *
- * The price is one object of the engine's request, response, handler and grant class for each token request, some five percent of
- * its time. Nothing is looked up twice: the endpoint has found the grant type, authenticated the client and read the grant, and
- * the engine gets one class for every `grant_type`, which runs what the request carries.
+ * The cost is a request, a response, a handler and a grant type object of the engine for each token request, about five percent
+ * of the request's time. Nothing is looked up twice: the endpoint has already found the grant type, authenticated the client and
+ * read the grant. The engine gets the same class for every `grant_type`; it runs the grant type that the request carries.
  *
- * Its authorize and authenticate handlers and its client check are not used: they cannot require PKCE, authenticate clients for
- * each grant instead of for each client, and lose error parameters of redirect URIs that have a query.
+ * Its authorize and authenticate handlers and its client check are not used: they cannot require PKCE, they configure client
+ * authentication for each grant type instead of for each client, and they lose error parameters if the redirect URI has a query.
  */
 
 /** Runs a token request through its grant type, and creates the response of RFC 6749 §5.1. */
@@ -29,7 +29,7 @@ export interface EngineResponse {
 /** The engine's own grant types: each is overridden, so that none of their code runs. */
 const BUILT_IN = ['authorization_code', 'client_credentials', 'refresh_token', 'password'];
 
-/** A request on its way through the engine, which copies unknown properties of its own request. */
+/** The grant type and the request to run. The engine copies unknown properties of its own request, and so passes them on. */
 interface Carrier {
   readonly grantType: GrantType;
   readonly request: TokenRequest;
@@ -68,14 +68,14 @@ export function createTokenEngine(names: readonly string[]): TokenEngine {
     }
     if (!carrier.tokens) throw serverError(new Error('the engine did not run the grant type'));
     const { tokens } = carrier;
-    // Hooks' members bypass the engine, to which some names have a meaning.
+    // Members that hooks added bypass the engine, because some names have a meaning for it.
     return { tokens, body: { ...tokens.members, ...(response.body as Record<string, unknown>) } };
   }
 
   return { dispatch };
 }
 
-/** Every grant type of the engine: it runs the grant type that the request carries. */
+/** The class of every grant type in the engine: it runs the grant type that the request carries. */
 class CarriedGrantType extends AbstractGrantType {
   async handle(request: Request): Promise<OAuth2Server.Token> {
     const { carrier } = request as unknown as { carrier?: Carrier };

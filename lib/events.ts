@@ -18,15 +18,18 @@ export interface OAuthEventMap {
   'authorization_code.issued': [EventIdentifiers & ScopeEvent];
   /** An access token was issued, with or without a refresh token. */
   'token.issued': [EventIdentifiers & ScopeEvent & TokenEvent];
-  /** A request was refused. `reason` and `cause` contain what the client was not told. */
+  /** A request was refused. `reason` and `cause` contain details that the client did not receive. */
   'request.refused': [EventIdentifiers & RefusalEvent];
   /** A code was used again. Its grant was revoked, unless `revoked` is `false`. */
   'authorization_code.replayed': [EventIdentifiers & ReplayEvent];
-  /** A refresh token was used after its successor. Its grant was revoked: the token was stolen, or its client loses tokens. */
+  /**
+   * A replaced refresh token was used outside the leeway. Its grant was revoked: the token was stolen, or its client loses
+   * tokens.
+   */
   'refresh_token.reused': [EventIdentifiers & GenerationsEvent];
   /** A client presented a newer refresh token than the store has: the store lost writes in a failover. */
   'grant.ahead_of_store': [EventIdentifiers & GenerationsEvent];
-  /** A grant was ended by its client, by the host, or because a token was replayed. */
+  /** A grant was ended by its client or by the host, or because its code or token was misused. */
   'grant.revoked': [EventIdentifiers & ReasonEvent];
   /** A single access token was revoked by its client. */
   'access_token.revoked': [EventIdentifiers & TokenIdEvent];
@@ -44,9 +47,9 @@ export interface OAuthEventMap {
   'provider.signed_in': [EventIdentifiers & ProviderSignInEvent];
   /** An upstream provider failed, or its response cannot be trusted. */
   'provider.failed': [EventIdentifiers & ProviderEvent & FailureEvent];
-  /** A function of the adapter threw or did not respond within `storeTimeout`. */
+  /** A function of the adapter threw, did not respond within `storeTimeout`, or listed an invalid record. */
   'store.failed': [StoreEvent & FailureEvent];
-  /** A bug, or a hook that threw. The client saw `server_error`. */
+  /** A bug, or a hook that failed. The client saw `server_error`, or the original error if `formatError` failed. */
   'server.failed': [EndpointEvent & FailureEvent];
 }
 
@@ -84,7 +87,7 @@ export interface FailureEvent {
 
 /** The endpoint where a failure occurred. */
 export interface EndpointEvent {
-  /** The name of the endpoint, or `resource` for `requireToken`. */
+  /** The name of the endpoint; `resource` for `requireToken`, and `formatError` if that hook failed. */
   endpoint: string;
 }
 

@@ -25,9 +25,9 @@ export interface GrantInfo {
   readonly resources: readonly string[];
   /** When the user authorized the client. */
   readonly createdAt: number;
-  /** When the grant was last refreshed, or redeemed; `undefined` for an unspent code. */
+  /** When the refresh token was last rotated, or else when the code was redeemed; `undefined` before either. */
   readonly lastUsedAt: number | undefined;
-  /** When the grant expires unless it is refreshed before. */
+  /** When the grant expires, unless it is refreshed first. */
   readonly expiresAt: number;
 }
 
@@ -64,9 +64,9 @@ export interface Operations {
    */
   revokeGrants(of: { userId: string | number; clientId?: string }): Promise<number>;
   /**
-   * Notifies the clients of a session by back-channel logout that it has ended, and ends its grants with `openid`, except those with
-   * `offline_access`. Call it from the host's own sign-out. `sid` is that of `authenticate`'s user; without it, all sessions of the
-   * user end.
+   * Notifies a session's clients by back-channel logout that the session has ended, and ends its grants with `openid`, except
+   * those with `offline_access`. Call it from the host's own sign-out. `sid` is the `sid` of the user that `authenticate`
+   * returned; without it, all sessions of the user end.
    * @throws Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
@@ -84,9 +84,9 @@ export interface Operations {
   /** Deletes a user's tokens of a provider, for example when the user unlinks the account. */
   deleteProviderTokens(userId: string | number, providerId: string): Promise<void>;
   /**
-   * Issues an access token without a grant, for tests of the host's API. It is active until it expires, is revoked, or its client is
-   * deleted.
-   * @throws TypeError for an unknown option
+   * Issues an access token without a grant, for tests of the host's API. It is active until it expires or is revoked, or until
+   * its client is deleted or sets a later `grantsNotBefore`.
+   * @throws TypeError for an unknown option or an invalid `subject`
    */
   issueAccessToken(options: IssueAccessTokenOptions): string;
 }
@@ -199,10 +199,10 @@ function createIssueAccessToken(options: OperationsOptions): Operations['issueAc
 }
 
 function withoutListGrants(): Error {
-  return new Error('the adapter has no listGrants(), which this needs');
+  return new Error('the adapter has no listGrants(), which this operation needs');
 }
 
-/** Refuses a missing user: an `undefined` id must never stand for all users. */
+/** Returns a user id as a string. A missing user is refused: an `undefined` id must never mean all users. */
 function idOf(userId: unknown): string {
   if (!isUserId(userId)) throw new TypeError('a user id must be a string or a safe integer');
   return String(userId);

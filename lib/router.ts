@@ -82,7 +82,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 
 type Endpoints = Map<string, RequestHandler>;
 
-/** Path → endpoint; for `/:provider_id`, the path before it. */
+/** Creates the endpoints by path; those with `/:provider_id` by the path before it. */
 function createEndpoints(server: Server) {
   const { url, endSession, providers } = server;
   const authorization = createAuthorizationEndpoint(server);

@@ -89,7 +89,7 @@ export function createServer(options: ResolvedOptions) {
   };
 }
 
-/** Storage, events, pages, and keys derived from the secrets. */
+/** Creates the storage, the events and the pages, and derives keys from the secrets. */
 function createBase(options: ResolvedOptions) {
   const { issuer, secrets, clock, pages, development } = options;
   const reporter = createEventReporter();
@@ -112,7 +112,7 @@ function createBase(options: ResolvedOptions) {
 }
 type Base = ReturnType<typeof createBase>;
 
-/** Identifying and authenticating clients, and what they prove to hold. */
+/** Creates the parts that identify and authenticate clients and check their proofs of possession. */
 function createClientParts(options: ResolvedOptions, base: Base) {
   const { issuer, secrets, clock, clientCertificate, dpop } = options;
   const { url, registry, reporter, store } = base;
@@ -146,7 +146,7 @@ function createClientParts(options: ResolvedOptions, base: Base) {
 }
 type ClientParts = ReturnType<typeof createClientParts>;
 
-/** Policies, tokens and grant types. */
+/** Creates the policies, tokens and grant types. */
 function createTokenParts(options: ResolvedOptions, base: Base) {
   const { issuer, secrets, signingKeys, clock, grants, outOfBand } = options;
   const { store, reporter, registry } = base;
@@ -198,7 +198,7 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
 }
 type TokenParts = ReturnType<typeof createTokenParts>;
 
-/** The checks of access tokens at this server's own endpoints and at the host's API. */
+/** Creates the checks of access tokens at this server's own endpoints and at the host's API. */
 function createTokenChecks(
   { issuer, clock, dpop, defaultAudience }: ResolvedOptions,
   { url }: Base,
@@ -222,7 +222,8 @@ function createTokenChecks(
     linkTicketCheck: createTokenCheck({ ...common, urlOf: () => url('linkTickets') }),
   };
 }
-/** Upstream providers, and links to their accounts. */
+
+/** Creates the upstream providers, and the parts that link accounts at them. */
 function createFederationParts(options: ResolvedOptions, base: Base, tokens: TokenParts) {
   const { issuer, secrets, clock, federation, defaultAudience } = options;
   const { url, store, reporter, sealed, allowHttp } = base;
@@ -277,7 +278,7 @@ function createFederationParts(options: ResolvedOptions, base: Base, tokens: Tok
 }
 type FederationParts = ReturnType<typeof createFederationParts>;
 
-/** The authorization request's steps, and logout. */
+/** Creates the steps of an authorization request, and logout. */
 function createAuthorizationParts(
   options: ResolvedOptions,
   base: Base,

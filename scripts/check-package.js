@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Checks the package as users get it: the packed tarball, by publint and attw, and installed in consumers of three kinds
- * that run or compile.
+ * Checks the package as users get it: the packed tarball, with publint and attw, and installed in four kinds of consumers that
+ * run or compile.
  */
 const { execFileSync } = require('node:child_process');
 const { mkdirSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
@@ -19,7 +19,7 @@ const done = (what) => {
   console.log(`ok ${what}`);
 };
 
-/** What a host writes first, and what it gets. */
+/** The first code that a host writes, and a check of its result. */
 const USE = `
 const oauth = createOAuthRouter({
   issuer: 'http://localhost:3000/oauth',
@@ -110,7 +110,7 @@ ${USE}`,
     throw new Error('init printed no secret');
   done('npx express-oauth-router init');
 
-  // What it needs for providers is an ES module, which a host's own CommonJS jest cannot load.
+  // The package's dependency for providers is an ES module, which the CommonJS jest of a host cannot load.
   const jestOfHost = consumer('jest', ['express@5'], {
     'host.test.js': `const express = require('express');
 const { createOAuthRouter, oidcProvider, providerPresets } = require('express-oauth-router');

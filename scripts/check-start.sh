@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# `npm start` serves the quick start on port 3000, and its pages respond. A second one says that the port is taken.
+# Checks that `npm start` serves the quick start on port 3000, and that a second `npm start` reports that the port is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# In a session of its own, so that npm, tsx and node end together.
+# In its own session, so that npm, tsx and node end together.
 setsid npm start &
 group=$!
 trap 'kill -- "-$group" 2>/dev/null || true' EXIT

@@ -28,12 +28,12 @@ const SECTIONS = [
   ['Client metadata', 'lib/adapters/contract.ts', 'ClientMetadata'],
 ];
 
-/** Text for a table's cell, on one line. */
+/** Converts a text to one line for a table cell. */
 function cell(text) {
   return text.replace(/\s+/g, ' ').replaceAll('|', '\\|').trim();
 }
 
-/** The sentence and the default of a member's documentation. */
+/** Returns the text and the default of a member's documentation. */
 function documentationOf(member) {
   const [doc] = ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc);
   const text = doc ? (ts.getTextOfJSDocComment(doc.comment) ?? '') : '';
@@ -42,7 +42,7 @@ function documentationOf(member) {
   return { text: cell(text), otherwise: cell(given) };
 }
 
-/** Every option of an interface. */
+/** Reads every option of an interface. */
 function optionsOf(file, name) {
   const source = ts.createSourceFile(
     file,
@@ -78,7 +78,7 @@ function tables() {
   }).join('\n\n');
 }
 
-/** The page with its tables written anew. */
+/** Returns the page with new tables. */
 function written(text) {
   const [start, end] = MARKERS.map((marker) => text.indexOf(marker));
   if (start < 0 || end < 0) throw new Error('docs/options.md has lost its markers');

@@ -325,8 +325,10 @@ describe('the options of out-of-band clients', () => {
     expect(fault({})).toBe('');
     expect(fault({ outOfBand: undefined })).toContain('needs outOfBand');
     expect(fault({ redirectUris: ['https://app.example.com/cb'] })).toContain('needs one of urn:');
-    expect(fault({ redirectUris: ['urn:ietf:wg:oauth:2.0:oob:other'] })).toContain('has the scheme urn:');
-    expect(fault({ postLogoutRedirectUris: [AUTO] })).toContain('has the scheme urn:');
+    expect(fault({ redirectUris: ['urn:ietf:wg:oauth:2.0:oob:other'] })).toContain(
+      'has the forbidden scheme urn:',
+    );
+    expect(fault({ postLogoutRedirectUris: [AUTO] })).toContain('has the forbidden scheme urn:');
     expect(fault({ clientSecret: 'x', requirePkce: false })).toContain('must use PKCE');
     expect(fault({}, { outOfBand: {} })).toContain(
       '"outOfBand.anonymousSubject" or "outOfBand.headerSubject"',

@@ -215,7 +215,7 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
     const pem = await jose.exportSPKI(key.publicKey);
     await expectRefused(await hmac(ids, pem), /registered for private_key_jwt/);
     host.events.length = 0;
-    await expectRefused(await assertion(key, of('strict')), /another algorithm than PS256/);
+    await expectRefused(await assertion(key, of('strict')), /an algorithm other than PS256/);
     expect((await send(await assertion(keys.get('PS256')!, of('strict')))).status).toBe(200);
     host.events.length = 0;
     // A key that is registered as ES256 does not sign RS256.

@@ -21,7 +21,7 @@ import {
 const GRANT = 'grant_type=client_credentials';
 const ENDPOINTS = ['/token', '/revoke', '/introspect'];
 
-describe.each(VARIANTS.filter(({ store }) => store === 'memory'))('parameters at the $mount', (variant) => {
+describe.each(VARIANTS)('parameters on $store at the $mount', (variant) => {
   let host: Host;
   let getClient: jest.Mock;
   beforeEach(() => {

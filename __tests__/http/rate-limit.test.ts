@@ -2,7 +2,7 @@ import request from 'supertest';
 
 import { makeHost, VARIANTS } from '../support/host';
 
-describe.each(VARIANTS.filter(({ store }) => store === 'memory'))('rateLimit at the $mount', (variant) => {
+describe.each(VARIANTS)('rateLimit on $store at the $mount', (variant) => {
   const asked: string[] = [];
   let wait: unknown;
   const host = makeHost(variant, {

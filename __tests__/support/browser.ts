@@ -1,10 +1,10 @@
-/** What a browser without script does: cookies, redirects, forms. */
+/** A browser without scripts: cookies, redirects, forms. */
 export interface Browser {
-  /** Follows redirects as far as one that leads to somewhere that is not to be loaded. */
+  /** Follows redirects until a redirect leads to a URL that must not be loaded. */
   visit(url: string, form?: Record<string, string>): Promise<{ url: string; status: number; text: string }>;
 }
 
-/** `stops`: where the beginning of a redirect's location ends the visit. */
+/** Creates a browser. A redirect ends the visit if its location begins with one of `stops`. */
 export function browser(origin: string, stops: readonly string[] = []): Browser {
   const cookies = new Map<string, string>();
   async function visit(

@@ -26,16 +26,16 @@ import {
 } from './host';
 import { startProcess, type ServerProcess } from './process';
 
-/** Where any host of the tests has its callback for these providers. */
+/** The callback URLs of all test hosts for these providers. */
 const CALLBACKS = ['', '/api/v1/oauth'].flatMap((base) =>
   ['acme', 'other'].map((id) => `http://localhost:3000${base}/callback/${id}`),
 );
 
-/** Providers that we did not write, each in a process of its own. */
+/** Third-party providers, each in its own process. */
 export interface Upstreams {
   oidc: ServerProcess;
   oauth2: ServerProcess;
-  /** The issuer, with the name that it calls itself by. */
+  /** The issuer, by the host name that the provider itself uses. */
   issuer: string;
   stop(): void;
 }
@@ -56,7 +56,7 @@ export async function startUpstreams(): Promise<Upstreams> {
   };
 }
 
-/** The two as providers of a host. */
+/** Returns both servers as the providers of a host. */
 export function providersOf({ issuer, oauth2 }: Upstreams, more: object = {}): Record<string, Provider> {
   return {
     acme: oidcProvider({ issuer, clientId: 'our-server', clientSecret: 'upstream-secret', ...more }),
@@ -74,11 +74,11 @@ export function providersOf({ issuer, oauth2 }: Upstreams, more: object = {}): R
 }
 
 export interface FederatedHost extends Host {
-  /** What `resolveUser` was asked. */
+  /** The arguments of each call of `resolveUser`. */
   resolved: { identity: ProviderIdentity; context: ResolveUserContext }[];
 }
 
-/** A host whose users are named after their provider's, `new-…` of them new. Nobody is signed in at its own login. */
+/** Creates a host whose users are named after the provider's users, all of them new. No user is signed in at its own login. */
 export function federatedHost(
   variant: Variant,
   providers: Record<string, Provider>,
@@ -109,7 +109,7 @@ export function agentOf(host: Host): Agent {
   return request.agent(host.app);
 }
 
-/** The browser goes to `/authorize/:provider_id`. */
+/** Sends the browser to `/authorize/:provider_id`. */
 export function leave(
   host: Host,
   agent: Agent,
@@ -124,7 +124,7 @@ export function leave(
   return agent.get(`${host.base}/authorize/${provider}?${form.toString()}`).set('Accept', 'application/json');
 }
 
-/** At oidc-provider: signs in and allows; gives the path and query of the callback. */
+/** Signs in at oidc-provider and gives consent. Returns the path and query of the callback. */
 export async function signInUpstream(host: Host, location: string, login = 'alice'): Promise<string> {
   const { visit } = browser(location, [host.issuer]);
   const form = await visit(location);
@@ -135,7 +135,7 @@ export async function signInUpstream(host: Host, location: string, login = 'alic
   return pathOf(back.url);
 }
 
-/** At a provider that asks nothing. */
+/** Passes a provider that does not ask the user. Returns the path and query of the callback. */
 export async function passUpstream(location: string): Promise<string> {
   const response = await fetch(location, { redirect: 'manual' });
   return pathOf(response.headers.get('location') ?? '');
@@ -150,7 +150,7 @@ export function callback(agent: Agent, path: string): request.Test {
   return agent.get(path).set('Accept', 'application/json');
 }
 
-/** All the way to the answer for the client. */
+/** Signs in through a provider, up to the response for the client. */
 export async function signIn(
   host: Host,
   options: Parameters<typeof leave>[2] & { login?: string; agent?: Agent } = {},

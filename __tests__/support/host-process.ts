@@ -1,4 +1,4 @@
-/** A host in a process of its own: prints its port, and serves until it is killed. */
+/** A host in its own process: prints its port, and serves until it is killed. */
 import express from 'express';
 import Redis from 'ioredis';
 import type { AddressInfo } from 'node:net';

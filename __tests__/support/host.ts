@@ -25,7 +25,7 @@ export const SPA_CALLBACK = 'https://spa.example.com/cb';
 export const ORDERS = 'https://orders.example.com';
 
 export const CLIENTS = {
-  /** Confidential, Basic, the host's own. */
+  /** A confidential first-party client with HTTP Basic. */
   web: {
     clientId: 'web',
     clientSecret: 'web-secret',
@@ -35,7 +35,7 @@ export const CLIENTS = {
   },
   /** Public. */
   spa: { clientId: 'spa', redirectUris: [SPA_CALLBACK], scope: 'profile orders:read', firstParty: true },
-  /** Somebody else's: consent is asked. */
+  /** Another party's client: the user is asked for consent. */
   third: {
     clientId: 'third',
     clientSecret: 'third-secret',
@@ -88,7 +88,7 @@ export const CLIENTS = {
     firstParty: true,
     grantTypes: ['authorization_code'],
   },
-  /** Refresh tokens that stay. */
+  /** Refresh tokens that are not rotated. */
   steady: {
     clientId: 'steady',
     clientSecret: 'steady-secret',
@@ -114,7 +114,7 @@ export const VARIANTS: Variant[] = (globalThis as unknown as { VARIANTS: string[
 
 /** One variant for each store. */
 export const STORES = VARIANTS.filter((variant, position) => firstWith('store', variant) === position);
-/** One variant for each way to mount. */
+/** One variant for each mount. */
 export const MOUNTS = VARIANTS.filter((variant, position) => firstWith('mount', variant) === position);
 
 function firstWith(member: keyof Variant, variant: Variant): number {
@@ -131,7 +131,7 @@ export interface Host {
   issuer: string;
   /** The path of the issuer. */
   base: string;
-  /** Who is signed in. */
+  /** The user who is signed in. */
   user: OAuthUser | undefined;
   now: number;
   pass(seconds: number): void;
@@ -191,7 +191,7 @@ export function makeHost({ store, mount }: Variant, { protect, ...options }: Hos
   record(host);
 
   if (mount === 'prefix') {
-    // As an API that exists already: its parsers run before the router.
+    // Like an existing API: its parsers run before the router.
     host.app.use(express.json(), express.urlencoded({ extended: true }));
   }
   host.app.use(host.oauth.wellKnown);
@@ -252,7 +252,7 @@ export function redirectUriOf(client: ClientName): string {
   return (CLIENTS[client] as ClientOptions | undefined)?.redirectUris?.[0] ?? '';
 }
 
-/** The parameters of an authorization request. */
+/** Returns the parameters of an authorization request. */
 export function authorizationForm(
   client: ClientName,
   { challenge }: Pkce,
@@ -275,13 +275,13 @@ export function authorize(host: Host, form: Record<string, string> | string): re
     .set('Accept', 'application/json');
 }
 
-/** The parameters of a redirect. */
+/** Returns the parameters of a redirect. */
 export function answerOf(response: request.Response): Record<string, string> {
   const location = response.headers.location ?? '';
   return Object.fromEntries(new URLSearchParams(location.slice(location.indexOf('?') + 1)));
 }
 
-/** A code, and what redeems it. */
+/** Gets a code, and the verifier that redeems it. */
 export async function getCode(
   host: Host,
   client: ClientName = 'web',
@@ -295,7 +295,7 @@ export async function getCode(
   return { code, verifier: pair.verifier };
 }
 
-/** POST with the client's registered method. */
+/** Posts a form, authenticated by the client's registered method. */
 export function post(host: Host, path: string, client: ClientName | undefined, form: Form): request.Test {
   const test = request(host.app).post(`${host.base}${path}`).type('form');
   if (client === undefined) return test.send(new URLSearchParams(given(form)).toString());
@@ -333,7 +333,7 @@ export interface Tokens {
   scope: string;
 }
 
-/** Signed in, redeemed. */
+/** Signs in and redeems the code. */
 export async function getTokens(host: Host, client: ClientName = 'web', more: Form = {}): Promise<Tokens> {
   const response = await redeem(host, client, await getCode(host, client, more));
   if (response.status !== 200) throw new Error(response.text);
@@ -345,7 +345,7 @@ export async function isActive(host: Host, token: string, client: ClientName = '
   return (body as { active: boolean }).active;
 }
 
-/** A client with a generated secret, in the store. */
+/** Stores a client with a generated secret, and returns the secret. */
 export async function storeClient(
   host: Host,
   metadata: Omit<ClientOptions, 'clientSecret'>,
@@ -355,12 +355,12 @@ export async function storeClient(
   return clientSecret;
 }
 
-/** The payload of a JWT. */
+/** Returns the payload of a JWT. */
 export function claimsOf(token: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
 }
 
-/** A listening server, for clients that speak HTTP themselves. */
+/** Starts a server, for clients that speak HTTP themselves. */
 export async function listen(
   app: Express,
   port = 0,

@@ -1,4 +1,4 @@
-/** What clients sign: keys, client assertions, DPoP proofs and request objects, made by jose. */
+/** Keys, and the objects that clients sign with them: client assertions, DPoP proofs and request objects, made by jose. */
 import { createHash, randomUUID } from 'node:crypto';
 
 import * as jose from 'jose';
@@ -44,7 +44,7 @@ export async function clientKey(alg = 'ES256'): Promise<ClientKey> {
 
 export type Claims = Record<string, unknown>;
 
-/** Signs claims as they are; an `undefined` one is left out. */
+/** Signs claims without changes. A claim that is `undefined` is left out. */
 export function signed(
   key: Pick<ClientKey, 'alg' | 'privateKey' | 'kid'>,
   claims: Claims,
@@ -57,7 +57,7 @@ export function signed(
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-/** A client assertion (RFC 7523 §3). `now` is epoch milliseconds. */
+/** Creates a client assertion (RFC 7523 §3). `now` is epoch milliseconds. */
 export function assertion(
   key: Pick<ClientKey, 'alg' | 'privateKey' | 'kid'>,
   { clientId, issuer, now }: { clientId: string; issuer: string; now: number },
@@ -69,7 +69,7 @@ export function assertion(
   return signed(key, { ...claims, ...more }, header);
 }
 
-/** A DPoP proof (RFC 9449 §4.2). `now` is epoch milliseconds. */
+/** Creates a DPoP proof (RFC 9449 §4.2). `now` is epoch milliseconds. */
 export function dpopProof(
   key: ClientKey,
   request: { method?: string; url: string; now: number; accessToken?: string; nonce?: string | undefined },
@@ -85,7 +85,7 @@ export function dpopProof(
     .sign(key.privateKey);
 }
 
-/** A request object (RFC 9101 §4). `now` is epoch milliseconds. */
+/** Creates a request object (RFC 9101 §4). `now` is epoch milliseconds. */
 export function requestObject(
   key: Pick<ClientKey, 'alg' | 'privateKey' | 'kid'>,
   { clientId, issuer, now }: { clientId: string; issuer: string; now: number },

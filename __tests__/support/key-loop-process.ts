@@ -1,6 +1,6 @@
 /**
- * Generates RSA keys and reads their details while garbage is collected, which external memory provokes. With keys that share a handle
- * with the job that generated them, Node 20 stops here for good within a few rounds.
+ * Generates RSA keys and reads their details during garbage collections, which external memory provokes. With keys that share a
+ * handle with the job that generated them, Node 20 hangs here within a few rounds.
  */
 import { createPublicKey } from 'node:crypto';
 

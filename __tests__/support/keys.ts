@@ -11,8 +11,8 @@ const publicKeyEncoding = { type: 'spki', format: 'pem' } as const;
 const privateKeyEncoding = { type: 'pkcs8', format: 'pem' } as const;
 
 /**
- * Generates a key pair for an algorithm. The keys are exported and imported again, because in Node 20 a key that shares its handle
- * with the job that generated it may stop the process for good.
+ * Generates a key pair for an algorithm. The keys are exported and imported again, because in Node 20 a key that shares its
+ * handle with the job that generated it may make the process hang.
  */
 export function keyPair(alg = 'ES256', { modulusLength = 2048 } = {}): KeyPair {
   const { privateKey } = pemPair(alg, modulusLength);

@@ -7,20 +7,20 @@ import { joseKeyPair } from './jose';
 type Answer = (req: IncomingMessage, res: ServerResponse, body: URLSearchParams) => unknown;
 type Endpoint = '/.well-known/openid-configuration' | '/token' | '/userinfo' | '/jwks';
 
-/** An OpenID Connect provider that does what a test tells it to; what it is not told it does right. */
+/** An OpenID Connect provider whose behavior a test may change. Everything that the test does not change is correct. */
 export interface MisbehavingProvider {
   issuer: string;
-  /** What it does instead. */
+  /** The handlers of endpoints that behave differently. */
   instead: Partial<Record<Endpoint, Answer>>;
-  /** Claims that its ID tokens have, or have otherwise. */
+  /** Claims that are added to its ID tokens, or replaced in them. */
   claims: Record<string, unknown>;
-  /** Members of its token response. */
+  /** Members that are added to its token response, or replaced in it. */
   tokens: Record<string, unknown>;
-  /** The paths that it was asked, with the bodies. */
+  /** The requests that it received. */
   asked: { path: string; body: URLSearchParams; authorization: string | undefined }[];
-  /** Who signed the ID tokens; another key than it publishes, perhaps. */
+  /** The key that signs the ID tokens, which may differ from the key that it publishes. */
   signWith: jose.CryptoKey;
-  /** What its authorization endpoint would redirect to, for a browser that was sent there. */
+  /** Returns the path and query that its authorization endpoint would redirect a browser to. */
   callbackFor(location: string, more?: Record<string, string>): string;
   close(): Promise<void>;
 }
@@ -55,7 +55,7 @@ export async function misbehavingProvider(): Promise<MisbehavingProvider> {
         aud: 'our-server',
         iat: now,
         exp: now + 300,
-        // The code carries it.
+        // The code contains the nonce.
         nonce: body.get('code')?.split('.')[1],
         ...provider.claims,
       };

@@ -1,4 +1,4 @@
-/** An upstream server of plain OAuth 2.0 in a process of its own: prints its port, and serves until it is killed. */
+/** An upstream server of plain OAuth 2.0 in its own process: prints its port, and serves until it is killed. */
 import { OAuth2Server } from 'oauth2-mock-server';
 
 import { keyPair } from './keys';

@@ -1,4 +1,4 @@
-/** An upstream OpenID Connect provider in a process of its own: prints its port, and serves until it is killed. */
+/** An upstream OpenID Connect provider in its own process: prints its port, and serves until it is killed. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -27,7 +27,7 @@ const server = createServer().listen(0, '127.0.0.1', () => {
     findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, ...ACCOUNTS[id] }) }),
     issueRefreshToken: () => Promise.resolve(true),
     rotateRefreshToken: true,
-    // So that every access token wants to be refreshed as soon as it is there.
+    // So that every access token must be refreshed as soon as it is issued.
     ttl: { AccessToken: () => 30 },
     cookies: { keys: ['of the tests'] },
   });

@@ -6,7 +6,7 @@ import type { ClientOptions } from 'express-oauth-router';
 import { CLIENTS, makeHost, type Host, type HostOptions, type Variant } from './host';
 import { keyPair } from './keys';
 
-/** Made once: RSA keys take their time. */
+/** Generated once, because an RSA key takes a long time. */
 export const RSA = keyPair('RS256').privateKey;
 export const EC = keyPair().privateKey;
 export const SIGNING_KEYS = [EC, { key: RSA, alg: 'RS256' as const }];
@@ -23,7 +23,7 @@ export const OPENID_CLIENTS: ClientOptions[] = [
   CLIENTS.api,
 ];
 
-/** All that a user of the tests has. */
+/** All claims of a test user. */
 export const ALICE = {
   name: 'Alice Adams',
   given_name: 'Alice',
@@ -35,7 +35,7 @@ export const ALICE = {
   'https://example.com/role': 'admin',
 };
 
-/** A host with OpenID Connect: clients with the standard scopes, and claims of users. */
+/** Creates a host with OpenID Connect: clients with the standard scopes, and claims of users. */
 export function openidHost(variant: Variant, options: HostOptions = {}): Host {
   const host = makeHost(variant, {
     clients: OPENID_CLIENTS,
@@ -47,7 +47,7 @@ export function openidHost(variant: Variant, options: HostOptions = {}): Host {
   return host;
 }
 
-/** Verified as a client does it, by the published keys. */
+/** Verifies a JWT as a client does, with the published keys. */
 export async function verified(
   host: Host,
   token: string,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export interface ServerProcess {
   origin: string;
   kill(): void;

@@ -1,15 +1,15 @@
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-/** A TCP proxy in front of a Redis, that counts waves and loses answers. */
+/** A TCP proxy in front of Redis that counts round trips and loses responses. */
 export interface RedisProxy {
   url: string;
-  /** How often something was sent after an answer had come, or as the first thing. */
+  /** The number of round trips: how often a request was sent first, or after a response had arrived. */
   waves(): number;
   reset(): void;
-  /** Holds every answer back for so many milliseconds. */
+  /** The delay of every response. Milliseconds. */
   delay: number;
-  /** What happens to the answer of the next script: it arrives late, or the connection is dropped instead. */
+  /** Makes the response of the next script late (milliseconds), or drops the connection instead. */
   nextScript: { drop: true } | { late: number } | undefined;
   close(): Promise<void>;
 }

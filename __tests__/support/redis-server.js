@@ -11,7 +11,7 @@ const HELP = `The tests need a Redis server, 6.2 or later, and found no redis-se
   macOS            brew install redis
   Fedora           dnf install redis`;
 
-/** The tests never pass without one: on Debian, as root, it is installed. */
+/** Makes sure that there is a redis-server, because the tests must not pass without it. On Debian, as root, it is installed. */
 function ensureRedisServer() {
   const found = () => spawnSync('redis-server', ['--version']).status === 0;
   if (found()) return;
@@ -49,7 +49,7 @@ function accepts(port) {
   });
 }
 
-/** Low enough for a cluster's bus, which is 10000 above. */
+/** Returns a free port that is low enough for a cluster's bus, which is 10000 above it. */
 async function redisPort() {
   for (;;) {
     const port = await freePort();

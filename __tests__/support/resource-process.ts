@@ -1,4 +1,4 @@
-/** An API in a process of its own, which shares nothing with its authorization server: prints its port, and serves. */
+/** An API in its own process, which shares nothing with its authorization server: prints its port, and serves. */
 import express from 'express';
 import type { AddressInfo } from 'node:net';
 

@@ -7,9 +7,9 @@ import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
 export interface AdapterUnderTest {
   /** The adapter. */
   adapter: Adapter;
-  /** Moves the adapter's clock, if it has one; without it, the suite waits a second where time must pass. */
+  /** Moves the adapter's clock forward. Without this function, the suite waits about a second where time must pass. */
   advance?(seconds: number): void | Promise<void>;
-  /** Is called after the test. */
+  /** Releases the adapter after the test. */
   close?(): unknown;
 }
 
@@ -57,7 +57,7 @@ export function adapterContract(
   }
 
   describe('clients', () => {
-    test('getClient gives nothing for an unknown client', async (adapter) => {
+    test('getClient returns undefined or null for an unknown client', async (adapter) => {
       assert.equal((await adapter.getClient(unique())) ?? undefined, undefined);
     });
 
@@ -79,13 +79,13 @@ export function adapterContract(
   });
 
   describe('saveGrant and getGrant', () => {
-    test('give a grant back as it was, whatever else is in the record', async (adapter) => {
+    test('return a grant unchanged, with all further members of the record', async (adapter) => {
       const grant = { ...newGrant(), scope: ['a', 'ü'], nested: { list: [1, null, true], empty: [] } };
       await adapter.saveGrant(grant);
       assert.deepEqual(await adapter.getGrant(grant.id), grant);
     });
 
-    test('give nothing for an unknown grant', async (adapter) => {
+    test('getGrant returns undefined or null for an unknown grant', async (adapter) => {
       assert.equal((await adapter.getGrant(unique())) ?? undefined, undefined);
     });
 
@@ -98,7 +98,7 @@ export function adapterContract(
       assert.deepEqual(await adapter.getGrant(grant.id), grant);
     });
 
-    test('of many inserts of one id at once, one succeeds', async (adapter) => {
+    test('only one of many concurrent inserts of the same id succeeds', async (adapter) => {
       const grant = newGrant();
       const results = await Promise.allSettled(
         racers(async (racer) => {
@@ -108,7 +108,7 @@ export function adapterContract(
       assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
     });
 
-    test('what a caller does to its objects does not reach the store', async (adapter) => {
+    test('changes that a caller makes to its objects do not reach the store', async (adapter) => {
       const grant = { ...newGrant(), scope: ['a'] };
       await adapter.saveGrant(grant);
       grant.scope.push('b');
@@ -133,7 +133,7 @@ export function adapterContract(
       assert.deepEqual(await adapter.getGrant(grant.id), next);
     });
 
-    test('is false, and changes nothing, if the generation is another', async (adapter) => {
+    test('is false, and changes nothing, if the stored generation differs', async (adapter) => {
       const grant = { ...newGrant(), generation: 10 };
       await adapter.saveGrant(grant);
       for (const generation of [0, 1, 9, 11, 100]) {
@@ -145,7 +145,7 @@ export function adapterContract(
       assert.deepEqual(await adapter.getGrant(grant.id), grant);
     });
 
-    test('is false for an unknown grant, and does not make it', async (adapter) => {
+    test('is false for an unknown grant, and does not create it', async (adapter) => {
       const grant = newGrant();
       assert.equal(await adapter.advanceGrant(grant.id, 0, { ...grant, generation: 1 }), false);
       assert.equal((await adapter.getGrant(grant.id)) ?? undefined, undefined);
@@ -162,7 +162,7 @@ export function adapterContract(
       assert.equal((await adapter.getGrant(grant.id))?.generation, 9_000_000);
     });
 
-    test('of many at once, one wins, and the record is the winner’s', async (adapter) => {
+    test('only one of many concurrent calls succeeds, and its record is stored', async (adapter) => {
       const grant = newGrant();
       await adapter.saveGrant(grant);
       const results = await Promise.all(
@@ -183,7 +183,7 @@ export function adapterContract(
       );
     });
 
-    test('a record that was made to last longer does', async (adapter, pass) => {
+    test('a record with an extended expiry is kept until the new expiry', async (adapter, pass) => {
       const grant = { ...newGrant(), expiresAt: Date.now() + 500 };
       await adapter.saveGrant(grant);
       await adapter.advanceGrant(grant.id, 0, { ...grant, generation: 1, expiresAt: Date.now() + HOUR });
@@ -193,7 +193,7 @@ export function adapterContract(
   });
 
   describe('revokeGrant', () => {
-    test('deletes, and says whether there was anything', async (adapter) => {
+    test('deletes a grant, and returns whether it existed', async (adapter) => {
       const grant = newGrant();
       await adapter.saveGrant(grant);
       assert.equal(await adapter.revokeGrant(grant.id), true);
@@ -213,7 +213,7 @@ export function adapterContract(
   });
 
   describe('listGrants', () => {
-    test('gives all of a user’s grants, and nobody else’s', async (adapter) => {
+    test('returns all grants of a user, and no grants of other users', async (adapter) => {
       if (!adapter.listGrants) return;
       const [user, other] = [unique(), unique()];
       const [code, redeemed, revoked, foreign] = [
@@ -265,13 +265,13 @@ export function adapterContract(
       assert.equal(await adapter.setOnce(unique(), 60), true);
     });
 
-    test('of many at once, one is first', async (adapter) => {
+    test('only one of many concurrent calls returns true', async (adapter) => {
       const key = unique();
       const results = await Promise.all(racers(() => adapter.setOnce(key, 60)));
       assert.equal(results.filter(Boolean).length, 1);
     });
 
-    test('holds for its time, and not longer', async (adapter, pass) => {
+    test('keeps a key for its ttl, and not longer', async (adapter, pass) => {
       const [short, long] = [unique(), unique()];
       await adapter.setOnce(short, 1);
       await adapter.setOnce(long, 60);
@@ -282,7 +282,7 @@ export function adapterContract(
   });
 
   describe('put, get and take', () => {
-    test('give a value back as it was, also a long one', async (adapter) => {
+    test('return a value unchanged, even if it is long', async (adapter) => {
       for (const value of ['1', '{"a":"ü😀"}', 'x'.repeat(100_000)]) {
         const key = unique();
         await adapter.put(key, value, 60);
@@ -299,7 +299,7 @@ export function adapterContract(
       assert.equal(await adapter.get(key), 'b');
     });
 
-    test('a value is gone after its time', async (adapter, pass) => {
+    test('a value expires after its ttl', async (adapter, pass) => {
       const key = unique();
       await adapter.put(key, 'a', 1);
       await pass(1.2);
@@ -307,7 +307,7 @@ export function adapterContract(
       assert.equal((await adapter.take(key)) ?? undefined, undefined);
     });
 
-    test('of many takers at once, one gets the value', async (adapter) => {
+    test('only one of many concurrent calls of take gets the value', async (adapter) => {
       const key = unique();
       await adapter.put(key, 'a', 60);
       const results = await Promise.all(racers(() => adapter.take(key)));

@@ -42,14 +42,20 @@ export interface ClientMetadata {
   grantTypes?: readonly string[];
   /** The response types: only `code` is supported. @defaultValue `['code']` */
   responseTypes?: readonly 'code'[];
-  /** The scope values that the client may request, separated by spaces. A request without `scope` means all of them. @defaultValue `''` */
+  /**
+   * The scope values that the client may request, separated by spaces. A request without `scope` means all of them.
+   * @defaultValue `''`
+   */
   scope?: string;
-  /** How the client authenticates. @defaultValue `'client_secret_basic'` with a secret, `'private_key_jwt'` with keys, otherwise `'none'` */
+  /**
+   * How the client authenticates. @defaultValue `'client_secret_basic'` with a secret, `'client_secret_jwt'` with a sealed
+   * secret, `'tls_client_auth'` with the subject of a certificate, `'private_key_jwt'` with keys, otherwise `'none'`
+   */
   tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
   /** The hash from `generateClientSecret()` or `hashClientSecret()`; several while a secret is being replaced. */
   clientSecretHash?: string | readonly string[];
   /**
-   * The secret of a `client_secret_jwt` client, which is needed itself: the result of `oauth.sealClientSecret()`, encrypted with
+   * The secret of a `client_secret_jwt` client, which must be readable: the result of `oauth.sealClientSecret()`, encrypted with
    * the router's `secrets`.
    */
   clientSecretSealed?: string | readonly string[];
@@ -59,7 +65,10 @@ export interface ClientMetadata {
   jwks?: JwkSet;
   /** The URL of the client's public keys, instead of `jwks`. */
   jwksUri?: string;
-  /** The subject of the certificate in the form of RFC 4514. `tls_client_auth` needs this or one `tlsClientAuthSan…` (RFC 8705 §2.1.2). */
+  /**
+   * The subject of the certificate in the form of RFC 4514. `tls_client_auth` needs either this or one `tlsClientAuthSan…`
+   * (RFC 8705 §2.1.2).
+   */
   tlsClientAuthSubjectDn?: string;
   /** The DNS name in the certificate. */
   tlsClientAuthSanDns?: string;
@@ -71,9 +80,12 @@ export interface ClientMetadata {
   tlsClientAuthSanEmail?: string;
   /** Binds the client's access tokens to its certificate (RFC 8705 §3). @defaultValue `false` */
   tlsClientCertificateBoundAccessTokens?: boolean;
-  /** Issues access tokens only with a DPoP proof (RFC 9449 §5.2). @defaultValue `false` */
+  /**
+   * Issues access tokens only with a DPoP proof (RFC 9449 §5.2).
+   * @defaultValue `false`; `true` with `'fapi2'`, unless access tokens are bound to a certificate
+   */
   dpopBoundAccessTokens?: boolean;
-  /** Accepts only pushed authorization requests (RFC 9126 §6). @defaultValue `false` */
+  /** Accepts only pushed authorization requests (RFC 9126 §6). @defaultValue `false`; `true` with `'fapi2'` */
   requirePushedAuthorizationRequests?: boolean;
   /** Accepts only signed authorization requests (RFC 9101 §10.5). @defaultValue `false` */
   requireSignedRequestObject?: boolean;
@@ -83,7 +95,10 @@ export interface ClientMetadata {
   idTokenSignedResponseAlg?: string;
   /** The algorithm of authorization responses with `response_mode=jwt`. @defaultValue that of ID tokens */
   authorizationSignedResponseAlg?: string;
-  /** The kind of `sub` that the client sees (OpenID Connect Core §8). `'pairwise'` needs the option `pairwiseSecret`. @defaultValue `'public'` */
+  /**
+   * The kind of `sub` that the client sees (OpenID Connect Core §8). `'pairwise'` needs the option `pairwiseSecret`.
+   * @defaultValue `'public'`
+   */
   subjectType?: 'public' | 'pairwise';
   /** A URL whose host is the sector of pairwise subjects. @defaultValue the host of the redirect URIs, if they have only one */
   sectorIdentifierUri?: string;
@@ -94,8 +109,8 @@ export interface ClientMetadata {
   /** The URI that is notified when a session ends (OpenID Connect Back-Channel Logout §2.2). */
   backchannelLogoutUri?: string;
   /**
-   * `'fapi2'` applies the FAPI 2.0 security profile: pushed requests, PKCE, `private_key_jwt` or a certificate, bound tokens, PS256,
-   * ES256 or EdDSA, refresh tokens that are not rotated. @defaultValue none
+   * `'fapi2'` applies the FAPI 2.0 security profile: pushed requests, PKCE, `private_key_jwt` or a certificate, bound tokens,
+   * signatures with PS256, ES256 or EdDSA, and refresh tokens that are not rotated. @defaultValue none
    */
   securityProfile?: 'fapi2';
   /**
@@ -105,7 +120,7 @@ export interface ClientMetadata {
   refreshTokens?: 'always' | 'offline_access';
   /**
    * Keys that accompany the client's id in public places, such as an app's code or a URL. They are not secrets and prove nothing;
-   * several while one is being replaced. @defaultValue `[]`
+   * several while a key is being replaced. @defaultValue `[]`
    */
   publishableKeys?: readonly string[];
   /** Requires one of the `publishableKeys` in every request of the client. @defaultValue `false` */
@@ -113,15 +128,18 @@ export interface ClientMetadata {
   /** Accepts a publishable key as `client_secret` in the query of `/authorize`, where some SDKs send it. @defaultValue `false` */
   publishableKeyInQuery?: boolean;
   /**
-   * Returns codes without a redirect, for clients with the redirect URI `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page for
-   * the user to copy, or as JSON for apps without a browser and session. @defaultValue none
+   * Returns codes without a redirect, for clients with the redirect URI `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page
+   * from which the user copies the code, or as JSON for apps without a browser and session. @defaultValue none
    */
   outOfBand?: 'page' | 'json';
   /** Marks the host's own app, which needs no consent. @defaultValue `false` */
   firstParty?: boolean;
   /** Requires PKCE. Only a confidential client can be exempted (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
-  /** `'never'` keeps the refresh token, for confidential clients and those with `dpopBoundAccessTokens`. @defaultValue the router's `refreshTokens.rotation` */
+  /**
+   * `'never'` keeps the refresh token, for confidential clients and clients with `dpopBoundAccessTokens`.
+   * @defaultValue the router's `refreshTokens.rotation`; `'never'` with `'fapi2'`
+   */
   refreshTokenRotation?: 'always' | 'never';
   /** Voids all grants of the client from before this moment. Epoch seconds. @defaultValue `0` */
   grantsNotBefore?: number;
@@ -138,7 +156,7 @@ export interface StoredGrant {
   readonly id: string;
   /** 0 is an unspent authorization code. `advanceGrant` changes it. */
   readonly generation: number;
-  /** The user under whom `listGrants` finds the grant. */
+  /** The id of the user, by which `listGrants` finds the grant. */
   readonly userId?: string | undefined;
   /** The client. */
   readonly clientId: string;
@@ -161,8 +179,8 @@ export interface Consent {
 }
 
 /**
- * The storage of an authorization server: a plain object of functions, so that adapters can be combined with a spread. No function
- * may use `this`. Optional functions are capabilities. An exception is answered with 503.
+ * The storage of an authorization server: a plain object of functions, so that adapters can be combined with a spread. A function
+ * must not use `this`. Optional functions are capabilities. An exception is answered with 503.
  *
  * `ttl` is in seconds. `express-oauth-router/adapter-contract` tests an implementation.
  */
@@ -179,13 +197,13 @@ export interface Adapter {
   /** Returns the grant as it was last written, or `undefined`. It must not be read from a replica. */
   getGrant(grantId: string): Awaitable<StoredGrant | undefined | null>;
   /**
-   * Atomically stores `next` if the stored generation is `generation`. Returns `false` if it is another one, or if there is no such
-   * grant. `next.generation` may be the same. The first `next` with a `userId` is indexed before it is stored.
+   * Atomically stores `next` if the stored generation is `generation`. Returns `false` if the stored generation differs, or if
+   * there is no such grant. `next.generation` may be the same. The first `next` with a `userId` is indexed before it is stored.
    */
   advanceGrant(grantId: string, generation: number, next: StoredGrant): Awaitable<boolean>;
   /** Deletes a grant. Returns `true` if it existed. */
   revokeGrant(grantId: string): Awaitable<boolean>;
-  /** Returns all grants of a user, unspent codes included. Expired ones may be among them. */
+  /** Returns all grants of a user, unspent codes included. Expired grants may be among them. */
   listGrants?(userId: string): Awaitable<readonly StoredGrant[]>;
 
   /** Atomically returns `true` the first time within `ttl` seconds, `false` after that. */
@@ -194,7 +212,7 @@ export interface Adapter {
   put(key: string, value: string, ttl: number): Awaitable<unknown>;
   /** Returns a value, or `undefined`. */
   get(key: string): Awaitable<string | undefined | null>;
-  /** Reads and deletes a value in one step: of concurrent callers, one gets the value. */
+  /** Reads and deletes a value in one step: only one of several concurrent callers gets the value. */
   take(key: string): Awaitable<string | undefined | null>;
 
   /** Returns the consent of a user to a client, or `undefined`. */

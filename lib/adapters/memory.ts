@@ -4,7 +4,10 @@ import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type St
 
 /** The options of `memoryAdapter`. */
 export interface MemoryAdapterOptions {
-  /** The number of grants, and of other entries, to keep; beyond that the least recently used are dropped. @defaultValue `100000` */
+  /**
+   * The number of entries of each kind to keep. Beyond that, the least recently used grants, values and consents are dropped, and
+   * new clients and `setOnce` keys are refused. @defaultValue `100000`
+   */
   maxEntries?: number;
   /** The clock for garbage collection, which returns epoch milliseconds. @defaultValue `Date.now` */
   clock?: () => number;

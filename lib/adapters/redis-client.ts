@@ -28,7 +28,7 @@ export interface RedisClient {
   once(event: 'ready', listener: () => void): unknown;
 }
 
-/** Says what was passed instead of an ioredis client. @throws TypeError */
+/** Refuses a value that is not an ioredis client. @throws TypeError with a message that names the kind of value */
 export function refuseOtherClients(redis: unknown): void {
   const expected = 'redisAdapter() takes a client of the package ioredis';
   if (typeof redis === 'string' || redis instanceof URL)
@@ -41,11 +41,11 @@ export function refuseOtherClients(redis: unknown): void {
   throw new TypeError(`${expected}: this object has no defineCommand()`);
 }
 
-/** A replica may show a spent code as unspent, and a revoked grant as active. */
+/** Refuses a client that reads from replicas: a replica may show a spent code as unspent, and a revoked grant as active. */
 export function refuseReplicas({ options }: RedisClient): void {
   const { scaleReads, role } = options as { scaleReads?: unknown; role?: unknown };
   if (scaleReads !== undefined && scaleReads !== 'master') {
-    throw new Error('redisAdapter: scaleReads must be "master", a replica may show a spent code as unspent');
+    throw new Error('redisAdapter: scaleReads must be "master": a replica may show a spent code as unspent');
   }
   if (role === 'slave') throw new Error('redisAdapter: the Sentinel role must be "master"');
 }

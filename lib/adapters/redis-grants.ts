@@ -9,13 +9,13 @@ type Argument = string | number;
 /** How long a grant is kept after its expiry, because machines' clocks differ. Milliseconds. */
 const GRACE = 600_000;
 /**
- * The lifetime of an index entry, so long that a refresh rarely renews it: the entry is on another slot, and must never expire
- * before its grant. Milliseconds.
+ * The lifetime of a user's index, so long that a token refresh rarely renews it: the index is on another slot, and must never
+ * expire before its grants. Milliseconds.
  */
 const INDEX_LIFETIME = 400 * 86_400_000;
-/** The age from which an entry without a grant is dead; the grant of a younger one may still be written. Milliseconds. */
+/** The age from which an entry without a grant is dead; the grant of a younger entry may still be written. Milliseconds. */
 const INDEX_SETTLED = 60_000;
-/** The dead entries of a user are removed after each so many entries. */
+/** A user's dead entries are removed when the number of entries is a multiple of this. */
 const PRUNE_EVERY = 100;
 
 interface Scripts {
@@ -29,7 +29,7 @@ type GrantFunctions = Required<
   Pick<Adapter, 'saveGrant' | 'getGrant' | 'advanceGrant' | 'revokeGrant' | 'listGrants'>
 >;
 
-/** The functions of the Redis adapter for grants, and for their index by user. */
+/** Creates the functions of the Redis adapter for grants, and for their index by user. */
 export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunctions {
   redis.defineCommand('oauthSaveGrant', { numberOfKeys: 1, lua: SAVE_GRANT });
   redis.defineCommand('oauthAdvanceGrant', { numberOfKeys: 1, lua: ADVANCE_GRANT });
@@ -45,7 +45,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
     return record === null ? undefined : (JSON.parse(record) as StoredGrant);
   }
 
-  /** @returns until when the entry exists, in epoch milliseconds */
+  /** Adds a grant to the user's index. Returns the time until which the index exists at least, in epoch milliseconds. */
   async function index(userId: string, grant: StoredGrant): Promise<number> {
     const now = Date.now();
     const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));

@@ -13,9 +13,9 @@ return 1
 `;
 
 /**
- * ARGV: generation, next generation, next record, time to live in ms, until when the index entry must exist, until when it was just
- * written (0 if it was not). Returns 1 when stored, 0 if the generation is another one, 'INDEX' if the index must be written
- * first.
+ * ARGV: generation, next generation, next record, time to live in ms, the time until which the index must exist, and the time
+ * until which the index that was just written exists (0 if it was not written). Returns 1 if the record was stored, 0 if the
+ * stored generation differs, 'INDEX' if the index must be written first.
  */
 export const ADVANCE_GRANT = `
 local stored = redis.call('HMGET', KEYS[1], 'generation', 'indexedUntil')

@@ -17,7 +17,7 @@ export type RedisAdapter = Required<Omit<Adapter, 'close'>>;
  * A grant has one key, and every script touches one key, so that it works on any slot.
  *
  * @throws TypeError if the client is not an ioredis client
- * @throws Error if the client may read from replicas, which could show spent codes as unspent
+ * @throws Error if the client may read from replicas, which could show spent codes as unspent, or if the prefix contains braces
  * @example
  * const adapter = redisAdapter(new Redis(process.env.REDIS_URL), { prefix: 'my-app:oauth:' });
  */

@@ -10,7 +10,7 @@ import type { ProviderTransaction } from './provider-transactions';
 export type Arrival = RequestArrival | UnreadableArrival | ReturnedArrival | DecidedArrival;
 
 interface AnyArrival extends PendingRequest {
-  /** The endpoint that the event of a refusal names. */
+  /** The endpoint to name in the event if the request is refused. */
   readonly endpoint: 'authorize' | 'callback';
 }
 
@@ -21,7 +21,7 @@ export interface RequestArrival extends AnyArrival {
   readonly keys: PresentedKeys | undefined;
 }
 
-/** A request that cannot be read, whose client must be told why if its parameters identify it. */
+/** A request that cannot be read. If its parameters identify the client, the client is told the reason. */
 export interface UnreadableArrival extends AnyArrival {
   readonly kind: 'unreadable';
   readonly keys: PresentedKeys | undefined;
@@ -52,7 +52,7 @@ export interface DecidedArrival extends AnyArrival {
   readonly decision: Decision;
 }
 
-/** The decision of a user on the consent page, as its form sealed it. */
+/** A user's decision on the consent page. The form sealed the user and the scope. */
 export interface Decision {
   readonly userId: string;
   /** The scope that was shown. */

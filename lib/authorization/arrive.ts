@@ -47,7 +47,7 @@ export function createArrive(options: ArriveOptions): Arrive {
     const { error, ...pending } = await read(relevantParameters(given, providers));
     const arrival = { endpoint: 'authorize', keys, ...pending } as const;
     if (error) return { ...arrival, kind: 'unreadable', error };
-    // A request that was pushed, signed or begun before names its provider itself.
+    // A pushed, signed or continued request names its provider in its own parameters.
     if (providerId !== undefined && pending.parameters.get('connection') !== providerId)
       throw invalidRequest('connection differs from the provider in the path');
     return { ...arrival, kind: 'request' };
@@ -77,7 +77,7 @@ export function createArrive(options: ArriveOptions): Arrive {
     }
   }
 
-  /** Adds what a request may say outside of its parameters: the client by a header, the provider by the path. */
+  /** Adds the parameters that a request may give in other places: the client in a header, the provider in the path. */
   function named(req: Request, sent: Parameters, providerId: string | undefined): Parameters {
     const clientId = identification.clientId(req, sent);
     const withClient = clientId === undefined ? sent : withParameter(sent, 'client_id', clientId);
@@ -87,7 +87,7 @@ export function createArrive(options: ArriveOptions): Arrive {
       : withParameter(withClient, 'connection', providerId);
   }
 
-  /** Refuses secrets but `client_secret` and `token`, which have a meaning here and are checked where the client is known. */
+  /** Refuses secrets except `client_secret` and `token`, which have a meaning here and are checked once the client is known. */
   function refuseForeignSecrets(given: Parameters): void {
     const allowed = [
       ...(isContinued(given) ? [] : ['client_secret']),

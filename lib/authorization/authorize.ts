@@ -34,7 +34,7 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
     try {
       await respond(req, res, target, outcome);
     } catch (thrown) {
-      // The host's login or consent page failed. If it has answered before that, it keeps its answer.
+      // The host's login or consent page failed. If it had already responded, its response is kept.
       if (res.headersSent || outcome.kind === 'error') throw thrown;
       await respond(req, res, target, errorOutcome(thrown, arrival));
     }
@@ -72,7 +72,7 @@ function errorOutcome(thrown: unknown, arrival: Arrival): ErrorOutcome {
 }
 
 /**
- * Checks the publishable keys of a request. Such a key names the client; a secret proves it, and must not be in a URL.
+ * Checks the publishable keys of a request. Such a key names the client; a secret authenticates it, and must not be in a URL.
  *
  * @throws OAuthError that must not be redirected
  */

@@ -22,7 +22,7 @@ interface CallbackOptions {
 const MAXIMUM_CALLBACK_LENGTH = 65_536;
 
 /**
- * `GET` and `POST /callback/:provider_id`: receives the response of a provider, and continues the authorization request that left.
+ * `GET` and `POST /callback/:provider_id`: receives a provider's response, and continues the authorization request.
  *
  * @see RFC 6749 §4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode
  */
@@ -38,9 +38,9 @@ export function createCallbackEndpoint(options: CallbackOptions): RequestHandler
       const transaction =
         transactionId === undefined ? undefined : await transactions.take(req, transactionId);
       if (transactionId === undefined || !transaction)
-        throw stale('unknown, used before, or of another browser');
-      // Before anything is sent to any provider (RFC 9700 §4.4).
-      if (transaction.providerId !== req.params.providerId) throw stale('of another provider');
+        throw stale('unknown, used before, or begun in another browser');
+      // Checked before anything is sent to a provider (RFC 9700 §4.4).
+      if (transaction.providerId !== req.params.providerId) throw stale('begun at another provider');
 
       const pending = pendingRequest(transaction);
       event.clientId = pending.parameters.get('client_id');
@@ -68,7 +68,7 @@ async function responseParameters(req: Request): Promise<Parameters> {
   return bodyParameters(req, { maximumLength: MAXIMUM_CALLBACK_LENGTH });
 }
 
-/** The sign-in at the provider counts as a detour that asked the user. */
+/** Restores the authorization request. The sign-in at the provider counts as a detour on which the user was asked. */
 function pendingRequest({ progress, entries }: ProviderTransaction) {
   return {
     parameters: parametersOf(entries),
@@ -102,14 +102,14 @@ function resolverFor(
   };
 }
 
-/** A repeated parameter has no value, and would otherwise count as missing. */
+/** Creates the error for a malformed parameter, which has no value and would otherwise count as missing. */
 function malformed(name: string): OAuthError {
   return new OAuthError('server_error', `The provider's answer is malformed`, {
     reason: `${name} is malformed`,
   });
 }
 
-/** Not redirected, because an attacker may have sent the browser here. */
+/** Creates an error that is not redirected, because an attacker may have sent the browser here. */
 function stale(reason: string): OAuthError {
   return invalidRequest('This sign-in is over, or was begun in another browser', {
     reason: `callback: ${reason}`,

@@ -6,7 +6,7 @@ import { isJsonObject, parseJsonObject } from '../json';
 export interface ClaimsParameter extends RequestedClaims {
   /** The values of `acr` of which one is required; empty if none is (OpenID Connect Core §5.5.1.1). */
   readonly essentialAcr: readonly string[];
-  /** The user that is required: `sub` must be one of each list (OpenID Connect Core §3.1.2.2). */
+  /** The required user: `sub` must be in every list (OpenID Connect Core §3.1.2.2). */
   readonly subs: readonly (readonly string[])[];
 }
 
@@ -38,7 +38,7 @@ function requiredObject(value: Record<string, unknown> | undefined): Record<stri
   return value;
 }
 
-/** A member that is `null` or missing is an empty request. */
+/** Returns a member as an object. A member that is `null` or missing is an empty request. */
 function optionalObject(value: unknown): Record<string, unknown> {
   if (value === undefined || value === null) return {};
   if (!isJsonObject(value)) throw malformed();

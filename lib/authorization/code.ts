@@ -50,7 +50,7 @@ export function createIssueCode(options: IssueCodeOptions): IssueCode {
   }
 }
 
-/** The record of an unspent code. `lifetime` is in milliseconds. */
+/** Creates the record of an unspent code. `lifetime` is in milliseconds. */
 function codeGrant(
   request: AuthorizationRequest & CodeSubject,
   providerUser: ProviderUser | undefined,

@@ -17,7 +17,7 @@ interface ConsentEndpointOptions {
   respondError: RespondError;
 }
 
-/** The sealed request with all of its scope. Characters. */
+/** The maximum length of the form, which contains the sealed request with its whole scope. Characters. */
 const MAXIMUM_FORM_LENGTH = 65_536;
 
 /** `POST /consent`: receives the form of the consent page. The whole request is checked again. */

@@ -14,7 +14,7 @@ import type { PendingRequest } from './progress';
 import { grantContext, type SignedInRequest } from './request';
 import type { Carried, Resuming } from './resuming';
 
-/** Finds the scope that a user allows a client, including that of single claims, or the outcome that asks the user. */
+/** Finds the scope that a user allows a client, including the scope of single claims, or the outcome that asks the user. */
 export type ConsentStep = (
   request: SignedInRequest,
   pending: PendingRequest,
@@ -113,7 +113,7 @@ function createConsentQuestion(options: ConsentOptions) {
     const { client, user, userId, scope } = request;
     const context = grantContext(request);
     const lifetime = policies.parkedRequestLifetime(context);
-    // Parked after a sign-in through a provider, which cannot be repeated: it must give one code.
+    // After a sign-in through a provider the request is parked, so that it gives one code only: the sign-in cannot be repeated.
     const always = pending.progress.providerUser !== undefined;
     const parked = await resuming.park(pending, { always, lifetime });
     const form: ConsentForm = { ...resuming.carry(parked), userId, scope };
@@ -145,7 +145,7 @@ function withScopeOfClaims(request: SignedInRequest): SignedInRequest {
   return { ...request, scope: [...new Set([...request.scope, ...implied])] };
 }
 
-/** RFC 8252 §8.6: another app could pose as this client and get a code unnoticed. */
+/** Whether another app could pose as this client and get a code unnoticed (RFC 8252 §8.6). */
 function isImpersonable({ client, redirectUri }: SignedInRequest): boolean {
   return !client.confidential && isNativeRedirectUri(redirectUri);
 }

@@ -17,7 +17,7 @@ export interface LoginContext {
     readonly scope: readonly string[];
     /** The requested audiences. */
     readonly resources: readonly string[];
-    /** The values of `prompt`. They include `login` also where an older or weaker sign-in, or another user, does not suffice. */
+    /** The values of `prompt`, with `login` also if the sign-in is too old, too weak, or by another user than requested. */
     readonly prompt: readonly Prompt[];
     /** The maximum age of the sign-in. Seconds. */
     readonly maxAge: number | undefined;
@@ -46,5 +46,5 @@ export interface ConsentContext extends ConsentView {
   readonly user: OAuthUser;
 }
 
-/** Shows a host's own consent page. It answers the request, whose headers already prevent framing and caching. */
+/** Shows a host's own consent page. It sends the response, whose headers already prevent framing and caching. */
 export type ConsentHandler = (req: Request, res: Response, context: ConsentContext) => unknown;

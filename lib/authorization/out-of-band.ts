@@ -10,9 +10,9 @@ import type { AuthorizationRequest } from './request';
 import { unmetRequirement } from './requirements';
 
 /**
- * Returns the user that a request of an app without a browser names by a header of the host's, or `undefined` if it names none. It
- * must not read a cookie, because any page could then get codes. For a wrong header, throw an `OAuthError` such as `invalid_token`.
- * The user is not asked for consent: the function must know that `client` may act for that user.
+ * Returns the user that an app without a browser names in one of the host's headers, or `undefined` if the request names no user.
+ * It must not read a cookie, because any page could then get codes. For an invalid header, throw an `OAuthError` such as
+ * `invalid_token`. The user is not asked for consent: the function must make sure that `client` may act for that user.
  */
 export type HeaderSubject = (
   req: Request,
@@ -63,7 +63,10 @@ export function createFindHeaderSubject(options: {
   };
 }
 
-/** A user who is yet to be created has not signed in, and cannot be a particular user. */
+/**
+ * Returns the requirement, if any, that a user who is yet to be created cannot meet. Such a user has not signed in, and cannot be
+ * a particular user.
+ */
 function unmetByAnonymous(request: AuthorizationRequest): string | undefined {
   const { expectedSubs, claims, maxAge, prompt } = request;
   const isParticular = expectedSubs.length > 0 || claims.essentialAcr.length > 0;

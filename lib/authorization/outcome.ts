@@ -50,6 +50,6 @@ export interface ProviderOutcome {
   readonly transactionId: string;
   /** How long the browser is bound to the transaction. Seconds. */
   readonly lifetime: number;
-  /** Whether the provider returns with a form that it posts. */
+  /** Whether the provider posts its response as a form, which is a request from another site. */
   readonly crossSite: boolean;
 }

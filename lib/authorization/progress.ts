@@ -7,7 +7,7 @@ export interface Progress {
   readonly startedAt: number;
   /** How often the browser was sent to the login or to a provider. */
   readonly detours: number;
-  /** Whether the login was told to ask the user, the last time. */
+  /** Whether the user was asked to sign in on the last detour, by the login or by a provider. */
   readonly asked?: boolean | undefined;
   /** The id under which the request is parked, if it is. */
   readonly parkedId?: string | undefined;
@@ -27,7 +27,7 @@ export interface ProviderUser {
   /** The transaction that the browser left with: the request continues in that browser only. */
   readonly transactionId: string;
   readonly user: OAuthUser;
-  /** The most that may be granted: the scope of the token that identified the user of a link. */
+  /** The maximum scope that may be granted: the scope of the token that identified the user of a link. */
   readonly scopeLimit: readonly string[] | undefined;
 }
 

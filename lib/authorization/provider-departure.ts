@@ -62,7 +62,7 @@ export function createProviderDeparture(options: ProviderDepartureOptions): Prov
       uiLocales,
     };
     const { url, checks } = await upstream.authorizationUrl(upstreamRequest);
-    // Spent after everything that may fail without it.
+    // Spent only now, so that none of the failures above costs the ticket.
     await permission?.spend();
 
     const context = grantContext(request);
@@ -87,7 +87,10 @@ export function createProviderDeparture(options: ProviderDepartureOptions): Prov
     };
   };
 
-  /** A ticket in a link would link the account of anyone who follows it to the account of the user that the ticket names. */
+  /**
+   * Checks that the token fits the user who is signed in, and the request. Otherwise a URL with a ticket would link the account
+   * of anyone who opens it to the user that the ticket names.
+   */
   async function checkPermission(
     req: Request,
     { userId, authTime, acr }: LinkPermission,
@@ -98,7 +101,7 @@ export function createProviderDeparture(options: ProviderDepartureOptions): Prov
     const { resources, federation } = request;
     const signedIn = await signedInUser(authenticate, req);
     if (signedIn && String(signedIn.id) !== userId)
-      throw accessDenied('The token identifies another user than the one who is signed in');
+      throw accessDenied('The token does not identify the user who is signed in');
     // A user who links an account does not sign in: the token must already meet the requirements of the request.
     const user = { id: userId, authTime, acr };
     const unmet =

@@ -14,7 +14,7 @@ export interface ProviderRequest {
   readonly extraScope: readonly string[];
 }
 
-/** Further URIs of a request that names a provider, proven to be the client's. */
+/** Further URIs of a request that names a provider. Each is registered for the client. */
 export interface ProviderTargets {
   /** The URI for errors that occur after the browser has left. */
   readonly errorRedirectUri?: string | undefined;
@@ -93,7 +93,7 @@ export function providerRequest(
   if (type !== 'authenticate' && type !== 'link') throw invalidRequest('type must be authenticate or link');
   const token = parameters.get('token');
   if (type === 'link' && token === undefined && !isReturned)
-    throw invalidRequest('token is missing, which link needs');
+    throw invalidRequest('token is missing: type=link needs it');
   const extraScope = (parameters.get('provider_scope') ?? '').split(' ').filter((value) => value !== '');
   const refused = extraScope.find((value) => !allowsExtraScope(provider, value, client));
   if (refused !== undefined) throw invalidScope(`The provider_scope ${refused} is not allowed here`);

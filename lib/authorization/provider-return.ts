@@ -53,8 +53,8 @@ export function createProviderReturn(options: {
 }
 
 /**
- * Combines the host's user with the facts about the sign-in: the provider's for a sign-in, those of the token for a link, because a
- * user who adds an account has only shown that this account is theirs.
+ * Combines the host's user with the facts about the sign-in. For a sign-in, these come from the provider; for a link, from the
+ * token, because a user who links an account has only shown that they own this account.
  */
 function signedInAs(
   user: ResolvedUser,

@@ -15,7 +15,7 @@ export interface ProviderTransaction {
   readonly type: 'authenticate' | 'link';
   /** The user that the client's `token` identified, and what the token allowed. */
   readonly current: LinkPermission | undefined;
-  /** The progress of the authorization request. If the request is parked, it is spent when it is complete. */
+  /** The progress of the authorization request. A parked request is spent when it is completed. */
   readonly progress: Progress;
   /** The parameters of the authorization request. */
   readonly entries: readonly [string, string][];

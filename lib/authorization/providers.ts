@@ -3,7 +3,7 @@ import { invalidRequest, type OAuthError } from '../errors';
 import type { EventReporter } from '../events';
 import type { Upstream } from '../federation/upstream';
 
-/** Finds a provider by its id. Its failures are reported as events of the client. @throws OAuthError `invalid_request` */
+/** Finds a provider by its id. Its failures are reported as events that name the client. @throws OAuthError `invalid_request` */
 export type FindUpstream = (
   providerId: string,
   client: Client,
@@ -23,7 +23,7 @@ export function createFindUpstream(
         return await run();
       } catch (thrown) {
         const { code, cause } = thrown as OAuthError;
-        // A user who refuses is not a failure of the provider.
+        // If the user refuses, the provider has not failed.
         if (code !== 'access_denied') reporter.emit('provider.failed', { clientId, providerId, cause });
         throw thrown;
       }

@@ -55,7 +55,7 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
       const relevant = relevantParameters(given, providers);
       const parameters = proof ? boundToKey(relevant, proof, res, client) : relevant;
       const target = await findTarget(parameters);
-      // The request counts as pushed: this is where it is being pushed.
+      // The request counts as pushed, because this endpoint stores it as a pushed request.
       const request = validate(target, parameters, { pushedId: '', signed });
 
       const lifetime = policies.pushedRequestLifetime(grantContext(request));
@@ -64,7 +64,7 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
     },
   );
 
-  /** RFC 9449 §10.1: a proof here has the effect of `dpop_jkt`. */
+  /** Binds a request to the key of its DPoP proof, which has the effect of `dpop_jkt` (RFC 9449 §10.1). */
   function boundToKey(parameters: Parameters, proof: DpopProof, res: Response, client: Client): Parameters {
     possession.accept(res, client, proof);
     const jkt = parameters.get('dpop_jkt');

@@ -68,7 +68,7 @@ export function createPushedRequests(options: {
     if (pushedId === undefined) return;
     if (!(await store.setOnce(`pushed-used:${pushedId}`, lifetime)))
       throw invalidRequestUri('already completed');
-    // So that a next visit is refused early; it could not complete anyway.
+    // So that another visit is refused early; it could not complete anyway.
     await store.take(pushedKey(pushedId)).catch(() => undefined);
   }
 

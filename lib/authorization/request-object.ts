@@ -57,7 +57,7 @@ export function createRequestObjects(options: RequestObjectOptions): RequestObje
 function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string | undefined {
   const { alg, typ } = header;
   const known = VERIFICATION_ALGORITHMS.find((algorithm) => algorithm === alg);
-  if (!known) return 'it is not signed, or with an algorithm that is not supported';
+  if (!known) return 'it is not signed, or its algorithm is not supported';
   const { requestObjectSigningAlg: registered } = client.metadata;
   if (registered !== undefined && !isSameAlgorithm(registered, known))
     return `its algorithm must be ${registered}`;
@@ -65,7 +65,7 @@ function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string |
     return 'its algorithm is not allowed by the FAPI profile';
   // RFC 9101 §10.8: a JWT for another purpose has another type.
   const forThis = typ === undefined || isType(typ, 'oauth-authz-req+jwt') || isType(typ, 'jwt');
-  return forThis ? undefined : 'it has another typ';
+  return forThis ? undefined : 'it has the wrong typ';
 }
 
 function claimsFault(
@@ -77,12 +77,13 @@ function claimsFault(
   const { iss, sub, aud, exp, nbf, client_id: inner } = claims;
   if (iss !== clientId || inner !== clientId) return 'its iss and client_id must be the client';
   if ('request' in claims || 'request_uri' in claims) return 'it must not contain request or request_uri';
-  // RFC 9101 §10.8: only a client assertion has it.
+  // RFC 9101 §10.8: only a client assertion has the client as `sub`.
   if (sub === clientId) return 'it must not have the client as sub';
   if (![aud].flat().includes(issuer)) return 'its aud must be the issuer';
-  if (exp === undefined ? fapi : !(typeof exp === 'number' && exp > now - SKEW)) return 'it has expired';
+  if (exp === undefined ? fapi : !(typeof exp === 'number' && exp > now - SKEW))
+    return 'it has expired or lacks exp';
   if (nbf === undefined ? fapi : !(typeof nbf === 'number' && nbf <= now + SKEW))
-    return 'it is not valid yet';
+    return 'it is not valid yet or lacks nbf';
   if (!fapi) return undefined;
   // FAPI 2.0 Message Signing §5.3.1
   if (Number(nbf) < now - HOUR - SKEW) return 'its nbf is more than an hour ago';

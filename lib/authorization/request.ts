@@ -17,7 +17,7 @@ import {
   type Providers,
 } from './provider-parameters';
 
-/** The client of a request, and its own URI to which the response may go. */
+/** The client of a request, and the URI registered for it to which the response may go. */
 export interface RedirectTarget extends ProviderTargets {
   readonly client: Client;
   readonly redirectUri: string;
@@ -78,7 +78,7 @@ export interface AuthorizationRequest extends RedirectTarget {
   readonly acrValues: readonly string[];
   readonly nonce: string | undefined;
   readonly claims: ClaimsParameter;
-  /** The required `sub`, by `id_token_hint` and `claims`: one of each list. */
+  /** The `sub` values that `id_token_hint` and `claims` require: the user's `sub` must be in every list. */
   readonly expectedSubs: readonly (readonly string[])[];
   /** The DPoP key that the code is bound to (RFC 9449 §10). */
   readonly dpopJkt: string | undefined;
@@ -136,7 +136,7 @@ export function createFindTarget(options: {
       redirectUri,
       redirectUriGiven: given !== undefined,
       state: parameters.get('state'),
-      // An unknown mode is an error, which needs a mode to be sent in.
+      // An unknown mode is an error, and the response with that error needs a mode.
       responseMode: responseModeOf(parameters, responseModes) ?? 'query',
       outOfBand: isOutOfBandUri(redirectUri) ? client.outOfBand : undefined,
       ...providerTargets(parameters, client, providers),
@@ -152,7 +152,7 @@ function responseModeOf(
   return responseModes.find((mode) => mode === given);
 }
 
-/** RFC 6749 §3.1.2.3: the parameter may be left out if only one URI is registered. */
+/** Returns the only registered URI: the parameter may be left out if there is no other (RFC 6749 §3.1.2.3). */
 function onlyRedirectUri({ redirectUris }: Client): string {
   const [only, ...others] = redirectUris;
   if (only === undefined || others.length > 0) throw invalidRequest('redirect_uri is missing');
@@ -221,7 +221,7 @@ function refuseOrigin({ client, redirectUriGiven }: RedirectTarget, { pushedId, 
   if (client.fapi && !redirectUriGiven) throw invalidRequest('redirect_uri is missing');
 }
 
-/** OpenID Connect Core §3.1.2.1, `id_token_hint`: the token may have expired. */
+/** Returns the `sub` of `id_token_hint`, which may have expired (OpenID Connect Core §3.1.2.1). */
 function hintedSub(parameters: Parameters, { clientId }: Client, idTokens: IdTokens): string[][] {
   const hint = parameters.get('id_token_hint');
   if (hint === undefined) return [];
@@ -247,7 +247,10 @@ function refuseUnsupported(parameters: Parameters, responseModes: readonly Respo
     throw invalidRequest(`The response_mode must be one of ${responseModes.join(', ')}`);
 }
 
-/** Requires PKCE with S256. A method that is left out would mean plain (RFC 7636 §4.3). */
+/**
+ * Returns the S256 challenge of PKCE, which is required unless the client is registered without it. A method that is left out
+ * would mean plain (RFC 7636 §4.3).
+ */
 function codeChallenge(parameters: Parameters, client: Client): string | undefined {
   const challenge = parameters.get('code_challenge');
   const method = parameters.get('code_challenge_method');

@@ -29,7 +29,7 @@ export function unmetRequirement(
   return expectedSubs.every((subs) => subs.includes(sub)) ? undefined : 'user';
 }
 
-/** `prompt=login` and `max_age`: met by a sign-in after the request arrived, or by one that is recent enough. */
+/** Whether a sign-in meets `prompt=login` and `max_age`: it is newer than the request or, for `max_age` alone, recent enough. */
 function isTimely(
   user: OAuthUser,
   { prompt, maxAge }: AuthorizationRequest,

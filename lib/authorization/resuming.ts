@@ -11,7 +11,7 @@ import type { PendingRequest, Progress } from './progress';
 export interface Resuming {
   /** Restores a request from a resume URL. @throws OAuthError `invalid_request` */
   resume(parameters: Parameters): Promise<PendingRequest>;
-  /** Parks a request that is long, or any request with `always`. `lifetime` is in seconds. */
+  /** Parks a request that is long or was pushed; with `always`, any request. `lifetime` is in seconds. */
   park(pending: PendingRequest, options: { always: boolean; lifetime: number }): Promise<PendingRequest>;
   /** Returns the URL that continues a request, absolute or as a path, valid for `lifetime` seconds from the request's start. */
   url(pending: PendingRequest, lifetime: number): string;
@@ -40,7 +40,7 @@ export interface ResumeSeal extends Omit<Progress, 'providerUser'> {
 
 interface ResumingOptions {
   authorizeUrl: string;
-  /** Makes resume URLs paths, because the host's login is on the same origin. */
+  /** Whether resume URLs are paths, because the host's login is on the same origin. */
   asPath: boolean;
   sealed: SealedJson<ResumeSeal>;
   store: Pick<Store, 'put' | 'get' | 'take'>;
@@ -64,7 +64,7 @@ export function createResuming({ authorizeUrl, asPath, sealed, store }: Resuming
     const { hash, ...progress } = seal;
     if (progress.parkedId !== undefined) return restore({ progress, entries: [] });
     const request = withoutResume(parameters);
-    if (hashOf(request) !== hash) throw stale('of another request');
+    if (hashOf(request) !== hash) throw stale('for another request');
     return { parameters: request, progress };
   }
 

@@ -13,7 +13,7 @@ import { grantContext, type AuthorizationRequest, type Prompt } from './request'
 import { unmetRequirement, type UnmetRequirement } from './requirements';
 import type { Resuming } from './resuming';
 
-/** Finds the user of a request, or the outcome that leads to one. @throws OAuthError if a login is not possible */
+/** Finds the user of a request, or the outcome that makes the user sign in. @throws OAuthError if a login is not possible */
 export type SignIn = (
   req: Request,
   request: AuthorizationRequest,
@@ -43,21 +43,21 @@ export function createSignIn(options: SignInOptions): SignIn {
     refuseLogin(request, progress, unmet);
 
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
-    // A request that requires a fresh sign-in is parked, so that its code spends it: later it would not be fresh.
+    // A request that requires a fresh sign-in is parked, so that issuing its code spends it: later, the sign-in is not fresh.
     const always = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
     const parked = await resuming.park(pending, { always, lifetime });
     const resumeUrl = (next: Partial<Progress>): string =>
       resuming.url({ ...parked, progress: { ...parked.progress, ...next } }, lifetime);
     if (!user && progress.detours > 0) return { kind: 'not-signed-in', signInUrl: resumeUrl({ detours: 0 }) };
 
-    // The login must be told to ask: finding a user signed in, it would send the browser straight back.
+    // The login must be told to ask: otherwise it would find the user signed in, and send the browser straight back.
     const asks: readonly Prompt[] = unmet === undefined ? [] : ['login'];
     const prompt = [...new Set([...request.prompt, ...asks])];
     const next = { detours: progress.detours + 1, asked: prompt.includes('login') };
     return { kind: 'login', request: { ...request, prompt }, resumeUrl: resumeUrl(next) };
   };
 
-  /** After a sign-in through a provider, the host's own login is not asked. */
+  /** Returns the user who is signed in. After a sign-in through a provider, the host's own login is not asked. */
   async function currentUser(req: Request, { providerUser }: Progress): Promise<OAuthUser | undefined> {
     if (!providerUser) return signedInUser(authenticate, req);
     if (binding.isBound(req, providerUser.transactionId)) return providerUser.user;
@@ -65,7 +65,7 @@ export function createSignIn(options: SignInOptions): SignIn {
   }
 }
 
-/** @throws OAuthError if the login must not be shown, or was shown and did not help */
+/** Refuses a login that must not be shown, or was shown and did not help. @throws OAuthError for the client */
 function refuseLogin(
   request: AuthorizationRequest,
   progress: Progress,

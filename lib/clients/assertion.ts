@@ -34,7 +34,7 @@ const SKEW = 10;
 const MAXIMUM_JTI_LENGTH = 256;
 
 /**
- * `private_key_jwt` and `client_secret_jwt`.
+ * Creates the authentication method for `private_key_jwt` and `client_secret_jwt`.
  *
  * @see RFC 7521 §4.2, RFC 7523 §3, OpenID Connect Core §9
  */
@@ -55,7 +55,7 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
       methods: [bySecret ? 'client_secret_jwt' : 'private_key_jwt'],
       clientIds: [typeof sub === 'string' ? sub : (parameters.get('client_id') ?? '')],
       fault: async (record) => {
-        if (!jwt) return 'malformed or too long an assertion';
+        if (!jwt) return 'assertion malformed or too long';
         return (
           claimsFault(jwt, record) ??
           (await signatureFault(assertion, jwt, record)) ??
@@ -70,19 +70,19 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     const now = clock() / 1000;
     const { tokenEndpointAuthSigningAlg: alg } = client.metadata;
     if (alg !== undefined && !isSameAlgorithm(header.alg, alg))
-      return `signed with another algorithm than ${alg}`;
+      return `signed with an algorithm other than ${alg}`;
     if (!TYPES.some((type) => isType(header.typ ?? 'jwt', type))) return 'a JWT of another type';
     if (client.fapi && !FAPI_ALGORITHMS.includes(header.alg))
       return 'algorithm not allowed by the FAPI profile';
     if (iss !== client.clientId || sub !== client.clientId) return 'iss or sub is not the client';
-    // draft-ietf-oauth-rfc7523bis: one string, so that no other server can replay it here.
+    // draft-ietf-oauth-rfc7523bis: `aud` must be one string, so that no other server can replay the assertion here.
     const accepted = client.fapi ? [issuer] : [...issuers, ...endpointUrls];
     if (typeof aud !== 'string' || !accepted.includes(aud)) return 'for another audience';
-    if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired';
+    if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired, or without a valid exp';
     if (exp > now + MAXIMUM_LIFETIME + SKEW) return `valid for more than ${MAXIMUM_LIFETIME} s`;
     if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not valid yet';
     if (iat !== undefined && !(typeof iat === 'number' && iat <= now + SKEW)) return 'issued in the future';
-    if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH) return 'without jti';
+    if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH) return 'invalid jti';
     return undefined;
   }
 
@@ -107,7 +107,7 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     });
   }
 
-  /** Returns the client's keys, or why they cannot be fetched: only the operator learns that. */
+  /** Returns the client's keys, or the reason why they cannot be fetched, which only the operator sees. */
   async function publicKeys(
     header: DecodedJwt['header'],
     record: ClientRecord,
@@ -119,7 +119,7 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     }
   }
 
-  /** RFC 7523 §3: an assertion is accepted once, and remembered until it has expired in every process. */
+  /** Marks an assertion as used until it has expired in every process: a second use is a fault (RFC 7523 §3). */
   async function reuse({ claims }: DecodedJwt, { client }: ClientRecord): Promise<string | undefined> {
     const hash = createHash('sha256').update(JSON.stringify([client.clientId, claims.jti]));
     const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;

@@ -10,7 +10,7 @@ export interface PresentedCredentials {
   readonly methods: readonly ClientAuthenticationMethodName[];
   /** The client ids that the credentials may belong to, in the order to try: usually one. */
   readonly clientIds: readonly string[];
-  /** Checks the credentials against the client. Returns what is wrong, for the operator, or `undefined`. */
+  /** Checks the credentials against the client. Returns the fault, for the operator, or `undefined`. */
   fault(record: ClientRecord): Promise<string | undefined>;
 }
 

@@ -49,7 +49,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
 
   function identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> } {
     const presented = credentialMethods.flatMap((method) => method(req, parameters) ?? []);
-    if (presented.length > 1) throw invalidRequest('The client must not authenticate in more than one way');
+    if (presented.length > 1) throw invalidRequest('The client must use only one authentication method');
     const credentials = presented[0] ?? withoutCredentials(req, parameters);
     if (!credentials) throw refusal({ reason: 'no client authentication' });
     const named = identification.clientId(req, parameters);
@@ -122,7 +122,10 @@ interface Refusal {
   readonly challenge?: string | undefined;
 }
 
-/** A public client names itself and proves nothing (RFC 6749 §2.1); one with a certificate has proven itself to TLS. */
+/**
+ * Creates the method for requests without credentials. A public client sends its id and proves nothing (RFC 6749 §2.1); a client
+ * with a certificate has proven its identity in the TLS handshake.
+ */
 function createCertificateOrNone(options: ClientAuthenticationOptions): ClientAuthenticationMethod {
   const { identification, certificateOf, keySetOf } = options;
   return (req, parameters) => {

@@ -39,7 +39,7 @@ export function createCertificateReader(of: ClientCertificateOf | undefined): Ce
     const given = callHostSync('clientCertificate', () => of(req));
     const { certificate: input, verified = false } = given ?? {};
     if (input === undefined || input === null) return undefined;
-    // A proxy's header is text, and every text is truthy.
+    // A proxy's header is text, and even the text 'false' is truthy.
     if (typeof verified !== 'boolean') throw serverError(new TypeError('verified must be true or false'));
     try {
       const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
@@ -61,7 +61,7 @@ export async function certificateFault(
   if (client.tokenEndpointAuthMethod === 'self_signed_tls_client_auth') {
     return keyFault(presented, keySetOf(record));
   }
-  // Only its authority vouches for the names in a certificate.
+  // The names in a certificate can be trusted only if its authority is trusted.
   if (!presented.verified) return 'certificate not verified';
   return isNamedBy(presented.certificate, client) ? undefined : 'certificate of another subject';
 }
@@ -92,19 +92,25 @@ function isNamedBy(certificate: X509Certificate, { metadata }: Client): boolean 
   return names.some(([kind, name]) => present.includes(comparableName(`${kind ?? ''}:${name ?? ''}`)));
 }
 
-/** RFC 8705 §2.1.2: IP addresses are compared by value. */
+/** Normalizes an IPv6 address, because IP addresses are compared by value (RFC 8705 §2.1.2). */
 function comparableName(name: string): string {
   const address = /^IP Address:(.*)$/.exec(name)?.[1] ?? '';
   return isIP(address) === 6 ? `IP Address:${new URL(`http://[${address}]`).hostname}` : name;
 }
 
-/** RFC 4514 §2.1 writes the last part first. Node writes one part on each line, the first part first, with the same escapes. */
+/**
+ * Whether two subjects are the same. RFC 4514 §2.1 writes the last part first. Node writes each part on its own line, the first
+ * part first, with the same escapes.
+ */
 function isSameName(subject: string, registered: string): boolean {
   const parts = registered.match(/(?:\\.|[^,\\])+/g) ?? [];
   return comparableParts(subject.split('\n')) === comparableParts(parts.reverse());
 }
 
-/** The order of several values within a part is not significant, nor is the case of a type (RFC 4514 §2.2 and §2.3). */
+/**
+ * Converts parts to text that can be compared: neither the order of several values within a part nor the case of a type is
+ * significant (RFC 4514 §2.2 and §2.3).
+ */
 function comparableParts(parts: readonly string[]): string {
   return JSON.stringify(
     parts.map((part) => (part.match(/(?:\\.|[^+\\])+/g) ?? []).map(comparableAttribute).sort()),

@@ -86,7 +86,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
       .pattern(/#/, { invert: true, name: 'fragment' }),
     securityProfile: Joi.valid('fapi2'),
     refreshTokens: Joi.valid('always', 'offline_access'),
-    // A secret in the clear would be ignored, and the client taken for a public client.
+    // A plaintext secret would be ignored, and the client would be treated as a public client.
     clientSecret: Joi.forbidden(),
     publishableKeys: Joi.array().items(Joi.string().pattern(/^[\x21-\x7e]{1,255}$/, 'publishable key')),
     requirePublishableKey: Joi.boolean(),
@@ -148,7 +148,7 @@ function credentialFaults(value: ClientMetadata, client: Client): readonly Fault
     ],
     [
       !signsBy(value.tokenEndpointAuthSigningAlg, value, method),
-      `cannot sign ${value.tokenEndpointAuthSigningAlg ?? ''}`,
+      `cannot sign with ${value.tokenEndpointAuthSigningAlg ?? ''}`,
     ],
     [method === 'tls_client_auth' && subjects !== 1, `needs one of ${CERTIFICATE_SUBJECTS.join(', ')}`],
     [
@@ -177,16 +177,16 @@ function registrationFaults(client: Client): readonly Fault[] {
   const needsKeys = client.requireSignedRequestObject && !metadata.jwks && metadata.jwksUri === undefined;
   return [
     [grantTypes.includes('authorization_code') && client.redirectUris.length === 0, 'needs redirectUris'],
-    [!confidential && !client.requirePkce, 'cannot do without PKCE: only a confidential client can'],
+    [!confidential && !client.requirePkce, 'must use PKCE: only a confidential client can be exempted'],
     [
       !keyBound && client.refreshTokenRotation === 'never',
-      'must rotate: only a confidential client, or one with dpopBoundAccessTokens, can keep its refresh token',
+      'must rotate refresh tokens: only a confidential client, or a client with dpopBoundAccessTokens, can keep them',
     ],
     [
       !confidential && grantTypes.includes('client_credentials'),
       'cannot use client_credentials without credentials',
     ],
-    [needsKeys, 'needs jwks or jwksUri to sign request objects'],
+    [needsKeys, 'needs jwks or jwksUri for its signed request objects'],
     [
       client.publishableKeys.length === 0 && (client.requirePublishableKey || client.publishableKeyInQuery),
       'needs publishableKeys',
@@ -194,7 +194,7 @@ function registrationFaults(client: Client): readonly Fault[] {
     ...outOfBandFaults(client),
     [
       client.subjectType === 'pairwise' && client.sector === '',
-      'needs sectorIdentifierUri, because its redirect URIs have more than one host',
+      'needs sectorIdentifierUri, because its redirect URIs do not have exactly one host',
     ],
   ];
 }
@@ -202,8 +202,8 @@ function registrationFaults(client: Client): readonly Fault[] {
 function outOfBandFaults({ outOfBand, redirectUris, requirePkce }: Client): readonly Fault[] {
   const hasUrn = redirectUris.some(isOutOfBandUri);
   return [
-    [outOfBand !== undefined && !hasUrn, `needs one of ${OUT_OF_BAND_URIS.join(', ')} as redirect URI`],
-    [outOfBand === undefined && hasUrn, 'needs outOfBand for such a redirect URI'],
+    [outOfBand !== undefined && !hasUrn, `needs one of ${OUT_OF_BAND_URIS.join(', ')} as a redirect URI`],
+    [outOfBand === undefined && hasUrn, 'needs outOfBand for its out-of-band redirect URI'],
     [outOfBand !== undefined && !requirePkce, 'must use PKCE with outOfBand'],
   ];
 }
@@ -243,7 +243,9 @@ function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
 /** Checks a client. Returns its faults. */
 export type ClientChecker = (metadata: unknown) => readonly ValidationErrorItem[];
 
-/** `strict` refuses unknown members, which are typos in the options; a host's records may have further members. */
+/**
+ * Creates a checker. `strict` refuses unknown members, which are typos in the options; a host's records may have further members.
+ */
 export function createClientChecker({
   allowHttp,
   strict,

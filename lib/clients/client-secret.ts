@@ -7,8 +7,8 @@ import { verifyClientSecret } from './secrets';
 const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
 
 /**
- * `client_secret_basic`. The credentials are form-encoded before Base64; `curl -u` and others do not encode them, which is tried
- * second.
+ * Reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other clients do not encode
+ * them, so the raw text is tried second.
  *
  * @see RFC 6749 §2.3.1
  */
@@ -32,7 +32,10 @@ export const clientSecretBasic: ClientAuthenticationMethod = (req) => {
   };
 };
 
-/** `client_secret_post`. A public client's `client_secret` is a publishable key, which is checked elsewhere. */
+/**
+ * Creates the method for `client_secret_post`. A public client's `client_secret` is a publishable key, which is checked
+ * elsewhere.
+ */
 export function createClientSecretPost(identification: ClientIdentification): ClientAuthenticationMethod {
   return (req, parameters: Parameters) => {
     const clientSecret = parameters.get('client_secret');
@@ -57,7 +60,7 @@ async function secretFault(
   return 'wrong credentials';
 }
 
-/** Decodes application/x-www-form-urlencoded text. Returns `undefined` if it is not. */
+/** Decodes application/x-www-form-urlencoded text. Returns `undefined` if the text is not valid. */
 function formDecoded(text: string): string | undefined {
   if (!/[%+]/.test(text)) return text;
   try {

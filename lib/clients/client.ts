@@ -2,7 +2,7 @@ import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters
 
 /** A client in the options: {@link ClientMetadata} with the secret itself, if it has one. */
 export interface ClientOptions extends ClientMetadata {
-  /** The secret, or several while one is being replaced. The router hashes it, or seals it for `client_secret_jwt`. */
+  /** The secret, or several while a secret is being replaced. The router hashes it, or seals it for `client_secret_jwt`. */
   clientSecret?: string | readonly string[];
 }
 
@@ -73,7 +73,7 @@ export interface ClientRecord {
   readonly jwksUri: string | undefined;
 }
 
-/** The members of which one names the subject of the client's certificate (RFC 8705 §2.1.2). */
+/** The members that can name the subject of the client's certificate; a client has exactly one of them (RFC 8705 §2.1.2). */
 export const CERTIFICATE_SUBJECTS = [
   'tlsClientAuthSubjectDn',
   'tlsClientAuthSanDns',
@@ -144,7 +144,10 @@ function defaultMethod(metadata: ClientMetadata): ClientAuthenticationMethodName
   return metadata.jwks || metadata.jwksUri ? 'private_key_jwt' : 'none';
 }
 
-/** Returns the sector of pairwise subjects, or an empty string if the redirect URIs have several hosts (OpenID Connect Core §8.1). */
+/**
+ * Returns the sector of pairwise subjects, or an empty string if the redirect URIs do not have exactly one host (OpenID Connect
+ * Core §8.1).
+ */
 function sectorOf({ sectorIdentifierUri, redirectUris = [] }: ClientMetadata): string {
   const uris = sectorIdentifierUri === undefined ? redirectUris : [sectorIdentifierUri];
   const hosts = new Set(uris.map((uri) => (URL.canParse(uri) ? new URL(uri).hostname : '')));

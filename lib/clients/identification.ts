@@ -10,11 +10,11 @@ export interface ClientHeaders {
   id?: string;
   /** The header with a publishable key of the client. @defaultValue none */
   publishableKey?: string;
-  /** The value that apps without a publishable key send instead of one: it counts as omitted. @defaultValue none */
+  /** The value that apps without a publishable key send in place of the key: it counts as omitted. @defaultValue none */
   placeholderKey?: string;
 }
 
-/** The publishable keys of one request, by where they were found. */
+/** The publishable keys of one request, by their location in it. */
 export interface PresentedKeys {
   readonly inHeader: string | undefined;
   readonly inParameters: string | undefined;
@@ -54,8 +54,8 @@ export function createClientIdentification(headers: ClientHeaders): ClientIdenti
 }
 
 /**
- * Returns what is wrong with the publishable keys of a request, or `undefined`: every key must belong to the client, and one is
- * needed if the client requires it.
+ * Returns the fault of a request's publishable keys, or `undefined`. Every key must belong to the client, and a request without a
+ * key is refused if the client requires a key.
  *
  * @throws OAuthError `invalid_request` if two keys differ
  */

@@ -23,14 +23,14 @@ export interface KeySet {
 
 /** How long a fetched key set is used. Milliseconds. */
 const MAXIMUM_AGE = 600_000;
-/** How long it is used if it cannot be fetched again. Milliseconds. */
+/** How long a fetched key set is used if it cannot be fetched again. Milliseconds. */
 const MAXIMUM_STALE_AGE = 86_400_000;
-/** The pause after a fetch, successful or not: unknown key ids in requests must not cause a fetch each. Milliseconds. */
+/** The pause after a fetch, successful or not: unknown key ids in requests must not each cause a fetch. Milliseconds. */
 const COOL_DOWN = 30_000;
 /** How many keys with the same id are tried. */
 const MAXIMUM_CANDIDATES = 4;
 
-/** A key set at a URL. It is cached, and fetched again for a key id that it does not contain. */
+/** Creates the key set at a URL. It is cached, and fetched again for a key id that it does not contain. */
 export function createRemoteKeySet(
   url: string,
   { fetch, clock }: { fetch: Outbound; clock: () => number },
@@ -74,7 +74,7 @@ export function createRemoteKeySet(
   return { find, all: async () => usable(await current()) };
 }
 
-/** Returns the keys of clients: those in their metadata, or those at their `jwks_uri`. */
+/** Creates a function that returns a client's key set: from the client's metadata, or from its `jwks_uri`. */
 export function createClientKeySets(options: {
   fetch: Outbound;
   clock: () => number;
@@ -100,7 +100,7 @@ function keysOf(jwks: unknown): readonly unknown[] {
   return keys;
 }
 
-/** Imported keys, because importing one costs more than finding it. */
+/** A cache of imported keys, because importing a key takes longer than looking it up. */
 const imported = new WeakMap<object, KeyObject | 'unusable'>();
 
 function importedKey(jwk: object): KeyObject | undefined {
@@ -120,7 +120,10 @@ function usable(keys: readonly unknown[]): readonly KeyObject[] {
   return keys.flatMap((jwk) => (isJsonObject(jwk) ? (importedKey(jwk) ?? []) : []));
 }
 
-/** Returns the keys with the header's id; without an id, the only key that fits (RFC 7515 §4.1.4). */
+/**
+ * Returns the keys with the header's id, and keys without an id. If the header has no id, returns the key that fits, provided
+ * that there is only one (RFC 7515 §4.1.4).
+ */
 function matching(keys: readonly unknown[], { alg, kid }: KeyChoice): readonly KeyObject[] {
   if (typeof alg !== 'string') return [];
   const fitting = keys.flatMap((jwk) => {

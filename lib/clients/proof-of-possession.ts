@@ -7,7 +7,7 @@ import { readDpopProof, invalidProof, type DpopNonces, type DpopProof } from '..
 import type { CertificateReader } from './certificate';
 import type { Client } from './client';
 
-/** The clients whose DPoP proofs need a nonce of the server: none, public clients, or all. */
+/** The clients whose DPoP proofs need a nonce from the server: none, public clients, or all. */
 export type NoncePolicy = 'never' | 'public' | 'always';
 
 /** Checks that the sender of a request holds a DPoP key or a certificate. */
@@ -46,19 +46,19 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
   function read(req: Request, url: string, accessToken?: string): DpopProof | undefined {
     if (req.headers.dpop === undefined) return undefined;
     const [proof = '', ...others] = req.headersDistinct.dpop ?? [];
-    if (others.length > 0) throw invalidProof('more than one');
+    if (others.length > 0) throw invalidProof('more than one proof');
     return readDpopProof(proof, { method: req.method, url, accessToken }, { clock, nonces });
   }
 
   async function once(proof: DpopProof | undefined): Promise<void> {
-    // A proof that is too old is refused anyway and need not be remembered.
+    // A proof that is too old or too new is refused anyway and need not be remembered.
     if (!proof?.isTimely) return;
     if (!(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
   }
 
   function demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void {
     if (requireNonce && nonces) {
-      // Sent with every response, so that the client always has a valid nonce.
+      // Sent also if the proof has a nonce, so that the client always has a valid nonce for its next request.
       res.setHeader('DPoP-Nonce', nonces.current());
       if (!proof.hasNonce) {
         throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
@@ -79,7 +79,7 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
     proof: DpopProof | undefined,
   ): Confirmation | undefined {
     if (proof) accept(res, client, proof);
-    else if (client.dpopBoundAccessTokens) throw invalidProof('missing, but the client is registered for it');
+    else if (client.dpopBoundAccessTokens) throw invalidProof('missing, but required for this client');
     const thumbprint = client.tlsClientCertificateBoundAccessTokens
       ? certificateOf(req)?.thumbprint
       : undefined;

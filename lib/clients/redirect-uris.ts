@@ -17,7 +17,7 @@ export function isOutOfBandUri(uri: string): boolean {
   return OUT_OF_BAND_URIS.includes(uri);
 }
 
-/** Parameters of the authorization response: a redirect URI must not have one of them in its own query. */
+/** Parameters of the authorization response: a redirect URI must not have any of them in its own query. */
 const RESPONSE_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'response'];
 
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
@@ -35,17 +35,17 @@ export function redirectUriFault(
   const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase();
   if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';
   if (uri.includes('#')) return 'has a fragment';
-  if (FORBIDDEN_SCHEMES.has(scheme)) return `has the scheme ${scheme}:`;
+  if (FORBIDDEN_SCHEMES.has(scheme)) return `has the forbidden scheme ${scheme}:`;
   const query = new URLSearchParams(uri.split('?')[1]);
   const ambiguous = RESPONSE_PARAMETERS.find((name) => query.has(name));
-  if (ambiguous) return `has ${ambiguous} in its query, which the response will have`;
+  if (ambiguous) return `has ${ambiguous} in its query, which the response adds`;
   if (scheme !== 'http' && scheme !== 'https') return undefined;
 
   const { username, password } = new URL(uri);
   if (username || password) return 'has user information';
   if (!/^https?:\/\/[^/?]/i.test(uri)) return 'has no host';
   if (uri.includes('*')) return 'has a wildcard, but redirect URIs match exactly';
-  if (scheme === 'http' && !allowHttp && !loopbackParts(uri)) return 'is http, which is for loopback only';
+  if (scheme === 'http' && !allowHttp && !loopbackParts(uri)) return 'uses http, which is for loopback only';
   return undefined;
 }
 

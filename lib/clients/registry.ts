@@ -36,7 +36,7 @@ export function createClientRegistry({ clients, store, allowHttp }: RegistryOpti
     if (stored === undefined || stored === null) return undefined;
     if (typeof stored !== 'object') throw serverError(new TypeError('getClient() must return an object'));
     const metadata = withoutNulls(stored);
-    // A secret or key that was lost must not make a public client of a confidential one.
+    // A secret or key that was lost must not turn a confidential client into a public client.
     const lost = CREDENTIAL_MEMBERS.find((name) => name in stored && !metadata[name]);
     if (
       lost &&
@@ -64,7 +64,7 @@ export const CREDENTIAL_MEMBERS = [
   ...CERTIFICATE_SUBJECTS,
 ] as const;
 
-/** A database row has `null` for a missing value. */
+/** Removes members that are `null`: a database row has `null` for a missing value. */
 function withoutNulls(stored: object): ClientMetadata {
   const entries = Object.entries(stored).filter(([, value]) => value !== null);
   return Object.fromEntries(entries) as unknown as ClientMetadata;

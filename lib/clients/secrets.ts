@@ -28,7 +28,7 @@ export function generateClientSecret(): GeneratedClientSecret {
   return { clientSecret, clientSecretHash: hashGeneratedSecret(clientSecret) };
 }
 
-/** Hashes a random secret: SHA-256 is enough where guessing is hopeless. */
+/** Hashes a random secret: SHA-256 is sufficient for a secret that cannot be guessed. */
 export function hashGeneratedSecret(clientSecret: string): string {
   return `sha256:${createHash('sha256').update(clientSecret).digest('base64url')}`;
 }
@@ -60,7 +60,11 @@ export function isSecretHash(value: string): boolean {
 const verified = new LRUCache<string, true>({ max: 1000 });
 const cacheKey = randomBytes(32);
 
-/** Whether a secret matches a hash, compared in constant time. @throws OAuthError `temporarily_unavailable` if too many wait */
+/**
+ * Whether a secret matches a hash, compared in constant time.
+ *
+ * @throws OAuthError `temporarily_unavailable` if the queue is full
+ */
 export async function verifyClientSecret(clientSecret: string, hash: string): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
   if (scheme === 'sha256') {

@@ -26,7 +26,7 @@ interface IntrospectionOptions {
 }
 
 type Introspection = Readonly<Record<string, unknown>>;
-/** The introspection of one token as a client may see it. */
+/** Returns the introspection of a token, as a client may see it. */
 type IntrospectionFor = (client: Client) => Introspection;
 
 /** RFC 7662 §2.2: nothing else, whatever the reason. */
@@ -90,7 +90,7 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Requ
   }
 }
 
-/** RFC 7662 §2.1: the caller must be authorized, or tokens could be guessed here. */
+/** Refuses a client without credentials: the caller must be authorized, or tokens could be guessed here (RFC 7662 §2.1). */
 function requireCredentials(client: Client): Client {
   if (client.confidential) return client;
   throw invalidClient('Introspection needs a client with credentials', { reason: 'public client' });

@@ -28,8 +28,8 @@ interface UserinfoOptions<User> {
 }
 
 /**
- * `GET` and `POST /userinfo`. It accepts every access token of this server that has `openid`, whatever its audience is: a client
- * gets one token, and this endpoint describes its user.
+ * `GET` and `POST /userinfo`. It accepts every access token of this server that has `openid`, for any audience: a client gets one
+ * token, and this endpoint describes its user.
  *
  * @see OpenID Connect Core §5.3
  */
@@ -68,7 +68,7 @@ export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): Re
   );
 }
 
-/** RFC 6750 §2.1 and §2.2: in the header, or in a form; not in both. */
+/** Reads the access token from the header or from a form; it must not be in both (RFC 6750 §2.1 and §2.2). */
 async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
   const inHeader = presentedToken(req);
   if (req.method !== 'POST') {
@@ -77,6 +77,6 @@ async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
   }
   const token = (await formParameters(req)).get('access_token');
   if (token === undefined) return inHeader;
-  if (inHeader) throw invalidRequest('The access token must be sent in one way');
+  if (inHeader) throw invalidRequest('The access token must not be sent twice');
   return { scheme: 'Bearer', token };
 }

@@ -11,14 +11,14 @@ interface Thrown {
   readonly cause?: unknown;
 }
 
-/** Errors with which the user, or the provider on the user's behalf, refuses. */
+/** Errors with which the user or the provider refuses access. */
 const DENIALS = [
   'access_denied',
   'consent_required',
   'interaction_required',
   'login_required',
   'invalid_grant',
-  // Of providers that use other words than RFC 6749.
+  // From providers that use other error codes than RFC 6749.
   'bad_refresh_token',
   'bad_verification_code',
   'account_selection_required',
@@ -38,8 +38,9 @@ const DISTRUSTED = [
 ];
 
 /**
- * Converts a provider's failure to an error for the client: `access_denied` if the user was refused there, `server_error` if one of
- * the two servers does not trust the other, otherwise `temporarily_unavailable`, because outages often produce nonsense.
+ * Converts a provider's failure to an error for the client: `access_denied` if the sign-in was refused there, `server_error` if
+ * the provider responded with another error or its response must not be trusted, otherwise `temporarily_unavailable`, because a
+ * response that cannot be read is often the result of an outage.
  *
  * @param secrets values that were sent to the provider, which its error may quote
  */
@@ -62,7 +63,7 @@ export function providerFailure(
   if (!isDown && isAnswer && !['server_error', 'temporarily_unavailable'].includes(String(error))) {
     return new OAuthError('server_error', `The sign-in at ${providerId} failed`, { cause });
   }
-  return temporarilyUnavailable(`The provider ${providerId} does not answer`, { cause });
+  return temporarilyUnavailable(`The provider ${providerId} is not available`, { cause });
 }
 
 /** Returns the status of a response whose body is not an OAuth error. */
@@ -71,13 +72,16 @@ function statusOf({ status, cause }: Thrown): number | undefined {
   return typeof value === 'number' ? value : undefined;
 }
 
-/** Keeps the messages of an error and its causes. Its other members may hold the provider's response with its tokens. */
+/**
+ * Keeps the messages, codes and statuses of an error and its causes. The other members may contain the provider's response with
+ * its tokens.
+ */
 function withoutTokens(thrown: unknown, secrets: readonly string[]): Error {
   const words: string[] = [];
   let current: unknown = thrown;
   for (let depth = 0; depth < 4 && typeof current === 'object' && current !== null; depth++) {
     const { name, message, error, error_description: description, code, status, cause } = current as Thrown;
-    // The message of a parser's error quotes the text.
+    // The message of a parser's error quotes the text that was parsed.
     const said = name === 'SyntaxError' ? 'it cannot be parsed' : message;
     words.push(...[said, error, description, code, status].filter((word) => word !== undefined).map(String));
     current = cause;

@@ -25,7 +25,7 @@ export interface ProviderIdentity {
   readonly acr: string | undefined;
   /** The authentication methods. */
   readonly amr: readonly string[] | undefined;
-  /** All claims of the provider. */
+  /** All claims from the provider. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 

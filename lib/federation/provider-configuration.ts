@@ -27,7 +27,7 @@ export function createProviderConfiguration(
 
   async function configure(): Promise<Configuration> {
     const client = await openidClient();
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- openid-client marks it so that it stands out: for development only
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- openid-client deprecates it as a warning: for development only
     const extensions: ((config: Configuration) => void)[] = allowHttp ? [client.allowInsecureRequests] : [];
     if (provider.protocol === 'oauth2') return configureOAuth2(client, extensions);
     const { issuer, clientId, timeout, idTokenSignedResponseAlg: alg } = provider;
@@ -57,7 +57,7 @@ export function createProviderConfiguration(
     return configuration;
   }
 
-  /** A function may return another secret for each request. */
+  /** Creates the client authentication. A function may return a different secret for each request. */
   function clientAuthentication(client: typeof OpenidClient): ClientAuth {
     const { clientSecret, tokenEndpointAuthMethod: method } = provider;
     if (clientSecret === undefined || method === 'none') return client.None();
@@ -85,15 +85,15 @@ function kept<T>(create: () => Promise<T>, clock: () => number): () => Promise<T
   };
   return async () => {
     if (!value) return renew();
-    // Nobody waits for a new value, which may fail.
+    // No caller waits for the new value, and creating it may fail.
     if (clock() - value.at >= METADATA_LIFETIME) renew().catch(() => undefined);
     return value.created;
   };
 }
 
 /**
- * Adapts the responses of plain OAuth 2.0 providers to openid-client: an ID token, which could not be verified, is removed, and an
- * error with the status of a success gets the status of an error.
+ * Adapts the responses of plain OAuth 2.0 providers to openid-client. An ID token is removed, because it could not be verified.
+ * An error that was sent with status 200 gets status 400.
  */
 async function plainFetch(url: string, options?: RequestInit): Promise<Response> {
   const response = await boundedFetch(url, options);

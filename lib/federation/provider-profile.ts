@@ -5,7 +5,7 @@ import { identityOf, verifiedEmail, type ProviderIdentity } from './identity';
 import { STANDARD_CLAIM_NAMES, type ResolvedOAuth2Provider, type ResolvedOidcProvider } from './provider';
 import { openidClient } from './provider-configuration';
 
-/** Reads the user of an OpenID Connect provider from the ID token, and from userinfo where that is needed. */
+/** Reads the user of an OpenID Connect provider from the ID token, and from userinfo unless that is turned off. */
 export async function readOidcIdentity(
   providerId: string,
   provider: ResolvedOidcProvider,
@@ -49,7 +49,7 @@ async function fetchResource(config: Configuration, accessToken: string, url: st
   return response.json();
 }
 
-/** Apple sends the user's name once, beside the code and unsigned: it is good for display only. */
+/** Returns the user's name as Apple sends it: once, beside the code and unsigned. Use it for display only. */
 function nameInForm(user: string | undefined): string | undefined {
   const name = user === undefined ? undefined : parseJsonObject(user)?.name;
   if (!isJsonObject(name)) return undefined;

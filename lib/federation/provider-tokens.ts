@@ -19,11 +19,14 @@ export interface ProviderTokens {
   readonly expiresAt: number | undefined;
 }
 
-/** The providers' tokens of users: encrypted at rest, and refreshed once for all concurrent callers. */
+/** The tokens that providers issued for users: encrypted at rest, and refreshed once for all concurrent callers. */
 export interface ProviderTokenStore {
   /** Stores the tokens of a sign-in. */
   save(owner: Owner & { readonly subject: string }, tokens: UpstreamTokens): Promise<void>;
-  /** Returns fresh tokens; `undefined` if there are none, or they cannot be refreshed. */
+  /**
+   * Returns tokens that have not expired; `undefined` if there are none, or if they have expired and cannot be refreshed.
+   * @throws OAuthError if the provider fails to refresh expired tokens, TypeError for an unknown provider
+   */
   get(owner: Owner): Promise<ProviderTokens | undefined>;
   delete(owner: Owner): Promise<void>;
 }
@@ -34,11 +37,11 @@ interface Owner {
 }
 
 export interface StoredProviderTokens extends Owner, UpstreamTokens {
-  /** The user's id at the provider: of several accounts there, the one that was used last counts. */
+  /** The user's id at the provider. If the user has several accounts there, it belongs to the account that was used last. */
   readonly subject: string;
   /** When a refresh failed. Epoch milliseconds. */
   readonly failedAt?: number | undefined;
-  /** Changes with each refresh: every version is refreshed once. */
+  /** Changes with each write: only one caller at a time refreshes a version. */
   readonly version: string;
 }
 
@@ -48,7 +51,7 @@ const MARGIN = 60_000;
 const LIFETIME = 400 * 86_400;
 /** How much longer than the provider's timeout a refresh may take before another process may try. Seconds. */
 const REFRESH_GRACE = 5;
-/** Milliseconds. */
+/** The pause between two reads while another caller refreshes the tokens. Milliseconds. */
 const POLL = 50;
 /** The pause after a failed refresh. Milliseconds. */
 const COOL_DOWN = 5_000;
@@ -143,19 +146,19 @@ export function createProviderTokenStore(options: {
   return { save, get, delete: remove };
 }
 
-/** Retries once, because the provider has already voided the previous tokens. */
+/** Runs a function and retries it once, because the provider may already have voided the previous tokens. */
 async function twice<T>(run: () => Promise<T>): Promise<T> {
   return run().catch(run);
 }
 
-/** Hashed, because user ids may be long and contain any character. */
+/** Returns the key in the store. It is hashed, because user ids may be long and contain any character. */
 function keyOf({ userId, providerId }: Owner): string {
   const hash = createHash('sha256').update(JSON.stringify([userId, providerId]));
   return `provider-tokens:${hash.digest('base64url')}`;
 }
 
 function unavailable({ providerId }: Owner): OAuthError {
-  return temporarilyUnavailable(`The provider ${providerId} does not answer`);
+  return temporarilyUnavailable(`The provider ${providerId} is not available`);
 }
 
 function shown({ accessToken, tokenType, scope, expiresAt }: UpstreamTokens): ProviderTokens {

@@ -9,7 +9,10 @@ import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 export interface CommonProviderOptions {
   /** The `client_id` of this server at the provider. */
   clientId: string;
-  /** The secret of this server at the provider, or a function that returns it, for secrets that are signed and expire. @defaultValue none */
+  /**
+   * The secret of this server at the provider, or a function that returns it, for secrets that are signed and expire.
+   * @defaultValue none
+   */
   clientSecret?: string | (() => Awaitable<string>) | undefined;
   /** How this server authenticates. @defaultValue `'client_secret_post'` with a secret, otherwise `'none'` */
   tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'none';
@@ -39,11 +42,11 @@ export interface OidcProviderOptions extends CommonProviderOptions {
   issuer: string;
   /** Whether to request userinfo, for providers whose ID token lacks claims. @defaultValue `true` */
   userinfo?: boolean;
-  /** The algorithm of its ID tokens. @defaultValue the published ones, otherwise RS256 */
+  /** The algorithm of its ID tokens. @defaultValue the algorithms in the provider's metadata, otherwise RS256 */
   idTokenSignedResponseAlg?: string;
 }
 
-/** The names of an identity's members in a provider's userinfo response. Dots descend into objects. */
+/** The names of an identity's members in a provider's userinfo response. A dot separates the names of nested members. */
 export interface ClaimNames {
   /** The user's id. @defaultValue `'sub'` */
   subject?: string;
@@ -176,7 +179,7 @@ export function resolveProvider(provider: Provider): ResolvedProvider {
 /** The id of a provider, which appears in paths. */
 export const PROVIDER_ID = /^[\w-]{1,64}$/;
 
-/** The parameters that this server sets in its authorization request. */
+/** The parameters that `authorizationParameters` must not contain: this server sets them itself, or does not use them. */
 const OWN_PARAMETERS = [
   'client_id',
   'code_challenge',
@@ -251,7 +254,7 @@ export function providerFaults(
     if (!['oidc', 'oauth2'].includes(String((provider as Provider | undefined)?.protocol))) {
       return [`"${label}" must come from oidcProvider() or oauth2Provider()`];
     }
-    // An environment variable that is not set must not make a public client of a confidential one.
+    // An environment variable that is not set must not turn a confidential client into a public client.
     const unset = Object.entries<unknown>({ ...provider }).find(
       ([, value]) => value === undefined || value === '',
     );
@@ -264,7 +267,7 @@ export function providerFaults(
   });
 }
 
-/** Whether a client may add a scope value to a provider's own. */
+/** Whether a client may add a scope value to the provider's scope. */
 export function allowsExtraScope(
   { allowExtraScopes: allowed }: ResolvedProvider,
   scope: string,

@@ -15,7 +15,7 @@ export interface CurrentUser {
 export interface ResolveUserContext {
   /** Whether to sign in, or to link the identity to `currentUser`. */
   readonly type: 'authenticate' | 'link';
-  /** The user that the client's `token` identifies; always present for a link. The token names them, not a session. */
+  /** The user that the client's `token` identifies, not the user of a session; always present for a link. */
   readonly currentUser: CurrentUser | undefined;
   /** The client that the user signs in to. */
   readonly client: Client;
@@ -37,8 +37,8 @@ export interface NewUser {
 export type ResolvedUser = OAuthUser & NewUser;
 
 /**
- * Finds or creates the host's user for a provider's. `undefined` or `null` refuses with `access_denied`; to refuse with another error,
- * throw an `OAuthError`.
+ * Finds or creates the host's user for a provider's user. `undefined` or `null` refuses with `access_denied`; to refuse with
+ * another error, throw an `OAuthError`.
  */
 export type ResolveUser = (
   identity: ProviderIdentity,

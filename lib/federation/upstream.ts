@@ -42,11 +42,11 @@ export interface UpstreamResponse {
   readonly iss: string | undefined;
   readonly error: string | undefined;
   readonly error_description: string | undefined;
-  /** Apple's. */
+  /** The user's name, as JSON: only Apple sends it. */
   readonly user: string | undefined;
 }
 
-/** One provider, whose client this server is. Every failure there is an `OAuthError` that the client may see. */
+/** A provider at which this server is a client. Every failure there becomes an `OAuthError` that this server's client may see. */
 export interface Upstream {
   readonly provider: ResolvedProvider;
   /** Returns the URL that the browser must go to. */
@@ -106,7 +106,7 @@ export function createUpstream(
   function callbackUrl(response: UpstreamResponse): URL {
     const { user: _, ...parameters } = response;
     const url = new URL(redirectUri);
-    // Without a configured issuer there is nothing to compare `iss` with; the callback's own URL protects instead (RFC 9700 §4.4.2.2).
+    // Without a configured issuer, `iss` cannot be checked; the provider's own callback URL protects instead (RFC 9700 §4.4.2.2).
     const ignored = provider.issuer === undefined ? ['iss'] : [];
     for (const [name, value] of Object.entries<string | undefined>(parameters)) {
       if (value !== undefined && !ignored.includes(name)) url.searchParams.set(name, value);
@@ -178,7 +178,7 @@ function openidParameters(
   { prompt, maxAge, loginHint, uiLocales }: UpstreamRequest,
 ): Record<string, string> {
   const asked = prompt.filter((value) => SIGN_IN_PROMPTS.includes(value));
-  // Only with max_age must the provider say when the user has signed in.
+  // The provider must return auth_time only if the request has max_age.
   const age = maxAge ?? (prompt.includes('login') ? 0 : undefined);
   const prompts = [...new Set([...(own.prompt?.split(' ') ?? []), ...asked])].join(' ');
   return {

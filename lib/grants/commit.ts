@@ -7,8 +7,9 @@ import { asGrant, identifiersOf, type Grant } from './grant';
 export type Commit = { readonly won: true } | { readonly won: false; readonly stored: Grant | undefined };
 
 /**
- * Advances a grant, and makes sure of the result. Any answer but `true` leaves it open: a driver may resend a write whose answer
- * was lost, and a write that timed out may still be applied later. The record is then read, and its `attempt` tells.
+ * Advances a grant, and verifies the result. Any answer other than `true` is inconclusive: a driver may resend a write whose
+ * answer was lost, and a write that timed out may still be applied later. The record is then read, and its `attempt` shows
+ * whether this write was applied.
  *
  * @throws OAuthError `temporarily_unavailable` if the record cannot be read, or is unchanged after two attempts
  */
@@ -23,7 +24,7 @@ export async function commit(store: Store, current: Grant, next: Grant): Promise
   throw storeUnavailable(new Error('the grant did not change'));
 }
 
-/** Inserts a grant, and makes sure of the result. @throws the store's error, if the grant is not stored */
+/** Inserts a grant, and verifies the result. @throws the store's error, if the grant is not stored */
 export async function insert(store: Store, grant: Grant): Promise<void> {
   await store.saveGrant(grant).catch(async (thrown: unknown) => {
     const stored = asGrant(await store.getGrant(grant.id), grant.id);
@@ -31,7 +32,7 @@ export async function insert(store: Store, grant: Grant): Promise<void> {
   });
 }
 
-/** Ends a grant whose token was replayed. A failure is retried once, because an attacker may hold its tokens. */
+/** Ends a grant whose code or token was misused. A failure is retried once, because an attacker may hold its tokens. */
 export async function end(
   store: Store,
   reporter: EventReporter,

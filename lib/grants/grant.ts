@@ -32,18 +32,18 @@ export interface Grant extends StoredGrant, Authentication {
   readonly codeChallenge?: string | undefined;
   /** The redirect URI that the code was sent to. */
   readonly redirectUri?: string | undefined;
-  /** Whether the authorization request named the redirect URI: only then must the token request (RFC 6749 §4.1.3). */
+  /** Whether the authorization request named the redirect URI: only then must the token request repeat it (RFC 6749 §4.1.3). */
   readonly redirectUriGiven?: boolean | undefined;
   /** The sign-in through a provider, if there was one. */
   readonly federation?: FederationFacts | undefined;
   readonly redeemedAt?: number | undefined;
   readonly rotatedAt?: number | undefined;
   readonly absoluteExpiresAt?: number | undefined;
-  /** The end of the refresh token, where the record is kept for longer. */
+  /** When the refresh token expires, if the record is kept for longer. */
   readonly refreshExpiresAt?: number | undefined;
 }
 
-/** Checks a record that an adapter returned. @throws OAuthError `server_error` if it is not what was stored */
+/** Checks a record that an adapter returned. @throws OAuthError `server_error` if it cannot be the record that was stored */
 export function asGrant(stored: StoredGrant | undefined | null, grantId: string): Grant | undefined {
   if (stored === undefined || stored === null) return undefined;
   const { id, generation, clientId, userId, expiresAt, attempt, scope, resources, createdAt } =
@@ -58,7 +58,7 @@ export function asGrant(stored: StoredGrant | undefined | null, grantId: string)
     Number.isFinite(createdAt) &&
     Array.isArray(scope) &&
     Array.isArray(resources);
-  if (!valid) throw serverError(new TypeError('getGrant() of the adapter did not return what was stored'));
+  if (!valid) throw serverError(new TypeError('the adapter did not return the grant that was stored'));
   return stored as Grant;
 }
 

@@ -27,7 +27,7 @@ export function sessionLifetimes<Lifetimes extends { expiresAt: number }>(
   return { ...lifetimes, expiresAt: Math.max(expiresAt, sessionEnd), refreshExpiresAt: expiresAt };
 }
 
-/** Computes the idle lifetime from now within the absolute lifetime. `expiresAt` never moves back. */
+/** Computes the expiry: the idle lifetime from now, limited by the absolute lifetime. `expiresAt` never moves back. */
 export function refreshLifetimes(
   policies: Policies,
   context: GrantContext,

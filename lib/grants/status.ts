@@ -24,8 +24,9 @@ export interface ActiveToken {
 }
 
 /**
- * A token of a grant is active while its grant is. A token without a grant is active unless the client's `grantsNotBefore` voids
- * it. Either ends when it is revoked itself, and when its client is deleted.
+ * Creates the lookup of access tokens. A token of a grant is active while its grant is active. A token without a grant is active
+ * unless the client's `grantsNotBefore` voids it. Neither is active after it expires, after it is revoked itself, or after its
+ * client is deleted.
  */
 export function createTokenStatus(store: Store, registry: ClientRegistry, clock: () => number): TokenStatus {
   return async (claims) => {

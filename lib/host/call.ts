@@ -4,8 +4,8 @@ import { OAuthError, serverError } from '../errors';
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * Calls a function of the host and waits for its result. An `OAuthError` that it throws is passed on to the client;
- * anything else becomes what `otherwise` makes of it: by default `server_error`, with the cause for the operator alone.
+ * Calls a function of the host and waits for its result. An `OAuthError` that it throws is passed on to the client; any other
+ * exception becomes the error that `otherwise` returns. By default this is `server_error`, and only the operator sees the cause.
  */
 export async function callHost<T>(
   call: () => Awaitable<T>,
@@ -19,10 +19,10 @@ export async function callHost<T>(
 }
 
 /**
- * Calls a function of the host that must be synchronous. The promise of an async function would be taken for a result,
- * and would end the process when it rejects.
+ * Calls a function of the host that must be synchronous. The promise of an async function would be mistaken for its result, and
+ * would end the process when it rejects.
  *
- * @throws OAuthError `server_error` if the function throws something else or returns a promise
+ * @throws OAuthError the function's own, or `server_error` if it throws another exception or returns a promise
  */
 export function callHostSync<T>(name: string, call: () => T): T {
   try {

@@ -18,8 +18,8 @@ export type LoadUserContext = Omit<GrantContext, 'grantType' | 'userId'> &
   );
 
 /**
- * Loads a user by id. `undefined` or `null` means that the user no longer exists or is suspended: the request is refused, and
- * the grant is kept. An exception is answered with 503.
+ * Loads a user by id. `undefined` or `null` means that the user no longer exists or is suspended: the request is refused, and the
+ * grant is kept. An `OAuthError` is passed on to the client; any other exception responds 503.
  */
 export type LoadUser<User> = (userId: string, context: LoadUserContext) => Awaitable<User | undefined | null>;
 
@@ -31,7 +31,7 @@ export interface LoadedUser<User> {
 /**
  * Loads the user of a request. Returns `undefined` if the host says that the user does not exist.
  *
- * @throws OAuthError `temporarily_unavailable` if `loadUser` throws
+ * @throws OAuthError the host's own, or `temporarily_unavailable` if `loadUser` throws another exception
  */
 export type UserLoader<User> = (
   userId: string,

@@ -31,7 +31,7 @@ export function claimsOfScope(scope: string): readonly string[] {
   return Object.hasOwn(CLAIMS_OF_SCOPE, scope) ? (CLAIMS_OF_SCOPE[scope] ?? []) : [];
 }
 
-/** The scope values that single claims belong to: a user who allows the claims allows these values. */
+/** Returns the scope values that single claims belong to: a user who allows the claims allows these values. */
 export function scopeOfClaims({ idToken, userinfo }: RequestedClaims): readonly string[] {
   const names = [...idToken, ...userinfo].map(withoutLanguage);
   return Object.keys(CLAIMS_OF_SCOPE).filter((scope) =>

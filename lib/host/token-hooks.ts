@@ -30,7 +30,7 @@ export type ClaimsHook<User> = (context: ClaimsContext<User>) => Awaitable<Extra
 
 /**
  * Makes the final decision before tokens are issued. An `OAuthError` that it throws refuses them and spends neither the code nor
- * the refresh token. For example `new OAuthError('mfa_required', 'A second factor is needed', { members: { mfa_token } })`.
+ * the refresh token, for example `new OAuthError('mfa_required', 'A second factor is needed', { members: { mfa_token } })`.
  */
 export type BeforeIssueToken<User> = (context: ClaimsContext<User>) => unknown;
 

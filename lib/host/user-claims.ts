@@ -24,9 +24,9 @@ export interface UserClaimsContext<User> {
 }
 
 /**
- * Returns all claims of a user. The standard claims (OpenID Connect Core §5.1) are shown as far as the scope and the `claims`
- * parameter allow: in userinfo responses those of the scope and those that were requested there, in ID tokens those that were
- * requested there. Any other claim is shown wherever it is returned.
+ * Returns all claims of a user. The standard claims (OpenID Connect Core §5.1) are then filtered: a userinfo response contains
+ * those that the scope covers or that the `claims` parameter requested for userinfo, and an ID token contains those that the
+ * parameter requested for ID tokens. All other claims always appear.
  */
 export type UserClaimsHook<User> = (context: UserClaimsContext<User>) => Awaitable<ExtraClaims>;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { serverError } from '../errors';
 
-/** A user of the host. Further members are the host's own. */
+/** A user of the host. Further members belong to the host. */
 export interface OAuthUser {
   /** The id, which becomes `sub` as a string. */
   id: string | number;
@@ -30,7 +30,7 @@ export interface Authentication {
 export function userIdOf(user: OAuthUser, client: { readonly clientId: string }): string {
   const { id } = user;
   if (!isUserId(id)) throw serverError(new TypeError('the id of a user must be a string or a safe integer'));
-  // RFC 9068 §5: in a token of a client for itself, `sub` is the client's id. No user may have it.
+  // RFC 9068 §5: in a token that a client gets for itself, `sub` is the client's id, so no user may have that id.
   if (String(id) === client.clientId) throw serverError(new Error('a user has the id of the client'));
   return String(id);
 }

@@ -38,7 +38,7 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
   throw invalidRequest('The body is not an object');
 }
 
-/** body-parser marks a body that it parsed; other parsers and serverless hosts leave a stream that was read. */
+/** Whether the host has read the body: body-parser marks it, and with other parsers and serverless hosts the stream was read. */
 function wasRead(req: Request): boolean {
   return ('_body' in req && req._body === true) || req.readableDidRead || req.readableEnded;
 }

@@ -14,7 +14,7 @@ export async function boundedFetch(url: string, options?: RequestInit): Promise<
     chunks.push(chunk);
   }
   const headers = new Headers(response.headers);
-  // They describe the body as it was transmitted.
+  // These headers describe the body as it was transmitted.
   headers.delete('content-encoding');
   headers.delete('content-length');
   return new Response(length > 0 ? Buffer.concat(chunks) : null, { status: response.status, headers });

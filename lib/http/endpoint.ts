@@ -14,9 +14,9 @@ type Handle = (req: Request, res: Response, event: EventIdentifiers) => Promise<
 export type RespondError = (req: Request, res: Response, error: OAuthError) => void;
 
 export interface EndpointOptions {
-  /** The name in stack traces, in events and for the host's functions. */
+  /** The name in stack traces and events, and the `endpoint` that the host's functions receive. */
   name: string;
-  /** The methods that are served; any other responds 405. GET includes HEAD only with `head`. */
+  /** The methods that are served; any other method is refused with 405. GET includes HEAD only with `head`. */
   methods: readonly Method[];
   head?: boolean;
   /** Whether any origin may call the endpoint, without credentials. */
@@ -32,18 +32,18 @@ export type RateLimit = (
 ) => Awaitable<number | undefined | null>;
 
 /**
- * Guards every endpoint. `true` admits a request; anything else responds 401 `invalid_client`. It may throw an `OAuthError` of its
- * own.
+ * Guards every endpoint. `true` admits a request; any other result refuses it with 401 `invalid_client`. To refuse with another
+ * error, throw an `OAuthError`.
  */
 export type RequestGuard = (req: Request, context: { readonly endpoint: string }) => Awaitable<boolean>;
 
-/** Returns further members of an error's JSON body. It cannot change `error` and `error_description`. */
+/** Returns further members of an error's JSON body. It cannot replace the error's own members, such as `error`. */
 export type FormatError = (error: OAuthError, req: Request) => Readonly<Record<string, unknown>> | undefined;
 
 /** The parts that all endpoints share. */
 export interface EndpointFrame {
   readonly reporter: EventReporter;
-  /** Asks the host's limiter and guard. @throws OAuthError for a request that they refuse */
+  /** Calls the host's `rateLimit` and `requestGuard`. @throws OAuthError for a request that they refuse */
   admit(req: Request, endpoint: string): Promise<void>;
   /** Sends an error as JSON (RFC 6749 §5.2). */
   readonly sendError: RespondError;
@@ -127,12 +127,12 @@ export function createEndpoint(
     } catch (thrown) {
       const error = asOAuthError(thrown);
       reporter.refused(name, error, event);
-      // A hook that has answered before it failed keeps its answer.
+      // If a hook sent a response before it failed, that response remains.
       if (!res.headersSent) answerError(req, res, error);
     }
   }
 
-  /** A hook's error, or a setting of the host's app, may make a response that cannot be sent. */
+  /** Sends an error; a plain 500 if a hook's error, or a setting of the host's app, makes that impossible. */
   function answerError(req: Request, res: Response, error: OAuthError): void {
     try {
       respond(req, res, error);

@@ -1,7 +1,7 @@
 /** `localhost`, 127.0.0.0/8 or `[::1]`, as they are written in URLs and in `Host` (RFC 8252 §7.3 and §8.3). */
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
-/** Whether a host name, without its port, is this machine's own. */
+/** Whether a host name, without its port, denotes this machine. */
 export function isLoopbackHost(hostname: string): boolean {
   return LOOPBACK.test(hostname);
 }

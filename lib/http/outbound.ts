@@ -18,10 +18,10 @@ export interface OutboundRequest {
   readonly body?: string;
 }
 
-/** Sends a request and returns the body of the response. @throws Error unless that is short, in time, and has a status of 2xx */
+/** Sends a request and returns the body of the response. @throws Error if the response is too long, too late or not 2xx */
 export type Outbound = (request: OutboundRequest) => Promise<string>;
 
-/** For the whole exchange. Milliseconds. */
+/** The time limit for the whole exchange. Milliseconds. */
 const TIMEOUT = 5_000;
 const MAXIMUM_RESPONSE_BYTES = 65_536;
 
@@ -84,7 +84,7 @@ export function createOutbound({ allowPrivateAddresses, lookup = dnsLookup }: Ou
     if (protocol !== 'https:' && !(allowPrivateAddresses && protocol === 'http:')) {
       return Promise.reject(new Error('only https is allowed'));
     }
-    // A literal address is connected to without a lookup.
+    // A literal address is checked here, because connecting to it needs no lookup.
     if (isIP(literal) && !allowPrivateAddresses && !isPublicAddress(literal)) {
       return Promise.reject(new Error(`${literal} is not a public address`));
     }
@@ -98,7 +98,7 @@ export function createOutbound({ allowPrivateAddresses, lookup = dnsLookup }: Ou
         signal: AbortSignal.timeout(TIMEOUT),
       });
       request.on('error', reject);
-      // Two ends are neither a response nor an error: a closed connection, and one that was upgraded.
+      // An exchange can also end without a response or an error: the connection is closed or upgraded.
       request.on('close', () => reject(new Error('the connection was closed')));
       request.on('upgrade', (_response, socket) => socket.destroy());
       request.on('response', (response) => {

@@ -1,6 +1,6 @@
 import { invalidRequest, type OAuthError } from '../errors';
 
-/** The longest value, in characters: no parameter of the protocol needs more. */
+/** The default maximum length of a value, in characters: no parameter of the protocol needs more. */
 const MAXIMUM_VALUE_LENGTH = 8192;
 
 /** The one parameter that may repeat (RFC 8707 §2). */
@@ -29,7 +29,7 @@ export interface Parameters {
   get(name: string): string | undefined;
   /** The values of `resource`. */
   readonly resource: readonly string[];
-  /** What is wrong with parameters that were repeated, too long or contained control characters. They have no value. */
+  /** The faults of parameters that were repeated, too long or contained control characters. `get` omits their values. */
   readonly faults: ReadonlyMap<string, string>;
   /** Returns all parameters in a fixed order, to be stored or hashed. */
   entries(): [name: string, value: string][];
@@ -98,7 +98,7 @@ export function queryParameters(url: string): Parameters {
   return mark < 0 ? NONE : parametersOf(new URLSearchParams(url.slice(mark + 1)));
 }
 
-/** Refuses faulty parameters. @throws OAuthError `invalid_request` if one was repeated, too long or malformed */
+/** Refuses faulty parameters. @throws OAuthError `invalid_request` if a parameter was repeated, too long or malformed */
 export function refuseFaults(parameters: Parameters): void {
   for (const [name, fault] of parameters.faults) {
     // The sender chose the name, which may be shown on a page.
@@ -108,8 +108,8 @@ export function refuseFaults(parameters: Parameters): void {
 }
 
 /**
- * Refuses secrets among parameters that are in a URL, or will be (RFC 6749 §2.3.1, RFC 6750 §2.3). Those in `allowed` have a
- * meaning of their own at the endpoint.
+ * Refuses secrets among parameters that are in a URL, or will be (RFC 6749 §2.3.1, RFC 6750 §2.3). The parameters in `allowed`
+ * have another meaning at the endpoint.
  *
  * @throws OAuthError `invalid_request`
  */

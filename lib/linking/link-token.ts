@@ -31,7 +31,7 @@ export interface LinkTokens {
 
 interface LinkTokenOptions {
   issuer: string;
-  /** The host's own API: a token for another API must not open an account. */
+  /** The host's own API: a token for another API must not give access to an account. */
   defaultAudience: string;
   /** The scope that an access token needs. */
   linkScope: readonly string[];

@@ -17,7 +17,7 @@ export interface LinkPermission {
   readonly amr?: readonly string[] | undefined;
 }
 
-/** One-time tickets, valid for a minute, with which an app starts a link without a token in a URL. */
+/** One-time tickets, valid for a minute, with which an app starts a link without an access token in a URL. */
 export interface LinkTickets {
   issue(permission: LinkPermission): { ticket: string; expiresIn: number };
   /**
@@ -83,7 +83,7 @@ export function fromAnotherServer(): OAuthError {
   return accessDenied('The token is from another server');
 }
 
-/** The error whenever `token` does not identify a user. The client learns no more. */
+/** Creates the error for a `token` that does not identify a user. The client does not learn the reason. */
 export function unusable(reason: string): OAuthError {
   return loginRequired('The token is malformed, expired, or was used before', { reason });
 }

@@ -95,7 +95,7 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     location: string | undefined,
   ): Promise<void> {
     const { sid } = authenticationOf(user);
-    // Before the session ends, so that a failure can be repeated. Without a session id, its grants are unknown.
+    // Done before the session ends, so that a request that fails can be repeated. Without a session id, its grants are unknown.
     if (sid !== undefined) await signOut({ userId: String(user.id), sid });
     await callHost(() => endSession(req, res));
     finish(res, location);

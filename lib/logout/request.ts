@@ -11,7 +11,7 @@ import type { Subjects } from '../tokens/subject';
 export interface LogoutRequest {
   readonly client: Client | undefined;
   readonly hint: IdTokenClaims | undefined;
-  /** The URI that the browser goes to afterwards, with `state`; `undefined` unless the client has proven that it asks. */
+  /** The URI that the browser goes to afterwards, with `state`; `undefined` unless an ID token proves that the client asks. */
   readonly location: string | undefined;
 }
 

@@ -11,14 +11,14 @@ import type { Subjects } from '../tokens/subject';
 import { identifiersOf, readableGrants, type Grant } from '../grants/grant';
 import type { Policies } from '../policy/policies';
 
-/** A session that has ended: the hashed `sid`, or all sessions of the user without it. */
+/** A session that has ended: the hashed `sid`; without it, all sessions of the user. */
 export interface EndedSession {
   readonly userId: string;
   readonly sid: string | undefined;
 }
 
 /**
- * Notifies the clients of a session that it has ended, and ends its grants with `openid`, except those with `offline_access`
+ * Notifies a session's clients that the session has ended, and ends its grants with `openid`, except those with `offline_access`
  * (OpenID Connect Back-Channel Logout §2.5 and §2.7). A client that cannot be notified is reported as an event.
  */
 export type SignOut = (session: EndedSession) => Promise<void>;
@@ -48,7 +48,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
       .filter((grant) => grant.userId === userId && grant.scope.includes('openid'))
       .filter((grant) => sid === undefined || grant.sid === sid);
     const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];
-    // A failure must not prevent the others from being ended.
+    // A failure must not prevent the other clients from being notified, or the other grants from being ended.
     const results = await Promise.allSettled([
       ...clientIds.map((clientId) => notify(clientId, userId, sid)),
       ...grants.map(end),

@@ -8,11 +8,14 @@ import { FAPI_ALGORITHMS } from '../tokens/algorithms';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
 
-/** Said wherever a default exists in development only. */
+/** The condition in every message about a value or a default that exists in development only. */
 export const OUTSIDE_DEVELOPMENT =
-  'outside development, which is a loopback issuer and a NODE_ENV other than "production"';
+  'outside development (a loopback issuer and a NODE_ENV other than "production")';
 
-/** Finds what only development allows. `wrong` holds the options that have another fault already. */
+/**
+ * Finds options that are allowed, or may be left out, in development only. `wrong` contains the names of the options that already
+ * have another fault.
+ */
 export function productionFaults(
   { issuer, adapter, loginUrl }: Partial<AnyOptions>,
   wrong: ReadonlySet<unknown>,
@@ -31,12 +34,12 @@ export function productionFaults(
     [
       'adapter',
       adapter === undefined,
-      `is missing: ${OUTSIDE_DEVELOPMENT}, give redisAdapter(redis) or an adapter of your own`,
+      `is missing: ${OUTSIDE_DEVELOPMENT}, give redisAdapter(redis) or your own adapter`,
     ],
     [
       'adapter',
       isJsonObject(adapter) && isMemoryAdapter(adapter),
-      `must not be the memory adapter ${OUTSIDE_DEVELOPMENT}: give redisAdapter(redis) or an adapter of your own`,
+      `must not be the memory adapter ${OUTSIDE_DEVELOPMENT}: give redisAdapter(redis) or your own adapter`,
     ],
   ];
   return faults
@@ -51,10 +54,10 @@ export function federationFaults({ federation }: AnyOptions, allowHttp: boolean)
   const faults = providerFaults(providers, { allowHttp });
   return resolveUser || Object.keys(providers).length === 0
     ? faults
-    : [...faults, '"federation.providers" need "federation.resolveUser"'];
+    : [...faults, '"federation.providers" needs "federation.resolveUser"'];
 }
 
-/** Finds features of clients and resources that need an option, a key or a function of the adapter that is missing. */
+/** Finds features of clients and resources for which an option, a key or a function of the adapter is missing. */
 export function featureFaults(
   options: AnyOptions,
   { clients, resources }: { clients: readonly ClientMetadata[]; resources: readonly ResolvedResource[] },

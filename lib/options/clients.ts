@@ -44,7 +44,10 @@ export function readClients(
   return { clients: read, faults };
 }
 
-/** An environment variable that is not set must not make a public client of a confidential one. */
+/**
+ * Finds a credential that is unset or too short. An environment variable that is not set must not turn a confidential client into
+ * a public client.
+ */
 function unsetFault(client: ClientOptions): string | undefined {
   const secrets: unknown[] = 'clientSecret' in client ? [client.clientSecret].flat() : [];
   if (secrets.some((secret) => typeof secret !== 'string' || secret === ''))

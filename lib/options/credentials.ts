@@ -79,7 +79,7 @@ function readSigningKeys({ signingKeys }: AnyOptions, development: boolean): Rea
   return { value: keys, faults };
 }
 
-/** Created once, whatever number of routers use it. */
+/** Returns an RSA key that is created when it is first needed, and only once for all routers. */
 function deferredRsaKey(): DeferredKey {
   let key: SigningKey | undefined;
   return {

@@ -33,13 +33,13 @@ export interface EssentialOptions<User extends OAuthUser = OAuthUser> {
    */
   issuer: string;
   /**
-   * The storage of clients, grants and short-lived state: `redisAdapter(redis)` or an adapter of your own.
+   * The storage of clients, grants and short-lived state: `redisAdapter(redis)` or your own adapter.
    * @defaultValue `memoryAdapter()` in development; required elsewhere
    */
   adapter?: Adapter;
   /**
-   * Secrets of at least 32 bytes each. The first signs codes and refresh tokens, all of them verify. To replace one, append the
-   * new secret, later move it to the front, and remove the old one after the longest lifetime.
+   * Secrets of at least 32 bytes each. The first secret signs codes and refresh tokens; all of them verify. To replace a secret,
+   * append the new one, later move it to the front, and remove the old one after the longest lifetime.
    * @defaultValue a random secret in development; required elsewhere
    */
   secrets?: readonly (string | undefined)[];
@@ -88,7 +88,7 @@ export interface ClientsOptions {
 export interface UsersOptions<LoadedUser = OAuthUser> {
   /**
    * Loads the user when tokens are issued, at userinfo and for links. `undefined` refuses the request and keeps the grant; an
-   * exception is answered with 503. @defaultValue every user exists
+   * exception that is not an `OAuthError` responds 503. @defaultValue every user exists
    */
   loadUser?: LoadUser<LoadedUser>;
   /** Returns the claims of a user for ID tokens and userinfo (OpenID Connect Core §5.1). @defaultValue `sub` only */
@@ -109,7 +109,7 @@ export interface TokensOptions<LoadedUser = OAuthUser> {
   multipleAudiences?: boolean;
   /** `'jwt'` (RFC 9068), or `'opaque'`: the same claims, encrypted. @defaultValue `'jwt'` */
   accessTokenFormat?: Policy<AccessTokenFormat>;
-  /** Grant types of the host's own, by their `grant_type` (RFC 6749 §4.5). @defaultValue `{}` */
+  /** The host's own grant types, by their `grant_type` (RFC 6749 §4.5). @defaultValue `{}` */
   grants?: Readonly<Record<string, ExtensionGrant>>;
   /** Returns further claims of access tokens. It cannot set the claims that the library sets. @defaultValue none */
   claims?: ClaimsHook<LoadedUser>;
@@ -117,7 +117,7 @@ export interface TokensOptions<LoadedUser = OAuthUser> {
   beforeIssueToken?: BeforeIssueToken<LoadedUser>;
   /**
    * Returns further members of the token response.
-   * @defaultValue none but `is_new_user` and `after_callback_redirect_url` after a sign-in through a provider
+   * @defaultValue none except `is_new_user` and `after_callback_redirect_url` after a sign-in through a provider
    */
   tokenResponse?: TokenResponseHook<LoadedUser>;
 }
@@ -139,7 +139,8 @@ export interface LifetimeOptions {
   /** A sign-in at an upstream provider. @defaultValue `600` */
   federation?: Policy<number>;
   /**
-   * A session of the host. Grants of clients with `backchannelLogoutUri` are kept as long. @defaultValue `1209600` (14 days)
+   * A session of the host. Grants of clients with `backchannelLogoutUri` are kept at least as long.
+   * @defaultValue `1209600` (14 days)
    */
   session?: Policy<number>;
 }
@@ -147,12 +148,12 @@ export interface LifetimeOptions {
 /** Refresh tokens. Each option may be a function of the grant's context. */
 export interface RefreshTokenOptions {
   /**
-   * The grants that get a refresh token, among those of clients registered for it: `'always'` all, `'offline_access'` those with
-   * that scope. @defaultValue `'always'`
+   * The grants that get a refresh token, if their client is registered for it: with `'always'` all of them, with
+   * `'offline_access'` those with that scope. @defaultValue `'always'`
    */
   issue?: Policy<'always' | 'offline_access'>;
   /**
-   * `'never'` keeps the refresh token of confidential and key-bound clients; the others' are always rotated.
+   * `'never'` keeps the refresh token of confidential and key-bound clients; all other refresh tokens are always rotated.
    * @defaultValue `'always'`
    */
   rotation?: Policy<'always' | 'never'>;
@@ -172,7 +173,7 @@ export interface FederationOptions {
   /** The providers, by the id that appears in `/authorize/:provider_id`. @defaultValue `{}` */
   providers?: Readonly<Record<string, Provider>>;
   /**
-   * Finds the host's user for a provider's. Required with `providers`; `accountLinking()` creates one.
+   * Finds the host's user for a user of a provider. Required with `providers`; `accountLinking()` creates such a function.
    * @defaultValue none
    */
   resolveUser?: ResolveUser;
@@ -194,9 +195,9 @@ export interface OutOfBandOptions {
 export interface PageOptions {
   /** The name, logo and colors of the built-in pages. @defaultValue the issuer's host as the name */
   branding?: Branding;
-  /** Shows a consent page of the host's own. @defaultValue the built-in page */
+  /** Shows the host's own consent page. @defaultValue the built-in page */
   consent?: ConsentHandler;
-  /** Shows an error page of the host's own; the status is already set. @defaultValue the built-in page */
+  /** Shows the host's own error page; the status is already set. @defaultValue the built-in page */
   error?: ErrorPageHandler;
 }
 

@@ -59,14 +59,14 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const schemaFaults = describeFaults(details, OPTION_NAMES);
   if (details.some(({ path }) => path.length === 0)) throw new OAuthConfigurationError(schemaFaults);
 
-  // The hooks are called with what they expect: `User` and `LoadedUser` come from the host's own functions.
+  // The hooks get the types that they expect: `User` and `LoadedUser` come from the host's own functions.
   const options = given as unknown as AnyOptions;
   const wrong = new Set(details.map(({ path }) => path[0]));
-  // A wrong issuer is a fault by itself: it must not bring up what only other issuers need.
+  // An invalid issuer is a fault in itself: it must not cause faults about requirements that only other issuers have.
   const isDevelopmentIssuer = wrong.has('issuer') || isLoopbackUrl(options.issuer);
   const development = isDevelopmentIssuer && process.env.NODE_ENV !== 'production';
   const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
-  // Without secrets and an issuer nothing can be sealed, and that is a fault already.
+  // Nothing can be sealed without secrets and an issuer, and their absence is already a fault.
   const canSeal = secrets.length > 0 && !wrong.has('issuer');
   const seal = canSeal ? createClientSecretSealer(secrets, options.issuer).seal : (): string => '';
   const { clients, faults: clientFaults } = readClients(options, { allowHttp: development, seal });
@@ -123,7 +123,7 @@ function readResources({ resources = [] }: AnyOptions): readonly ResolvedResourc
   return usable.map((resource) => resolveResource(resource as string | ResourceOptions));
 }
 
-/** A clock that returns nonsense must not make a token valid forever. */
+/** Rounds a clock down to whole milliseconds. A clock that does not return a number must not make a token valid forever. */
 function wholeMilliseconds(clock: () => number): () => number {
   return () => {
     const now = Math.floor(clock());

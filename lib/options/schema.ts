@@ -8,7 +8,7 @@ import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
 
 const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
 
-/** A schema whose rule returns what is wrong with a value, as the end of a sentence. */
+/** Creates a schema from a rule. The rule returns the fault of a value, as the end of a sentence. */
 function rule(fault: (value: unknown) => string | undefined): Joi.Schema {
   return Joi.custom((value: unknown, { error }) => {
     const found = fault(value);
@@ -30,7 +30,10 @@ function lifetime(least = 1): Joi.Schema {
 
 const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
 const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
-const identifier = Joi.string().uri().pattern(/#/, { invert: true, name: 'fragment' });
+const identifier = Joi.string()
+  .uri()
+  .pattern(/#/, { invert: true })
+  .messages({ 'string.pattern.invert.base': '{{#label}} must not have a fragment' });
 const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
 const scope = rule((value) =>
   typeof value === 'string' && (value === '' || isScope(value))
@@ -39,7 +42,8 @@ const scope = rule((value) =>
 );
 const headerName = Joi.string()
   .pattern(/^[\w-]+$/, 'header name')
-  .pattern(/^(authorization|cookie|dpop)$/i, { invert: true, name: 'another purpose' });
+  .pattern(/^(authorization|cookie|dpop)$/i, { invert: true })
+  .messages({ 'string.pattern.invert.base': '{{#label}} must not be Authorization, Cookie or DPoP' });
 const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex color');
 
 const resource = Joi.object({
@@ -72,7 +76,7 @@ const refreshTokens = Joi.object({
 });
 
 const federation = Joi.object({
-  // Checked by the cross-checks, which know what development allows.
+  // Checked by federationFaults(), which knows whether development allows http.
   providers: Joi.object().unknown(),
   resolveUser: Joi.function(),
   linkScope: scope,

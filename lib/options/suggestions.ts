@@ -35,7 +35,7 @@ export function closestName(name: string, knownNames: readonly string[]): string
   return best && best.off <= Math.max(1, given.length * TOLERANCE) ? best.known : undefined;
 }
 
-/** `client_id`, `clientId` and `clientIds` are the same words. */
+/** Splits a name into sorted words: `client_id`, `clientId` and `clientIds` have the same words. */
 function wordsOf(name: string): string {
   const words = name.replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
   return words

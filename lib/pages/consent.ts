@@ -21,7 +21,7 @@ export interface ConsentView {
   policyUri: string | undefined;
   /** The client's terms of service. */
   tosUri: string | undefined;
-  /** The place where the browser goes afterwards: a host, or a scheme. */
+  /** The place where the browser goes afterwards, as text: a host, the app for a scheme, or a page with a code. */
   destination: string;
   /** The name that the user is signed in with. */
   userName: string;
@@ -47,12 +47,12 @@ export function consentPage(view: ConsentView): PageContent {
     : undefined;
   const body = html`${logo}<h1>${clientName} wants to access your account</h1>
 <p>You are signed in as <strong>${view.userName}</strong>.</p>
-${scopes.length > 0 ? list('scopes', 'It will be able to:', scopes.map(scopeItem)) : html`<p>It will learn who you are, and nothing else.</p>`}
+${scopes.length > 0 ? list('scopes', 'It will be able to:', scopes.map(scopeItem)) : html`<p>It will learn the id of your account, and nothing else.</p>`}
 ${
   resources.length > 0
     ? list(
         'resources',
-        'At:',
+        'At these services:',
         resources.map((resource) => html`<li>${resource}</li>`),
       )
     : undefined
@@ -62,7 +62,7 @@ ${
 <button class="primary" name="decision" value="allow">Allow</button>
 <button name="decision" value="deny">Deny</button>
 </form>
-<p class="quiet">You will go back to <strong>${view.destination}</strong>. Allow this only if you were using ${clientName} just now.</p>
+<p class="quiet">You will continue to <strong>${view.destination}</strong>. Allow this only if you were using ${clientName} just now.</p>
 <p class="quiet">${links.filter((item) => item !== undefined)}</p>`;
   return { title: `Allow ${clientName}?`, body };
 }

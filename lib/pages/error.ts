@@ -44,7 +44,7 @@ function errorPage({ code, description, status }: OAuthError): PageContent {
   };
 }
 
-/** Shown when the host's login sent the browser straight back: another redirect to it would be a loop. */
+/** Creates the page for a browser that the host's login sent straight back: another redirect to the login would be a loop. */
 export function notSignedInPage(signInUrl: string): PageContent {
   return {
     title: 'You are not signed in',

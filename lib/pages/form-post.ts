@@ -12,7 +12,10 @@ const POLICY = [
   "base-uri 'none'",
 ].join('; ');
 
-/** Sends a form that submits itself, with a button for browsers without script. The user decides nothing here, so it may be framed. */
+/**
+ * Sends a form that submits itself, with a button for browsers without script. The user decides nothing here, so the page may be
+ * framed.
+ */
 export function formPostPage(
   res: Response,
   action: string,

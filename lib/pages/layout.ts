@@ -11,11 +11,11 @@ export interface Branding {
   name?: string;
   /** An image, as an https or data URL. @defaultValue none */
   logoUrl?: string;
-  /** The colors of buttons and links. */
+  /** The colors of primary buttons. */
   colors?: {
-    /** Buttons and links, as a hex color. @defaultValue `'#2457d6'` */
+    /** The background of primary buttons and the focus outline, as a hex color. @defaultValue `'#2457d6'` */
     accent?: string;
-    /** The text on buttons, as a hex color. @defaultValue `'#ffffff'` */
+    /** The text on primary buttons, as a hex color. @defaultValue `'#ffffff'` */
     accentText?: string;
   };
 }
@@ -86,7 +86,7 @@ export function createPage({ name, logoUrl, colors }: ResolvedBranding): Page {
 
 const FRAME_ANCESTORS = "frame-ancestors 'none'";
 
-/** Protects a page on which a user decides, ours or the host's: it is not framed, not cached, and its URL is not shared. */
+/** Protects a page of the library or the host: it is not framed, not cached, and its URL is not sent to other sites. */
 export function protectPage(res: Response): void {
   noStore(res);
   res.setHeader('Content-Security-Policy', FRAME_ANCESTORS);

@@ -10,7 +10,7 @@ import type { AccessTokenAlgorithm } from '../tokens/algorithms';
 export interface ResourceOptions {
   /** The value of `resource` or `audience`, and of `aud`: an absolute URI without a fragment. */
   identifier: string;
-  /** The scope values that exist there; tokens for it have no others. @defaultValue all */
+  /** The scope values that exist there; tokens for it have no others, except those of OpenID Connect. @defaultValue all */
   scopes?: readonly string[];
   /** The clients that may request tokens for it: any, or a list of client ids. @defaultValue `'any'` */
   clients?: 'any' | readonly string[];
@@ -39,13 +39,17 @@ export function resolveResource(resource: string | ResourceOptions): ResolvedRes
 export interface Audiences {
   /** Returns the resources that a request names, or the default audience. @throws OAuthError `invalid_target` */
   requested(parameters: Parameters, client: Client): readonly string[];
-  /** Narrows a grant's resources to those that a request names, or to all of them. @throws OAuthError `invalid_target` */
+  /**
+   * Narrows a grant's resources to those that a request names; if it names none, returns all that are still allowed.
+   * @throws OAuthError `invalid_target`
+   */
   narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[];
   /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
   checked(resources: readonly string[], client: Client): readonly string[];
   /**
-   * Checks that the requested scope is allowed at the resources; without one, returns all that is (RFC 6749 §3.3,
-   * RFC 8707 §2.2). @throws OAuthError `invalid_scope`
+   * Checks that the requested scope is allowed at the resources. If no scope is requested, returns all allowed values (RFC 6749
+   * §3.3, RFC 8707 §2.2).
+   * @throws OAuthError `invalid_scope`
    */
   scope(
     requested: string | undefined,
@@ -134,7 +138,7 @@ export function createAudiences(options: {
   return { requested, narrowed, checked, scope, refuseMultiple, requireDpop };
 }
 
-/** `audience` and `resource` are two names for the same parameter. */
+/** Returns the resources that a request names: `audience` and `resource` are two names for the same parameter. */
 function namedResources(parameters: Parameters): readonly string[] {
   const audience = parameters.get('audience');
   const { resource } = parameters;
@@ -143,7 +147,7 @@ function namedResources(parameters: Parameters): readonly string[] {
   return [audience];
 }
 
-/** Frozen, because hooks receive it and must not change the response. */
+/** Freezes a list, because hooks receive it and must not change the response. */
 function frozen(values: readonly string[]): readonly string[] {
   return Object.freeze([...new Set(values)]);
 }

@@ -10,8 +10,8 @@ import type { TokenAlgorithms } from './token-algorithms';
 type PolicyOf<T> = (context: GrantContext) => T;
 
 /**
- * Every policy as a function: the options with their defaults, the settings of resources, and the rules that clients are held to.
- * Lifetimes are seconds.
+ * Every policy as a function: the options with their defaults, the settings of resources, and the rules that apply to clients.
+ * Lifetimes are in seconds.
  */
 export interface Policies {
   authorizationCodeLifetime: PolicyOf<number>;
@@ -98,7 +98,7 @@ export function createPolicies(options: PolicyOptions): Policies {
   };
 }
 
-/** The lifetime and format of access tokens: a resource's own settings take precedence over the router's. */
+/** Creates the lifetime and format policies of access tokens: a resource's own settings take precedence over the router's. */
 function createAccessTokenPolicies(
   options: PolicyOptions,
 ): Pick<Policies, 'accessTokenLifetime' | 'accessTokenFormat'> {
@@ -135,7 +135,10 @@ function createAccessTokenPolicies(
   };
 }
 
-/** OpenID Connect Registration §2: RS256 unless the client chose another algorithm, if there is a key for it. */
+/**
+ * Creates the policy for the algorithms of ID tokens: the client's choice, those of the FAPI profile, RS256 if there is a key for
+ * it, or else the algorithm of the first key (OpenID Connect Registration §2).
+ */
 function createIdTokenAlgorithms(algorithms: readonly string[]): (client: Client) => readonly string[] {
   return ({ metadata, fapi }) => {
     if (metadata.idTokenSignedResponseAlg !== undefined) return [metadata.idTokenSignedResponseAlg];
@@ -144,7 +147,7 @@ function createIdTokenAlgorithms(algorithms: readonly string[]): (client: Client
   };
 }
 
-/** Whether a code is limited to a minute: for FAPI clients, and where it is copied by hand. */
+/** Whether a code is limited to a minute: for FAPI clients, and for clients that get codes without a redirect. */
 function isShortLived({ client }: GrantContext): boolean {
   return client.fapi || client.outOfBand !== undefined;
 }

@@ -16,7 +16,7 @@ export function createRequestUrl(base: string): (req: Request) => string {
 }
 
 /**
- * Returns the URL of a request to a resource server apart from its issuer. Its origin is that of its audience, if the audience is a
+ * Returns the URL of a request to a resource server that is not the issuer. Its origin is the audience's, if the audience is a
  * URL. With an issuer on loopback, which only a developer has, any loopback `Host` is accepted.
  */
 export function createVerifierUrl({

@@ -42,9 +42,12 @@ declare global {
 export interface RequireTokenOptions {
   /** The scope values that the token must have, separated by spaces or as a list. @defaultValue none */
   scope?: string | readonly string[];
-  /** The audience that must be among the token's. @defaultValue the router's default audience */
+  /** The audience that must be among the token's. @defaultValue the router's default audience, or the verifier's `audience` */
   audience?: string;
-  /** Also asks the store whether the token was revoked, which costs one round trip. @defaultValue `false` */
+  /**
+   * Also asks the store, or a verifier's `introspection`, whether the token was revoked, which costs one round trip.
+   * @defaultValue `false`
+   */
   checkRevocation?: boolean;
 }
 
@@ -60,7 +63,7 @@ const schema = Joi.object({
 /**
  * Creates a middleware that protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3).
  *
- * @throws OAuthConfigurationError for wrong options
+ * @throws OAuthConfigurationError for invalid options
  */
 export type RequireToken = (options?: RequireTokenOptions) => RequestHandler;
 

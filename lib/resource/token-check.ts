@@ -28,7 +28,7 @@ export type StatusOf<Status> = (claims: AccessTokenClaims, token: string) => Pro
 /** An access token that met all requirements. */
 export interface CheckedToken<Status> {
   readonly claims: AccessTokenClaims;
-  /** What `statusOf` returned. */
+  /** The result of `statusOf`. */
   readonly status: Status;
 }
 

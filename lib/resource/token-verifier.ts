@@ -37,7 +37,7 @@ export interface TokenVerifierOptions {
   resourceUrl?: (req: Request) => string;
   /**
    * Remembers a DPoP proof for `ttl` seconds, in all processes. Returns `true` the first time, like an adapter's `setOnce`.
-   * @defaultValue the memory of this process, which holds the proofs of a thousand requests per second
+   * @defaultValue the memory of this process, which holds 100000 proofs
    */
   setOnce?: (key: string, ttl: number) => Awaitable<boolean>;
   /** Requires nonces in DPoP proofs. Secrets of at least 32 bytes, the same in all processes. @defaultValue no nonces */
@@ -52,7 +52,7 @@ export interface TokenVerifierOptions {
 export interface TokenVerifier {
   /** Protects a route, like the router's `requireToken`. */
   readonly requireToken: RequireToken;
-  /** The event `request.refused`. */
+  /** The events `request.refused` and `server.failed`. */
   readonly events: OAuthEvents;
 }
 
@@ -118,7 +118,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     setOnce: (key, ttl) =>
       callHost(
         () => setOnce(key, ttl),
-        (cause) => temporarilyUnavailable('No more DPoP proofs can be remembered', { cause }),
+        (cause) => temporarilyUnavailable('The DPoP proof cannot be remembered', { cause }),
       ),
     certificateOf: createCertificateReader(options.clientCertificate),
     clock,

@@ -33,7 +33,7 @@ export interface VerifiedTokens {
 
 /** The number of concurrent introspections. */
 const MAXIMUM_INTROSPECTIONS = 100;
-/** The claims that every access token has are longer when they are sealed. Characters. */
+/** The minimum length of an opaque token: the sealed claims that every access token has are longer. Characters. */
 const MINIMUM_SEALED_LENGTH = 150;
 
 export function createVerifiedTokens(options: {

@@ -6,9 +6,9 @@ import { callHost, type Awaitable } from '../host/call';
 import { userIdOf, type OAuthUser } from '../host/user';
 
 /**
- * Creates a user for an app whose request names none. It is called when the code is redeemed, so that fetching the URL alone
- * creates no user. It may be called several times for one code, also concurrently, with the same `grantId`, and must return the
- * same user each time.
+ * Creates a user for an app whose request names no user. It is called when the code is redeemed, so that fetching the
+ * authorization URL alone creates no user. It may be called several times for one code, also concurrently, with the same
+ * `grantId`, and must return the same user each time.
  */
 export type AnonymousSubject = (
   req: Request,

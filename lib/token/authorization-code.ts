@@ -37,7 +37,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
     const resources = audiences.narrowed(parameters, client, grant.resources);
     const scope = audiences.scope(parameters.get('scope'), granted, resources);
     audiences.refuseMultiple(resources);
-    // The last check that may refuse, because it may create a user.
+    // Called after the checks of the request, because it may create a user.
     const userId = grant.userId ?? (await anonymousSubjects(req, { client, grantId: grant.id }));
     const context = { client, grantType: 'authorization_code', userId, scope, resources };
     const hasRefreshToken = policies.issuesRefreshToken({ ...context, scope: granted });
@@ -74,7 +74,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
     return { ...issued, context, grantId, refreshToken };
   }
 
-  /** RFC 6749 §4.1.2: a second use of a code ends the tokens that were issued for it. */
+  /** Refuses a spent code: its second use ends the tokens that were issued for it (RFC 6749 §4.1.2). */
   async function refuseSpent(grant: Grant, client: Client, parameters: Parameters): Promise<never> {
     const now = clock();
     const isDoubleSubmit =
@@ -97,7 +97,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
 
 const refused = (reason: string): Error => refusedGrant('authorization code', reason);
 
-/** Returns what in a request does not match the code, or `undefined`. */
+/** Returns the mismatch between a request and the code, or `undefined`. */
 function bindingFault(
   grant: Grant,
   parameters: Parameters,

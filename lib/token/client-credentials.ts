@@ -2,7 +2,11 @@ import { unauthorizedClient } from '../errors';
 import type { GrantType } from './grant-type';
 import type { GrantTypeOptions } from './options';
 
-/** A client acts for itself: no user, no refresh token, and nothing is stored. @see RFC 6749 §4.4 */
+/**
+ * Creates the grant type of clients that act for themselves: there is no user and no refresh token, and nothing is stored.
+ *
+ * @see RFC 6749 §4.4
+ */
 export function createClientCredentialsGrant({
   issue,
   audiences,

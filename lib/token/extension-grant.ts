@@ -19,13 +19,13 @@ import type { GrantTypeOptions } from './options';
 export interface ExtensionGrantContext {
   /** The client that requests tokens. */
   readonly client: Client;
-  /** All parameters of the request but credentials. */
+  /** All parameters of the request except credentials. */
   readonly parameters: Readonly<Record<string, string>>;
   /** The request itself. */
   readonly req: Request;
 }
 
-/** The decision of a host's own grant type: never a token. */
+/** The decision of a host's own grant type. It never contains a token. */
 export interface ExtensionGrantDecision {
   /** The user on whose behalf the client acts; without it, the client acts for itself. */
   readonly user?: OAuthUser;
@@ -36,9 +36,9 @@ export interface ExtensionGrantDecision {
 }
 
 /**
- * A grant type of the host (RFC 6749 §4.5). With a user, and a client that is registered for `refresh_token`, the response
- * contains a refresh token. A result of `undefined`, or one whose `user` is `undefined`, refuses with `invalid_grant`; to refuse with
- * another error, throw an `OAuthError`.
+ * A grant type of the host (RFC 6749 §4.5). The response contains a refresh token if the decision names a user, the client is
+ * registered for `refresh_token`, and `refreshTokens.issue` allows it. A result of `undefined`, or a result whose `user` is
+ * `undefined`, refuses with `invalid_grant`; to refuse with another error, throw an `OAuthError`.
  */
 export type ExtensionGrant = (
   context: ExtensionGrantContext,
@@ -112,7 +112,10 @@ export function createExtensionGrant(
   return { name, respond };
 }
 
-/** A lookup that found no user must refuse: `{ user: undefined }` does not mean that the client acts for itself. */
+/**
+ * Whether a result is a decision. A lookup that found no user must refuse: `{ user: undefined }` does not mean that the client
+ * acts for itself.
+ */
 function isDecision(decision: unknown): decision is ExtensionGrantDecision {
   if (!isJsonObject(decision)) return false;
   return !('user' in decision) || (typeof decision.user === 'object' && decision.user !== null);

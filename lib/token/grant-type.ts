@@ -37,7 +37,7 @@ export interface GrantType {
   respond(request: TokenRequest): Promise<TokenSet>;
 }
 
-/** Refuses a code or refresh token with one description for every reason, so that a client cannot probe for it. */
+/** Creates the error for a code or refresh token. The description never varies, so that a client cannot find out the reason. */
 export function refusedGrant(what: 'authorization code' | 'refresh token', reason: string): OAuthError {
   return invalidGrant(`The ${what} is unknown or invalid`, { reason });
 }

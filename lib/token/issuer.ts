@@ -91,7 +91,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
     const wanted = iat + policies.accessTokenLifetime(context);
     const exp = notAfter === undefined ? wanted : Math.min(wanted, Math.floor(notAfter / 1000));
     if (exp <= iat) throw invalidGrant('The grant is about to end', { reason: 'expired' });
-    // 122 random bits from a pool: a call of randomBytes for each token would cost more than all other checks together.
+    // 122 random bits from a pool: a call of randomBytes for each token would cost more than all checks together.
     const random = randomUUID();
     return {
       ...extra,

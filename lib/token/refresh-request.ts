@@ -17,7 +17,7 @@ export interface RefreshRequest {
   readonly grant: Grant;
   /** The generation of the refresh token. */
   readonly presented: number;
-  /** The whole of the grant, as far as the client is still registered for it. */
+  /** The whole grant, as far as the client is still registered for it. */
   readonly context: GrantContext;
 }
 

@@ -79,7 +79,10 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     throw storeUnavailable(new Error('the grant keeps changing'));
   }
 
-  /** RFC 9700 §4.14.2. A request that was only overtaken by requests of its own client is refused, and ends nothing. */
+  /**
+   * Refuses a reused token and ends its grant (RFC 9700 §4.14.2). If concurrent requests of the same client merely overtook this
+   * request, it is refused, but the grant is kept.
+   */
   async function refuseReused(request: RefreshRequest, stored: Grant, leeway: number): Promise<never> {
     const { grant, presented } = request;
     const wasCurrent = grant.generation === presented;

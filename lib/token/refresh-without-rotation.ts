@@ -10,8 +10,8 @@ interface TouchOptions extends Pick<GrantTypeOptions, 'store' | 'policies' | 'cl
 }
 
 /**
- * Refreshes a grant whose refresh token is kept. The idle lifetime is extended now and then; the request succeeds even if that
- * write fails, with tokens that the stored lifetime allows.
+ * Refreshes a grant whose refresh token is kept. The idle lifetime is extended when that adds at least a tenth of it, or when the
+ * access token needs it. If that write fails, the request still succeeds, with tokens that the stored lifetime allows.
  */
 export function createTouch({ store, policies, clock, prepare }: TouchOptions) {
   return async (request: RefreshRequest, grant: Grant): Promise<TokenSet> => {

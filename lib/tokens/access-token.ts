@@ -63,13 +63,13 @@ export interface AccessTokens {
   /** Issues a token, signed with one of the algorithms. @throws RangeError if it is too long */
   issue(claims: AccessTokenClaims, format: AccessTokenFormat, algorithms: readonly string[]): string;
   /**
-   * Returns the claims of a token of this server, expired or not. `at` is the audience that the token is used at, where that is not
-   * one of its own: a token signed with a shared secret is valid only at audiences that share the secret.
+   * Returns the claims of a token that this server issued, expired or not. `at` is the audience where the token is used, if the
+   * token does not name it: a token signed with a shared secret is valid only at audiences that share the secret.
    */
   read(token: string, at?: string): AccessTokenClaims | undefined;
 }
 
-/** Node accepts 16 KiB of headers in all, and the cache must stay small. Characters. */
+/** The maximum length of an access token: Node accepts 16 KiB of headers in all, and the cache must stay small. Characters. */
 export const MAXIMUM_ACCESS_TOKEN_LENGTH = 8192;
 const CACHED_TOKENS = 10_000;
 

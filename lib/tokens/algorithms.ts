@@ -22,7 +22,7 @@ export const SHARED_ALGORITHM = 'HS256';
 /** An algorithm that access tokens are signed with. */
 export type AccessTokenAlgorithm = SigningAlgorithm | typeof SHARED_ALGORITHM;
 
-/** The algorithms that clients may sign with. The last one is RFC 9864's name for EdDSA with its only curve. */
+/** The algorithms that clients may sign with. `Ed25519` is RFC 9864's name for EdDSA with the only supported curve. */
 export const VERIFICATION_ALGORITHMS = [...SIGNING_ALGORITHMS, 'EdDSA', 'Ed25519'] as const;
 
 /** The algorithms of the FAPI 2.0 security profile (§5.4.1), for clients and for their tokens. */
@@ -35,12 +35,12 @@ const CURVES: Readonly<Record<string, SigningAlgorithm>> = {
   secp521r1: 'ES512',
 };
 
-/** Returns the algorithms that a key supports: none for a key that is too short or of an unknown kind. */
+/** Returns the algorithms that a key supports: none for a key of an unknown kind, or with an unsuitable size or exponent. */
 export function algorithmsOf(key: KeyObject): readonly string[] {
   const { namedCurve = '', modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
-      // RFC 7518 §3.3. A longer key or exponent only makes verification expensive.
+      // RFC 7518 §3.3. A longer key or a larger exponent only makes verification expensive.
       return modulusLength < 2048 || modulusLength > 8192 || publicExponent > 2n ** 32n ? [] : RSA_ALGORITHMS;
     case 'ec':
       return CURVES[namedCurve] ? [CURVES[namedCurve]] : [];

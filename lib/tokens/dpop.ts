@@ -10,13 +10,13 @@ export interface DpopProof {
   /** The RFC 7638 thumbprint of its key: `cnf.jkt`. */
   readonly jkt: string;
   readonly alg: string;
-  /** Whether it has a valid nonce of this server. */
+  /** Whether it has a valid nonce from this server. */
   readonly hasNonce: boolean;
-  /** Whether its time is close enough to ours. With a valid nonce, the client's clock may differ more. */
+  /** Whether its time is close enough to the server's time. With a valid nonce, the client's clock may differ more. */
   readonly isTimely: boolean;
-  /** A key that no second proof may have. */
+  /** The key in the store that marks the proof as used: no other proof may have it. */
   readonly replayKey: string;
-  /** How long the key must be remembered. Seconds. */
+  /** How long `replayKey` must be remembered. Seconds. */
   readonly replayLifetime: number;
 }
 
@@ -37,11 +37,11 @@ export interface DpopNonces {
 
 /** The length of a period: a nonce is valid for one to two of them. Seconds. */
 const NONCE_PERIOD = 120;
-/** How far the time of a proof may differ from ours. Seconds. */
+/** How far the time of a proof may differ from the server's time. Seconds. */
 const MAXIMUM_AGE = 60;
 /** How far processes' clocks may differ. Seconds. */
 const SKEW = 20;
-/** How far it may differ with a valid nonce, which tells the time better than the client's clock. Seconds. */
+/** How far the time of a proof with a valid nonce may differ: the nonce already shows that the proof is recent. Seconds. */
 const MAXIMUM_AGE_WITH_NONCE = 300;
 const MAXIMUM_PROOF_LENGTH = 4096;
 const MAXIMUM_JTI_LENGTH = 256;
@@ -83,12 +83,12 @@ export function readDpopProof(
   const known = VERIFICATION_ALGORITHMS.find((algorithm) => algorithm === alg);
   const key = publicKeyOf(jwk);
   if (!known || !key || !algorithmsOf(key).includes(known))
-    throw invalidProof('without a public key of its alg');
+    throw invalidProof('without a public key for its alg');
   if (!hasSignature(proof, key, known)) throw invalidProof('not signed by its key');
 
   const { jti, htm, htu, iat, ath, nonce } = jwt.claims;
   if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH)
-    throw invalidProof('without jti');
+    throw invalidProof('without a valid jti');
   if (htm !== method) throw invalidProof('for another method');
   const expected = comparable(url);
   if (typeof htu !== 'string' || expected === undefined || comparable(htu) !== expected)
@@ -96,7 +96,7 @@ export function readDpopProof(
   const hasNonce = nonces?.isValid(nonce) ?? false;
   const maximumAge = hasNonce ? MAXIMUM_AGE_WITH_NONCE : MAXIMUM_AGE;
   const now = clock() / 1000;
-  if (typeof iat !== 'number' || !Number.isFinite(iat)) throw invalidProof('without iat');
+  if (typeof iat !== 'number' || !Number.isFinite(iat)) throw invalidProof('without a valid iat');
   if (accessToken !== undefined && ath !== sha256(accessToken))
     throw invalidProof('not for this access token');
   const jkt = thumbprint(key);
@@ -112,7 +112,7 @@ export function readDpopProof(
   };
 }
 
-/** Removes query and fragment, and normalizes as in RFC 3986 §6.2.2 (RFC 9449 §4.3). */
+/** Normalizes a URL as in RFC 3986 §6.2.2, and removes its query and fragment (RFC 9449 §4.3). */
 function comparable(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined;
   const { origin, pathname } = new URL(url);

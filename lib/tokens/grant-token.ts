@@ -9,7 +9,7 @@ const BODY_LENGTH = ID_LENGTH + GENERATION_LENGTH;
 /** 54 bytes fill 72 characters of base64url without a spare bit. */
 const TOKEN_LENGTH = ((BODY_LENGTH + MAC_LENGTH) * 4) / 3;
 
-/** The grant and generation that a code or refresh token stands for. */
+/** The grant and generation that a code or refresh token identifies. */
 export interface GrantReference {
   readonly grantId: string;
   readonly generation: number;

@@ -21,7 +21,7 @@ export interface IdTokenClaims {
 /** Signs and reads ID tokens. No I/O. */
 export interface IdTokens {
   issue(claims: IdTokenClaims, options: { algorithms: readonly string[]; accessToken: string }): string;
-  /** Returns the claims of an `id_token_hint`, if it is an ID token of this server, expired or not. */
+  /** Returns the claims of an `id_token_hint`, if it is an ID token issued by this server, expired or not. */
   read(token: string): IdTokenClaims | undefined;
 }
 
@@ -48,7 +48,7 @@ export function createIdTokens(keys: SigningKeys, issuer: string): IdTokens {
   return { issue, read };
 }
 
-/** Hashes with the hash function of the signature's algorithm (OpenID Connect Core §3.1.3.6). */
+/** Returns the left half of a text's hash, with the hash function of the signature algorithm (OpenID Connect Core §3.1.3.6). */
 function leftHalfHash(text: string, alg: string): string {
   const digest = createHash(`sha${alg.slice(2)}`)
     .update(text)

@@ -64,7 +64,7 @@ export function signJwt(claims: object, { alg, kid, privateKey }: JwtSigner, typ
   return sign(claims, privateKey, { algorithm: alg as Algorithm, header: { typ, alg, kid } });
 }
 
-/** Whether `typ` is a media type, regardless of case; `application/` may be left out (RFC 7515 §4.1.9). */
+/** Whether `typ` is the expected media type, regardless of case; `application/` may be left out (RFC 7515 §4.1.9). */
 export function isType(typ: unknown, expected: string): boolean {
   return typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === expected;
 }

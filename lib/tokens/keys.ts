@@ -27,7 +27,7 @@ export function deriveKeys(secrets: readonly string[], purpose: string, issuer: 
   return secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', info, 32)));
 }
 
-/** Authenticates short messages. The first key signs, all verify. */
+/** Authenticates short messages. The first key signs; all keys verify. */
 export interface Authenticator {
   sign(message: Buffer): Buffer;
   /** Verifies a MAC, which may be truncated to `length` bytes. */
@@ -47,7 +47,7 @@ export function createAuthenticator(keys: readonly Buffer[]): Authenticator {
   };
 }
 
-/** Encrypts and authenticates text. The first key seals, all open. */
+/** Encrypts and authenticates text. The first key seals; all keys open. */
 export interface Sealer {
   seal(text: string): string;
   /** Returns the text, or `undefined` if it was not sealed here for this purpose. */
@@ -94,7 +94,7 @@ export function createSealer(keys: readonly Buffer[]): Sealer {
   return { seal, open };
 }
 
-/** Decodes unpadded base64url. Returns `undefined` unless the text is the canonical encoding: a token must have one spelling. */
+/** Decodes unpadded base64url. Returns `undefined` unless the text is the canonical encoding: a token must have one form. */
 export function canonicalBytes(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64url');
   return bytes.toString('base64url') === text ? bytes : undefined;

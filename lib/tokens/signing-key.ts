@@ -48,8 +48,8 @@ export interface SigningJwk {
 }
 
 /**
- * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON or as JSON in base64url, a `KeyObject`, or one of these
- * with its algorithm and key id beside it. An RSA key and any JWK must name their `alg`; other keys have only one.
+ * A private key: PEM (PKCS #8, SEC 1 or PKCS #1), a JWK, a JWK as JSON or as JSON in base64url, a `KeyObject`, or an object with
+ * one of these as `key` and its `alg` and `kid`. An RSA key and any JWK need an `alg`; any other key supports only one algorithm.
  *
  * `{ alg: 'HS256', key }`, with a secret of at least 32 bytes, signs access tokens only, for resource servers that share it.
  */
@@ -76,7 +76,7 @@ export interface SigningKey {
   readonly publicJwk: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Reads a signing key. @throws Error whose message says what is wrong with the key, without its content */
+/** Reads a signing key. @throws Error with a message that names the fault and never contains the key */
 export function parseSigningKey(input: SigningKeyInput): SigningKey {
   const { key, alg: givenAlg, kid: givenKid } = unwrapped(input);
   if ((key as unknown) === undefined || (key as unknown) === null) throw new Error('is not set');
@@ -96,7 +96,7 @@ export function parseSigningKey(input: SigningKeyInput): SigningKey {
   return { kid: id, alg, privateKey, verificationKey: publicKey, publicJwk };
 }
 
-/** RFC 7518 §3.2: a key for HS256 has at least 256 bits. */
+/** Reads a shared secret: a key for HS256 has at least 256 bits (RFC 7518 §3.2). */
 function sharedKey(key: string | KeyObject | SigningJwk, kid: string | undefined): SigningKey {
   const secret = secretOf(key);
   if ((secret.symmetricKeySize ?? 0) < 32)
@@ -114,7 +114,7 @@ function sharedKey(key: string | KeyObject | SigningJwk, kid: string | undefined
 
 function secretOf(key: string | KeyObject | SigningJwk): KeyObject {
   if (typeof key === 'string') {
-    // A key of another kind by mistake, possibly the public half of one.
+    // This is a key of another kind, possibly a public key, that was passed by mistake.
     if (/^\s*(-----BEGIN|\{)/.test(key))
       throw new Error('is not a secret: give its text, or a JWK as an object');
     return createSecretKey(Buffer.from(key));
@@ -165,8 +165,8 @@ function algorithmOf(key: KeyObject, given: string | undefined): SigningAlgorith
   const alg = given ?? possible[0];
   const known = SIGNING_ALGORITHMS.find((algorithm) => algorithm === alg);
   if (!known) throw new Error(`has the algorithm ${alg ?? 'of an unknown curve'}, which cannot sign tokens`);
-  if (isRsa && possible.length === 0) throw new Error('is an RSA key of less than 2048 bits');
+  if (isRsa && possible.length === 0) throw new Error('is an RSA key that does not have 2048 to 8192 bits');
   if (!possible.includes(known))
-    throw new Error(`is ${isRsa ? 'an RSA' : 'a'} key, which cannot sign ${known}`);
+    throw new Error(`is ${isRsa ? 'an RSA' : 'a'} key that cannot sign with ${known}`);
   return known;
 }

@@ -8,11 +8,11 @@ export interface DeferredKey {
   create(): SigningKey;
 }
 
-/** The keys of this server. The first key for an algorithm signs, all keys verify. */
+/** The keys of this server. The first key for an algorithm signs; all keys verify. */
 export interface SigningKeys {
   /** The key that signs by default. */
   readonly first: Pick<SigningKey, 'alg'> | undefined;
-  /** The algorithms that anyone can verify: all but that of shared secrets. */
+  /** The algorithms whose signatures can be verified with a public key: all except the algorithm of shared secrets. */
   readonly algorithms: readonly SigningAlgorithm[];
   /** Whether there is a key for an algorithm. */
   has(alg: string): boolean;
@@ -21,8 +21,8 @@ export interface SigningKeys {
   /** Returns the public half of every key (RFC 7517 §5). */
   published(): readonly Readonly<Record<string, unknown>>[];
   /**
-   * Returns the claims of a JWT of this `typ` that was signed here, whatever its times are. The key is chosen among ours by
-   * `kid`, and only its own algorithm is accepted (RFC 8725 §3.1). A shared secret is accepted only for claims that
+   * Returns the claims of a JWT of this `typ` that was signed here. Times are not checked. The key is chosen by `kid` among the
+   * server's keys, and only the key's own algorithm is accepted (RFC 8725 §3.1). A shared secret is accepted only for claims that
    * `sharedMaySign` allows.
    */
   read(
@@ -67,7 +67,7 @@ export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]):
     algorithms: [...new Set(given.flatMap(({ alg }) => (alg === SHARED_ALGORITHM ? [] : alg)))],
     has: (alg) => given.some((key) => key.alg === alg),
     signer,
-    // A client that caches the key set must find in it every key that will sign for it.
+    // Creates the deferred keys too: a client that caches the key set must find every key in it that will sign its tokens.
     published: () => given.map((key) => keyOf(key).publicJwk).filter((jwk) => jwk !== undefined),
     read,
   };

@@ -11,18 +11,22 @@ interface SeenBy {
 
 /** Returns the identifiers of users and sessions as a client sees them. No I/O. */
 export interface Subjects {
-  /** Returns `sub` of a user. */
+  /** Returns the user's `sub`. */
   sub(client: SeenBy, userId: string): string;
-  /** Returns `sid` of a session, which must not link pairwise subjects either. */
+  /** Returns the session's `sid`, which, like `sub`, must not show two sectors that they have the same user. */
   sid(client: SeenBy, sessionId: string): string;
 }
 
-/** @param pairwiseSecret must never change: another one gives every user another `sub` */
+/**
+ * Creates the functions that compute `sub` and `sid`.
+ *
+ * @param pairwiseSecret must never change: a different secret gives every user a different `sub`
+ */
 export function createSubjects(pairwiseSecret: string | undefined): Subjects {
   function seen(kind: 'sub' | 'sid', { subjectType, sector }: SeenBy, name: string): string {
     if (subjectType === 'public') return name;
     if (pairwiseSecret === undefined) throw new TypeError('"pairwiseSecret" is not set');
-    // OpenID Connect Core §8.1. No sector holds the separator.
+    // OpenID Connect Core §8.1. No sector contains the separator.
     return createHmac('sha256', pairwiseSecret).update(`${kind}\n${sector}\n${name}`).digest('base64url');
   }
 
