@@ -599,6 +599,16 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       expect(formOf(response).action).toBe(`${host.issuer}/consent`);
     });
 
+    it('without scope says what the client learns, and of which services', async () => {
+      const client = { ...CLIENTS.third, scope: '' };
+      host = makeHost(variant, { clients: [client] });
+      const alone = await page({ scope: '' });
+      expect(alone.text).toContain('the id of your account, and nothing else.');
+      const { text } = await page({ scope: '', resource: ORDERS });
+      expect(text).toContain('the id of your account.');
+      expect(text).toContain(`<li>${ORDERS}</li>`);
+    });
+
     it('allowing gives a code for what was shown, and is remembered', async () => {
       const pair = pkce();
       const shown = await authorize(host, authorizationForm('third', pair, { scope: 'profile' })).set(

@@ -83,7 +83,8 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     postLogoutRedirectUris: Joi.array().items(redirectUri({ allowHttp })),
     backchannelLogoutUri: Joi.string()
       .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
-      .pattern(/#/, { invert: true, name: 'fragment' }),
+      .pattern(/#/, { invert: true })
+      .messages({ 'string.pattern.invert.base': '{{#label}} must not have a fragment' }),
     securityProfile: Joi.valid('fapi2'),
     refreshTokens: Joi.valid('always', 'offline_access'),
     // A plaintext secret would be ignored, and the client would be treated as a public client.
@@ -258,7 +259,6 @@ export function createClientChecker({
 }
 
 /** The names of all members, for suggestions. */
-export const CLIENT_MEMBERS: readonly string[] = [
-  ...Object.keys((clientSchema(false).describe() as { keys: object }).keys),
-  'clientSecret',
-];
+export const CLIENT_MEMBERS: readonly string[] = Object.keys(
+  (clientSchema(false).describe() as { keys: object }).keys,
+);

@@ -35,7 +35,7 @@ export function createBrowserBinding(macs: Authenticator, { https }: { https: bo
     bind: (req, res, id, { lifetime, crossSite }) => {
       // Browsers send the oldest cookie first (RFC 6265 §5.4).
       const old = cookiesOf(req).filter(([name]) => name.startsWith(prefix));
-      for (const [name] of old.slice(0, -MAXIMUM_COOKIES)) res.clearCookie(name, options({ crossSite }));
+      for (const [name] of old.slice(0, 1 - MAXIMUM_COOKIES)) res.clearCookie(name, options({ crossSite }));
       const value = macOf(id).toString('base64url');
       res.cookie(nameOf(id), value, { ...options({ crossSite }), maxAge: lifetime * 1000 });
     },

@@ -47,7 +47,7 @@ export function consentPage(view: ConsentView): PageContent {
     : undefined;
   const body = html`${logo}<h1>${clientName} wants to access your account</h1>
 <p>You are signed in as <strong>${view.userName}</strong>.</p>
-${scopes.length > 0 ? list('scopes', 'It will be able to:', scopes.map(scopeItem)) : html`<p>It will learn the id of your account, and nothing else.</p>`}
+${scopes.length > 0 ? list('scopes', 'It will be able to:', scopes.map(scopeItem)) : html`<p>It will learn the id of your account${resources.length > 0 ? '' : ', and nothing else'}.</p>`}
 ${
   resources.length > 0
     ? list(
