@@ -20,7 +20,7 @@ const LAYERS = [
   ['pages'],
   ['adapters', 'http'],
   ['host/call', 'tokens/sealed-json', 'tokens/keys', 'events'],
-  ['errors', 'json'],
+  ['errors', 'json', 'with-defaults'],
 ];
 
 const pathOf = (names) => `^lib/(${names.join('|')})(/|\\.ts$)`;

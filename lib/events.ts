@@ -157,11 +157,18 @@ export interface EventReporter {
   refused(endpoint: string, error: OAuthError, identifiers?: EventIdentifiers): void;
 }
 
+/** Writes a failure that nothing listens to on stderr, as Express does with errors that nothing handles. */
+function report(name: keyof OAuthEventMap, event: object): void {
+  const isFailure = name === 'server.failed' || name === 'store.failed';
+  // eslint-disable-next-line no-console -- there is no other place where it could be seen
+  if (isFailure && process.env.NODE_ENV !== 'test') console.error(`express-oauth-router: ${name}`, event);
+}
+
 export function createEventReporter(): EventReporter {
   const emitter = new EventEmitter<OAuthEventMap>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void {
-    if (emitter.listenerCount(name) === 0) return;
+    if (emitter.listenerCount(name) === 0) return report(name, event);
     for (const listener of emitter.rawListeners(name)) {
       try {
         const result: unknown = Reflect.apply(listener, emitter, [event]);

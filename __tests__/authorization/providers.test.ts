@@ -1,6 +1,6 @@
 import request from 'supertest';
 
-import { oauth2Provider, OAuthError, type ClientOptions } from 'express-oauth-router';
+import { oauth2Provider, OAuthError, type ClientOptions, type Provider } from 'express-oauth-router';
 
 import { browser } from '../support/browser';
 import {
@@ -476,6 +476,41 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     const { response } = await signIn(own);
     expect(response.headers['set-cookie']).toContainEqual(expect.stringMatching(/^session=of%20alice/));
     expect(answerOf(response)).toHaveProperty('code');
+  });
+
+  it('a resolveUser that responds and then fails is reported once, with its error', async () => {
+    const own = federatedHost(variant, providersOf(upstreams), {
+      federation: {
+        resolveUser: (_identity, { response }) => {
+          response.status(200).send('a page of the host');
+          throw new Error('too late');
+        },
+      },
+    });
+    const { response } = await signIn(own);
+    expect(response.text).toBe('a page of the host');
+    const failed = own.events.filter(({ name }) => name === 'server.failed');
+    expect(failed).toEqual([
+      { name: 'server.failed', event: { endpoint: 'callback', cause: new Error('too late') } },
+    ]);
+    expect(own.eventNames().filter((name) => name === 'request.refused')).toHaveLength(1);
+  });
+
+  it('an identity may be in a list of the profile, and the other names keep their defaults', async () => {
+    const userinfo = (): Promise<object> =>
+      Promise.resolve({ data: [{ id: 'tw1' }], email: 'alice@example.com', email_verified: true });
+    const claims = { subject: 'data.0.id', email: undefined };
+    const more = { userinfo, claims, responseMode: 'query' };
+    const { plain } = providersOf(upstreams);
+    const own = federatedHost(variant, { plain: { ...plain!, ...more } as Provider });
+    const left = await leave(own, agentOf(own), { provider: 'plain' });
+    expect(new URL(left.headers.location!).searchParams.get('response_mode')).toBe('query');
+    await signIn(own, { provider: 'plain' });
+    expect(own.resolved[0]!.identity).toMatchObject({
+      subject: 'tw1',
+      email: 'alice@example.com',
+      emailVerified: true,
+    });
   });
 
   it('resolveUser may refuse, with an error of its own, by nobody, or by throwing', async () => {

@@ -10,6 +10,7 @@ const directory = path.join(root, '.readme');
 
 /** The host around the lines of the README. */
 const HOST = `
+import express from 'express';
 import session from 'express-session';
 declare module 'express-session' {
   interface SessionData { user: { id: string } }

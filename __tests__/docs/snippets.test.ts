@@ -18,10 +18,11 @@ interface HostUser {
 interface Device { userId: string }
 
 declare module 'express-session' {
-  interface SessionData { user: HostUser | { id: string; name: string; authTime: number } }
+  interface SessionData { user: User }
 }
 
 declare global {
+  type User = HostUser | { id: string; name: string; authTime: number };
   const createOAuthRouter: typeof Library.createOAuthRouter;
   const createTokenVerifier: typeof Library.createTokenVerifier;
   const oidcProvider: typeof Library.oidcProvider;

@@ -562,6 +562,7 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
     it('claims can ask for one user, and for an acr that is essential (§5.5.1)', async () => {
       const sub = (value: string): string => JSON.stringify({ id_token: { sub: { value } } });
       expect(await tokensOf(host, { claims: sub('alice') })).toHaveProperty('id_token');
+      expect(await tokensOf(host, { claims: 'null' })).toHaveProperty('id_token');
       expect(await errorOf({ claims: sub('bob'), prompt: 'none' })).toBe('login_required');
       // All that is said of the user must hold.
       const { id_token: hint } = await tokensOf(host);

@@ -1,6 +1,6 @@
 import request from 'supertest';
 
-import { oidcProvider, type LoadUserContext } from 'express-oauth-router';
+import { OAuthError, oidcProvider, type LoadUserContext } from 'express-oauth-router';
 
 import { getTokens, post, refresh, STORES } from '../support/host';
 import { openidHost } from '../support/openid';
@@ -32,5 +32,27 @@ describe.each(STORES)('loadUser on $store', (variant) => {
       { ...common, purpose: 'userinfo' },
       { ...common, purpose: 'link' },
     ]);
+  });
+
+  it('may refuse with invalid_grant, which outside the token endpoint is an invalid token', async () => {
+    let isSuspended = false;
+    const host = openidHost(variant, {
+      loadUser: (userId) => {
+        if (isSuspended) throw new OAuthError('invalid_grant', 'The account is suspended');
+        return { id: userId };
+      },
+    });
+    const tokens = await getTokens(host, 'web', { scope: 'openid profile' });
+    isSuspended = true;
+    const refreshed = await refresh(host, 'web', tokens.refresh_token);
+    expect([refreshed.status, refreshed.body]).toEqual([
+      400,
+      { error: 'invalid_grant', error_description: 'The account is suspended' },
+    ]);
+    const described = await request(host.app)
+      .get(`${host.base}/userinfo`)
+      .set('Authorization', `Bearer ${tokens.access_token}`);
+    expect([described.status, described.body.error]).toEqual([401, 'invalid_token']);
+    expect(described.headers['www-authenticate']).toContain('error="invalid_token"');
   });
 });

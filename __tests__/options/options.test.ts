@@ -1,6 +1,8 @@
 import { createPublicKey } from 'node:crypto';
 
+import express from 'express';
 import Redis from 'ioredis';
+import request from 'supertest';
 
 import {
   createOAuthRouter,
@@ -12,6 +14,7 @@ import {
   redisAdapter,
   type OAuthRouterOptions,
 } from 'express-oauth-router';
+import { resolveOptions } from '../../lib/options/resolve';
 import { keyPair } from '../support/keys';
 
 const SECRET = 'x'.repeat(32);
@@ -65,6 +68,72 @@ describe('createOAuthRouter', () => {
     process.env.NODE_ENV = NODE_ENV;
   });
   afterAll(() => redis.quit());
+
+  it('options may be instances of classes: what a class defines counts', async () => {
+    class Federation {
+      providers = { acme: oidcProvider({ issuer: 'http://localhost:1', clientId: 'x', clientSecret: 'y' }) };
+      resolveUser(): undefined {
+        return undefined;
+      }
+    }
+    class Host {
+      issuer = 'http://localhost:3000';
+      loginUrl = '/login';
+      federation = new Federation();
+      authenticate(): undefined {
+        return undefined;
+      }
+      requestGuard(): boolean {
+        return false;
+      }
+    }
+    const app = express().use(createOAuthRouter(new Host()));
+    expect((await request(app).get('/jwks')).status).toBe(401);
+    const { federation } = resolveOptions(new Host());
+    expect(federation.resolveUser).toBe(Federation.prototype.resolveUser);
+    const inherited = resolveOptions(Object.create(development) as OAuthRouterOptions);
+    expect(inherited.loginUrl).toBe('/login');
+  });
+
+  it('undefined is the same as left out, at every depth', () => {
+    const { pages, lifetimes } = resolveOptions({
+      ...development,
+      lifetimes: { accessToken: undefined },
+      pages: { branding: { colors: { accent: undefined } } },
+    });
+    expect(pages.branding.colors).toEqual({ accent: '#2457d6', accentText: '#ffffff' });
+    expect(lifetimes.accessToken).toBe(3600);
+  });
+
+  it('the clock is Date.now as it is at the time: tests may replace it', () => {
+    const { clock } = resolveOptions(development);
+    const replaced = jest.spyOn(Date, 'now').mockReturnValue(1_000_000_000_000);
+    try {
+      expect(clock()).toBe(1_000_000_000_000);
+    } finally {
+      replaced.mockRestore();
+    }
+  });
+
+  it('a fault does not hide the others, nor cause more', () => {
+    const production = { ...development, issuer: 'https://api.example.com/#x' };
+    expect(faultsOf(production).map((fault) => fault.split(' ')[0])).toEqual([
+      '"issuer"',
+      '"adapter"',
+      '"secrets"',
+      '"signingKeys"',
+    ]);
+    expect(faultsOf({ ...development, issuer: 'localhost:3000' })).toHaveLength(1);
+    const sealed = client({ clientSecret: SECRET, tokenEndpointAuthMethod: 'client_secret_jwt' });
+    expect(faultsOf({ ...sealed, secrets: ['weak'] })).toEqual([
+      expect.stringMatching(/^"secrets\[0\]" is weak/),
+    ]);
+    const shared = { alg: 'HS256' as const, key: SECRET };
+    expect(faultsOf({ ...development, secrets: [SECRET, 'weak'], signingKeys: [ec, shared] })).toEqual([
+      expect.stringMatching(/^"secrets\[1\]" is weak/),
+      expect.stringMatching(/contains one of the "secrets"/),
+    ]);
+  });
 
   it('starts in development with nothing but the host’s login', () => {
     expect(faultsOf(development)).toEqual([]);

@@ -528,6 +528,26 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
         expect((await refresh(host, 'steady', token)).status).toBe(400);
       });
 
+      it('a reused token ends its grant even while the policy fails', async () => {
+        let isBroken = false;
+        const own = makeHost(variant, {
+          refreshTokens: {
+            rotation: () => {
+              if (isBroken) throw new Error('policy');
+              return 'always';
+            },
+          },
+        });
+        const { refresh_token: stolen } = await getTokens(own);
+        const { body } = await refresh(own, 'web', stolen);
+        own.pass(60);
+        isBroken = true;
+        expect((await refresh(own, 'web', stolen)).body.error).toBe('invalid_grant');
+        expect(own.eventNames()).toContain('refresh_token.reused');
+        isBroken = false;
+        expect((await refresh(own, 'web', body.refresh_token as string)).status).toBe(400);
+      });
+
       it('a public client is rotated whatever the router says', async () => {
         const kept = makeHost(variant, { refreshTokens: { rotation: 'never' } });
         const { refresh_token: token } = await getTokens(kept, 'spa');

@@ -1,4 +1,6 @@
-import { parseSigningKey } from '../../lib/tokens/signing-key';
+import jwt from 'jsonwebtoken';
+
+import { parseSigningKey, type SigningKey } from '../../lib/tokens/signing-key';
 import { createSigningKeys } from '../../lib/tokens/signing-keys';
 import { keyPair } from '../support/keys';
 import { claimsOf, getTokens, makeHost, MOUNTS } from '../support/host';
@@ -8,12 +10,15 @@ describe('a key that is created when it is needed', () => {
 
   function ring() {
     const created: string[] = [];
-    const create = () => {
-      const key = parseSigningKey({ key: keyPair('RS256').privateKey, alg: 'RS256' });
+    let key: SigningKey | undefined;
+    const create = (): SigningKey => {
+      if (key) return key;
+      key = parseSigningKey({ key: keyPair('RS256').privateKey, alg: 'RS256' });
       created.push(key.kid);
       return key;
     };
-    return { created, keys: createSigningKeys([es256, { alg: 'RS256', create }]) };
+    const given = [es256, { alg: 'RS256', existing: () => key, create } as const];
+    return { created, keys: createSigningKeys(given), others: createSigningKeys(given) };
   }
 
   it('is not created by signing and reading with another key', () => {
@@ -36,6 +41,13 @@ describe('a key that is created when it is needed', () => {
     const other = ring();
     const [, published] = other.keys.published();
     expect(other.keys.signer(['RS256']).kid).toBe(published!.kid);
+  });
+
+  it('that one router created verifies at the others, before they need it themselves', () => {
+    const { keys, others } = ring();
+    const { privateKey, kid } = keys.signer(['RS256']);
+    const token = jwt.sign({ a: 1 }, privateKey, { algorithm: 'RS256', keyid: kid });
+    expect(others.read(token, 'jwt')).toMatchObject({ a: 1 });
   });
 
   it('signs the ID tokens of development', async () => {

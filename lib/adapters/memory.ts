@@ -32,7 +32,7 @@ const GRACE = 600_000;
  */
 export function memoryAdapter({
   maxEntries = 100_000,
-  clock = Date.now,
+  clock = () => Date.now(),
   ...unknown
 }: MemoryAdapterOptions = {}): MemoryAdapter {
   refuseUnknown('memoryAdapter', unknown);

@@ -31,6 +31,8 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
     const target = await findTarget(arrival.parameters);
     checkKeys(target.client, arrival);
     const outcome = await outcomeOf(req, target, arrival);
+    // A hook responded before it failed: its response is kept.
+    if (outcome.kind === 'error' && res.headersSent) throw outcome.error;
     try {
       await respond(req, res, target, outcome);
     } catch (thrown) {

@@ -1,6 +1,6 @@
 import { invalidRequest, type OAuthError } from '../errors';
 import { isStandardClaim, type RequestedClaims } from '../host/standard-claims';
-import { isJsonObject, parseJsonObject } from '../json';
+import { isJsonObject, parseJson } from '../json';
 
 /** The contents of the `claims` parameter. */
 export interface ClaimsParameter extends RequestedClaims {
@@ -15,7 +15,9 @@ const NO_CLAIMS: ClaimsParameter = { idToken: [], userinfo: [], essentialAcr: []
 /** Reads the `claims` parameter. @throws OAuthError `invalid_request` @see OpenID Connect Core §5.5 */
 export function claimsParameter(value: string | undefined): ClaimsParameter {
   if (value === undefined) return NO_CLAIMS;
-  const { id_token: idToken, userinfo } = requiredObject(parseJsonObject(value));
+  const parsed = parseJson(value);
+  if (parsed === undefined) throw malformed();
+  const { id_token: idToken, userinfo } = optionalObject(parsed);
   const inIdToken = optionalObject(idToken);
   const inUserinfo = optionalObject(userinfo);
   const acr = optionalObject(inIdToken.acr);
@@ -33,12 +35,7 @@ function valuesOf({ value, values }: Record<string, unknown>): readonly string[]
   return [value, values].flat().filter((single) => typeof single === 'string');
 }
 
-function requiredObject(value: Record<string, unknown> | undefined): Record<string, unknown> {
-  if (value === undefined) throw malformed();
-  return value;
-}
-
-/** Returns a member as an object. A member that is `null` or missing is an empty request. */
+/** Returns a request as an object. One that is `null` or missing is empty. */
 function optionalObject(value: unknown): Record<string, unknown> {
   if (value === undefined || value === null) return {};
   if (!isJsonObject(value)) throw malformed();

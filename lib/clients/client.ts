@@ -3,7 +3,7 @@ import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters
 /** A client in the options: {@link ClientMetadata} with the secret itself, if it has one. */
 export interface ClientOptions extends ClientMetadata {
   /** The secret, or several while a secret is being replaced. The router hashes it, or seals it for `client_secret_jwt`. */
-  clientSecret?: string | readonly string[];
+  clientSecret?: string | readonly string[] | undefined;
 }
 
 /** A client with every default filled in, as hooks receive it. */

@@ -1,4 +1,3 @@
-import { isJsonObject } from '../json';
 import type { ClaimNames } from './provider';
 
 /** A user as a provider describes them. */
@@ -67,11 +66,15 @@ export function verifiedEmail(list: unknown): string | undefined {
   return text((verified.find(({ primary }) => primary === true) ?? verified[0])?.email);
 }
 
+/** Returns the member at a path, whose parts are the names of members or positions in lists. */
 function at(claims: Claims, path: string): unknown {
   return path
     .split('.')
     .reduce<unknown>(
-      (value, name) => (isJsonObject(value) && Object.hasOwn(value, name) ? value[name] : undefined),
+      (value, name) =>
+        typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+          ? (value as Claims)[name]
+          : undefined,
       claims,
     );
 }

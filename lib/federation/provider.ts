@@ -4,6 +4,7 @@ import type { Client } from '../clients/client';
 import { callHostSync, type Awaitable } from '../host/call';
 import { isJsonObject } from '../json';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import { withDefaults } from '../with-defaults';
 
 /** The options that every upstream provider has. */
 export interface CommonProviderOptions {
@@ -26,7 +27,7 @@ export interface CommonProviderOptions {
     boolean | readonly string[] | ((scope: string, context: { readonly client: Client }) => boolean);
   /** Further parameters of the authorization request, for example `{ access_type: 'offline' }`. @defaultValue none */
   authorizationParameters?: Readonly<Record<string, string>>;
-  /** How the provider returns to the callback: `'form_post'` uses POST. @defaultValue `'query'` */
+  /** How the provider returns to the callback: `'form_post'` uses POST. @defaultValue the provider's own, a redirect */
   responseMode?: 'query' | 'form_post';
   /** Whether PKCE is used; turn it off only for a provider that refuses it. @defaultValue `true` */
   pkce?: boolean;
@@ -46,7 +47,8 @@ export interface OidcProviderOptions extends CommonProviderOptions {
   idTokenSignedResponseAlg?: string;
 }
 
-/** The names of an identity's members in a provider's userinfo response. A dot separates the names of nested members. */
+/** The names of an identity's members in a provider's userinfo response. A dot separates the names of nested
+ * members; in a list, the name is the position. */
 export interface ClaimNames {
   /** The user's id. @defaultValue `'sub'` */
   subject?: string;
@@ -123,13 +125,7 @@ type WithDefaults<Given extends CommonProviderOptions> = Readonly<
     Required<
       Pick<
         CommonProviderOptions,
-        | 'scope'
-        | 'allowExtraScopes'
-        | 'authorizationParameters'
-        | 'responseMode'
-        | 'pkce'
-        | 'storeTokens'
-        | 'timeout'
+        'scope' | 'allowExtraScopes' | 'authorizationParameters' | 'pkce' | 'storeTokens' | 'timeout'
       >
     > & { tokenEndpointAuthMethod: NonNullable<CommonProviderOptions['tokenEndpointAuthMethod']> }
 >;
@@ -160,7 +156,6 @@ export function resolveProvider(provider: Provider): ResolvedProvider {
   const common = {
     allowExtraScopes: false,
     authorizationParameters: {},
-    responseMode: 'query',
     pkce: true,
     storeTokens: false,
     timeout: 10,
@@ -172,7 +167,7 @@ export function resolveProvider(provider: Provider): ResolvedProvider {
     ...common,
     ...provider,
     scope: provider.scope ?? '',
-    claims: { ...STANDARD_CLAIM_NAMES, ...provider.claims },
+    claims: withDefaults(STANDARD_CLAIM_NAMES, provider.claims ?? {}),
   };
 }
 
@@ -197,7 +192,8 @@ const OWN_PARAMETERS = [
 function providerSchema(allowHttp: boolean): Joi.Schema {
   const url = Joi.string()
     .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
-    .pattern(/#/, { invert: true, name: 'fragment' });
+    .pattern(/#/, { invert: true })
+    .messages({ 'string.pattern.invert.base': '{{#label}} must not have a fragment' });
   const common = {
     clientId: Joi.string().required(),
     clientSecret: Joi.alternatives(Joi.string(), Joi.function()),

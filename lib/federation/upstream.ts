@@ -164,7 +164,7 @@ function authorizationParameters(
     scope,
     state: request.state,
     ...(provider.pkce && { code_challenge: challengeOf(codeVerifier), code_challenge_method: 'S256' }),
-    ...(provider.responseMode === 'form_post' && { response_mode: 'form_post' }),
+    ...(provider.responseMode !== undefined && { response_mode: provider.responseMode }),
     ...(provider.protocol === 'oidc' && { nonce, ...openidParameters(provider, request) }),
   };
 }

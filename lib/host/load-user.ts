@@ -1,4 +1,4 @@
-import { storeUnavailable } from '../errors';
+import { OAuthError, storeUnavailable } from '../errors';
 import { callHost, type Awaitable } from './call';
 import type { GrantContext } from './grant-context';
 
@@ -19,7 +19,8 @@ export type LoadUserContext = Omit<GrantContext, 'grantType' | 'userId'> &
 
 /**
  * Loads a user by id. `undefined` or `null` means that the user no longer exists or is suspended: the request is refused, and the
- * grant is kept. An `OAuthError` is passed on to the client; any other exception responds 503.
+ * grant is kept. An `OAuthError` is passed on to the client, except that `invalid_grant` outside the token endpoint is the same as
+ * `undefined`; any other exception responds 503.
  */
 export type LoadUser<User> = (userId: string, context: LoadUserContext) => Awaitable<User | undefined | null>;
 
@@ -41,7 +42,14 @@ export type UserLoader<User> = (
 export function createUserLoader<User>(loadUser: LoadUser<User> | undefined): UserLoader<User> {
   if (!loadUser) return () => Promise.resolve({ user: undefined });
   return async (userId, context) => {
-    const user = await callHost(() => loadUser(userId, context), storeUnavailable);
-    return user === undefined || user === null ? undefined : { user };
+    try {
+      const user = await callHost(() => loadUser(userId, context), storeUnavailable);
+      return user === undefined || user === null ? undefined : { user };
+    } catch (thrown) {
+      const isRefusal = thrown instanceof OAuthError && thrown.code === 'invalid_grant';
+      // An error of the token endpoint, which the other endpoints do not have (RFC 6749 §5.2).
+      if (isRefusal && context.purpose !== 'token') return undefined;
+      throw thrown;
+    }
   };
 }

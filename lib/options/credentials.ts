@@ -18,7 +18,8 @@ const HINT = 'npx express-oauth-router init prints one';
 export function readCredentials(options: AnyOptions, development: boolean): Credentials {
   const secrets = readSecrets(options, development);
   const keys = readSigningKeys(options, development);
-  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(secrets.value, key));
+  const given: readonly unknown[] = Array.isArray(options.secrets) ? options.secrets : [];
+  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(given, key));
   return {
     secrets: secrets.value,
     signingKeys: createSigningKeys(keys.value),
@@ -84,12 +85,13 @@ function deferredRsaKey(): DeferredKey {
   let key: SigningKey | undefined;
   return {
     alg: 'RS256',
+    existing: () => key,
     create: () => (key ??= parseSigningKey({ key: generatePrivateKey('RS256'), alg: 'RS256' })),
   };
 }
 
-function isOneOf(secrets: readonly string[], { privateKey }: SigningKey): boolean {
-  return (
-    privateKey.type === 'secret' && secrets.some((secret) => Buffer.from(secret).equals(privateKey.export()))
-  );
+function isOneOf(secrets: readonly unknown[], { privateKey }: SigningKey): boolean {
+  if (privateKey.type !== 'secret') return false;
+  const bytes = privateKey.export();
+  return secrets.some((secret) => typeof secret === 'string' && Buffer.from(secret).equals(bytes));
 }

@@ -12,7 +12,7 @@ export const DEFAULTS = {
   accessTokenFormat: 'jwt',
   grants: {},
   storeTimeout: 5,
-  clock: Date.now,
+  clock: () => Date.now(),
   lifetimes: {
     authorizationCode: 60,
     accessToken: 3600,

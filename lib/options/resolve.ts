@@ -9,12 +9,13 @@ import { isLoopbackUrl } from '../http/loopback';
 import { resolveBranding, type ResolvedBranding } from '../pages/layout';
 import { resolveResource, type ResolvedResource, type ResourceOptions } from '../policy/audiences';
 import type { SigningKeys } from '../tokens/signing-keys';
+import { withDefaults } from '../with-defaults';
 import { featureFaults, federationFaults, productionFaults } from './checks';
 import { readClients } from './clients';
 import { readCredentials } from './credentials';
 import { DEFAULTS, GROUPS, type GroupName } from './defaults';
 import type { AnyOptions, OAuthRouterOptions } from './options';
-import { OPTION_NAMES, optionsSchema } from './schema';
+import { namesIn, OPTION_NAMES, optionsSchema } from './schema';
 import { describeFaults } from './suggestions';
 
 /** Options in which those with a default are never `undefined`. */
@@ -62,13 +63,13 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   // The hooks get the types that they expect: `User` and `LoadedUser` come from the host's own functions.
   const options = given as unknown as AnyOptions;
   const wrong = new Set(details.map(({ path }) => path[0]));
-  // An invalid issuer is a fault in itself: it must not cause faults about requirements that only other issuers have.
-  const isDevelopmentIssuer = wrong.has('issuer') || isLoopbackUrl(options.issuer);
-  const development = isDevelopmentIssuer && process.env.NODE_ENV !== 'production';
+  const development = isDevelopmentIssuer(options.issuer) && process.env.NODE_ENV !== 'production';
   const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
   // Nothing can be sealed without secrets and an issuer, and their absence is already a fault.
   const canSeal = secrets.length > 0 && !wrong.has('issuer');
-  const seal = canSeal ? createClientSecretSealer(secrets, options.issuer).seal : (): string => '';
+  const seal = canSeal
+    ? createClientSecretSealer(secrets, options.issuer).seal
+    : (): string => 'unsealed'.padEnd(80, '-');
   const { clients, faults: clientFaults } = readClients(options, { allowHttp: development, seal });
   const resources = readResources(options);
   const faults = [
@@ -81,7 +82,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   ];
   if (faults.length > 0) throw new OAuthConfigurationError(faults);
 
-  const { clock, federation, pages, ...rest } = withDefaults(options);
+  const { clock, federation, pages, ...rest } = withAllDefaults(options);
   return Object.freeze({
     ...rest,
     adapter: options.adapter ?? memoryAdapter({ clock }),
@@ -103,15 +104,22 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   });
 }
 
-/** Fills in the defaults of the options and of their groups. `undefined` counts as left out. */
-function withDefaults(options: AnyOptions): WithGroups {
-  const groups = GROUPS.map((name) => [name, merged(DEFAULTS[name], options[name] ?? {})]);
-  return { ...merged(DEFAULTS, options), ...Object.fromEntries(groups) } as WithGroups;
+/**
+ * Whether an issuer is on loopback. An issuer that is missing, or lacks its scheme, must not cause faults about requirements that only
+ * other issuers have.
+ */
+function isDevelopmentIssuer(issuer: unknown): boolean {
+  return typeof issuer !== 'string' || isLoopbackUrl(issuer) || isLoopbackUrl(`http://${issuer}`);
 }
 
-function merged(defaults: object, given: object): object {
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...Object.fromEntries(set) };
+/** Fills in the defaults of the options and of their groups. */
+function withAllDefaults(options: AnyOptions): WithGroups {
+  const groups: [GroupName, object][] = GROUPS.map((name) => [
+    name,
+    withDefaults(DEFAULTS[name], options[name] ?? {}, namesIn(name)),
+  ]);
+  const all = withDefaults(DEFAULTS, options, namesIn());
+  return { ...all, ...Object.fromEntries(groups) } as unknown as WithGroups;
 }
 
 function readResources({ resources = [] }: AnyOptions): readonly ResolvedResource[] {

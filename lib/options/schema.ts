@@ -5,6 +5,7 @@ import { isScope } from '../clients/client';
 import { GRANT_TYPE } from '../clients/client-checks';
 import { LONGEST_LIFETIME } from '../policy/policies';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
+import type { GroupName } from './defaults';
 
 const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
 
@@ -141,16 +142,24 @@ export const optionsSchema = Joi.object({
   .messages({ 'rule.fault': '{{#label}} {{#fault}}' });
 
 /** The names of all options, those of groups with a dot: for suggestions. */
-export const OPTION_NAMES: readonly string[] = namesIn(optionsSchema.describe() as Described);
+export const OPTION_NAMES: readonly string[] = describedNames(optionsSchema.describe() as Described);
+
+/** Returns the names of the options themselves, or of the members of a group. */
+export function namesIn(group?: GroupName): readonly string[] {
+  const prefix = group === undefined ? '' : `${group}.`;
+  return OPTION_NAMES.filter((name) => name.startsWith(prefix))
+    .map((name) => name.slice(prefix.length))
+    .filter((name) => !name.includes('.'));
+}
 
 interface Described {
   readonly keys?: Readonly<Record<string, Described>>;
 }
 
-function namesIn({ keys = {} }: Described): string[] {
+function describedNames({ keys = {} }: Described): string[] {
   return Object.entries(keys).flatMap(([name, described]) => [
     name,
-    ...namesIn(described).map((inner) => `${name}.${inner}`),
+    ...describedNames(described).map((inner) => `${name}.${inner}`),
   ]);
 }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Response } from 'express';
 
 import { noStore } from '../http/redirect';
+import { withDefaults } from '../with-defaults';
 import { html, Html } from './html';
 
 /** The look of the built-in pages. */
@@ -30,7 +31,7 @@ export interface ResolvedBranding {
 const COLORS = { accent: '#2457d6', accentText: '#ffffff' };
 
 export function resolveBranding({ name, logoUrl, colors }: Branding, issuer: string): ResolvedBranding {
-  return { name: name ?? new URL(issuer).host, logoUrl, colors: { ...COLORS, ...colors } };
+  return { name: name ?? new URL(issuer).host, logoUrl, colors: withDefaults(COLORS, colors ?? {}) };
 }
 
 /** The title and the body of a page. */

@@ -1,6 +1,6 @@
 import type { Request } from 'express';
 
-import { isLoopbackHost, isLoopbackUrl } from '../http/loopback';
+import { isLoopbackUrl } from '../http/loopback';
 
 /**
  * Returns the URL of a request as its client called it: a known origin, and the path without the query. `Host` and `X-Forwarded-*`
@@ -30,7 +30,7 @@ export function createVerifierUrl({
   const isDevelopment = isLoopbackUrl(issuer);
   return (req) => {
     const { host = '' } = req.headers;
-    const isLoopback = isLoopbackHost(host.replace(/:\d+$/, ''));
-    return isDevelopment && isLoopback ? createRequestUrl(`http://${host}`)(req) : known(req);
+    const url = `http://${host}`;
+    return isDevelopment && isLoopbackUrl(url) ? createRequestUrl(url)(req) : known(req);
   };
 }

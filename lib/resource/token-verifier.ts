@@ -105,7 +105,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       error.details.map(({ message }) => message),
       'createTokenVerifier()',
     );
-  const { issuer, audience, introspection, nonceSecrets, clock = Date.now } = options;
+  const { issuer, audience, introspection, nonceSecrets, clock = () => Date.now() } = options;
   const reporter = createEventReporter();
   // The operator chose these URLs.
   const fetch = createOutbound({ allowPrivateAddresses: true });

@@ -41,7 +41,6 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     const request = readRefreshRequest(tokenRequest);
     const { client, context, presented } = request;
     const leeway = policies.refreshTokenLeeway(context);
-    const isRotated = rotates(context);
 
     let stored = request.grant;
     let prepared: TokenSet | undefined;
@@ -55,6 +54,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
         const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);
       }
+      const isRotated = rotates(context);
       if (position === 'current' && !isRotated) {
         return answer(await touch(request, stored), request, presented);
       }

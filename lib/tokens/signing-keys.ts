@@ -2,9 +2,12 @@ import { SHARED_ALGORITHM, type SigningAlgorithm } from './algorithms';
 import { decodeJwt, hasSignature, isType } from './jwt';
 import type { SigningKey } from './signing-key';
 
-/** A key that is created when something first needs it: an RSA key takes a noticeable time to generate. */
+/** A key that is created when something first needs it: an RSA key takes a noticeable time to generate. Routers may share it. */
 export interface DeferredKey {
   readonly alg: SigningAlgorithm;
+  /** Returns the key if it has been created. */
+  existing(): SigningKey | undefined;
+  /** Returns the key, and creates it the first time. */
   create(): SigningKey;
 }
 
@@ -33,16 +36,9 @@ export interface SigningKeys {
 }
 
 export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]): SigningKeys {
-  const created = new Map<DeferredKey, SigningKey>();
   const existing = (): readonly SigningKey[] =>
-    given.flatMap((key) => ('create' in key ? (created.get(key) ?? []) : key));
-
-  function keyOf(key: SigningKey | DeferredKey): SigningKey {
-    if (!('create' in key)) return key;
-    const own = created.get(key) ?? key.create();
-    created.set(key, own);
-    return own;
-  }
+    given.flatMap((key) => ('create' in key ? (key.existing() ?? []) : key));
+  const keyOf = (key: SigningKey | DeferredKey): SigningKey => ('create' in key ? key.create() : key);
 
   function signer(algorithms?: readonly string[]): SigningKey {
     const key = given.find(({ alg }) => !algorithms || algorithms.includes(alg));
