@@ -125,6 +125,14 @@ describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
       expect(await host.oauth.revokeGrants({ userId: 42 })).toBe(1);
     });
 
+    it('signOut and issueAccessToken refuse values that would mean something else', async () => {
+      for (const sid of [null, '', 5])
+        await expect(host.oauth.signOut({ userId: 'alice', sid: sid as string })).rejects.toThrow(/sid/);
+      const given = { subject: 'alice', clientId: 'web' };
+      for (const wrong of [{ lifetime: NaN }, { lifetime: 0.5 }, { scope: ['a'] }, { clientId: undefined }])
+        expect(() => host.oauth.issueAccessToken({ ...given, ...wrong } as never)).toThrow(TypeError);
+    });
+
     it('issueAccessToken refuses options that it does not know', () => {
       const options = { subject: 'bob', clientId: 'web', scopes: 'profile' };
       expect(() => host.oauth.issueAccessToken(options)).toThrow(

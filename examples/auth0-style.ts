@@ -83,9 +83,10 @@ export function createApp(origin: string, machineKeys: ClientMetadata['jwks']): 
 
   app.get('/login', (_req, res) => void res.send(LOGIN));
   app.post('/login', express.urlencoded(), (req, res, next) => {
-    const { name = '', password } = req.body as { name?: string; password?: string };
+    const { name = '', password } = (req.body ?? {}) as { name?: string; password?: string };
     const returnTo = req.query.return_to;
-    if (people.get(name)?.password !== password) return void res.status(401).send(LOGIN);
+    const person = people.get(name);
+    if (!person || person.password !== password) return void res.status(401).send(LOGIN);
     req.session.regenerate((error) => {
       if (error) return next(error);
       req.session.person = { id: name, authTime: Math.floor(Date.now() / 1000), sid: randomUUID() };

@@ -71,6 +71,8 @@ export function clientPages(origin: string): Router {
   router.get('/callback', async (req, res) => {
     const { flow } = req.session;
     if (!flow) return res.redirect('/app');
+    // Used once: a page that is loaded again must not redeem its code again.
+    delete req.session.flow;
     const as = await server();
     try {
       const parameters = oauth.validateAuthResponse(as, client, new URL(req.originalUrl, origin), flow.state);
@@ -86,8 +88,8 @@ export function clientPages(origin: string): Router {
       keep(req, await oauth.processAuthorizationCodeResponse(as, client, response));
       res.redirect('/app');
     } catch (error) {
-      if (!(error instanceof oauth.AuthorizationResponseError)) throw error;
-      res.send(page(`<p>The response was: ${escape(error.error)}</p><p><a href="/app">Start again</a></p>`));
+      const reason = error instanceof oauth.AuthorizationResponseError ? error.error : String(error);
+      res.send(page(`<p>The response was: ${escape(reason)}</p><p><a href="/app">Start again</a></p>`));
     }
   });
 

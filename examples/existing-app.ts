@@ -64,13 +64,17 @@ export function createApp(origin: string): Express {
   app.use('/api/v1', api);
   app.use(oauth.wellKnown);
 
-  app.post('/login', (req, res) => {
-    const { email, password } = req.body as { email?: string; password?: string };
+  app.post('/login', (req, res, next) => {
+    const { email, password } = (req.body ?? {}) as { email?: string; password?: string };
     const account = accounts.find((row) => row.email === email && row.password === password);
     if (!account) return void res.sendStatus(401);
-    req.session.account = { ...account, signedInAt: Math.floor(Date.now() / 1000) };
     const returnTo = req.query.return_to;
-    res.redirect(oauth.isResumeUrl(returnTo) ? returnTo : '/');
+    req.session.regenerate((error) => {
+      if (error) return next(error);
+      const { accountId, email } = account;
+      req.session.account = { accountId, email, signedInAt: Math.floor(Date.now() / 1000) };
+      res.redirect(oauth.isResumeUrl(returnTo) ? returnTo : '/');
+    });
   });
   return app;
 }

@@ -38,7 +38,8 @@ export function createApp(origin: string, adapter?: Adapter): Express {
   // The host's own login. It accepts any name.
   app.get('/login', (_req, res) => void res.send(LOGIN_PAGE));
   app.post('/login', express.urlencoded(), (req, res, next) => {
-    const { name = 'alice' } = req.body as { name?: string };
+    const { name } = (req.body ?? {}) as { name?: unknown };
+    if (typeof name !== 'string' || name === '') return void res.status(400).send(LOGIN_PAGE);
     const returnTo = req.query.return_to;
     req.session.regenerate((error) => {
       if (error) return next(error);

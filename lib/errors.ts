@@ -41,7 +41,7 @@ export interface OAuthErrorOptions {
   members?: Readonly<Record<string, unknown>>;
   /** The `WWW-Authenticate` challenge to send with the error (RFC 6750 §3, RFC 6749 §5.2). */
   challenge?: string;
-  /** The HTTP status, where the default for the code does not fit. */
+  /** The HTTP status, from 400 to 599, where the default for the code does not fit. */
   status?: number;
   /** `Retry-After` of a 429 or 503. Seconds. */
   retryAfter?: number;
@@ -85,11 +85,14 @@ export class OAuthError extends Error {
 
   /**
    * Creates an error from its code, the `error_description` for the client's developer, and further facts.
+   * @throws RangeError for a status that is not from 400 to 599
    */
   constructor(code: OAuthErrorCode, description?: string, options: OAuthErrorOptions = {}) {
     super(description ?? code, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.status = options.status ?? STATUS.get(code) ?? 400;
+    if (!Number.isInteger(this.status) || this.status < 400 || this.status > 599)
+      throw new RangeError('the status of an OAuthError must be from 400 to 599');
     this.reason = options.reason;
     this.uri = options.uri;
     this.members = options.members;

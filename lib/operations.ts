@@ -112,6 +112,8 @@ export function createOperations(options: OperationsOptions): Operations {
 
     async signOut({ userId, sid }) {
       if (!store.listGrants) throw withoutListGrants();
+      if (sid !== undefined && (typeof sid !== 'string' || sid === ''))
+        throw new TypeError('a sid must be a string; leave it out to end all sessions');
       await signOut({ userId: idOf(userId), sid: sid === undefined ? undefined : sessionId(sid) });
     },
 
@@ -190,6 +192,9 @@ function createIssueAccessToken(options: OperationsOptions): Operations['issueAc
       ...unknown
     } = given;
     refuseUnknown('issueAccessToken()', unknown);
+    if (!Number.isInteger(lifetime)) throw new TypeError('lifetime must be a whole number of seconds');
+    if (typeof clientId !== 'string') throw new TypeError('clientId must be a string');
+    if (typeof scope !== 'string') throw new TypeError('scope must be one string');
     const iat = Math.floor(clock() / 1000);
     const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
     const jti = randomBytes(16).toString('base64url');

@@ -162,7 +162,7 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   const idTokens = createIdTokens(signingKeys, issuer);
   const subjects = createSubjects(options.pairwiseSecret);
   const grantTokens = createGrantTokens(secrets, issuer);
-  const loadUser = createUserLoader(options.loadUser);
+  const loadUser = createUserLoader(options.loadUser, reporter);
   const userClaims = createUserClaims(options.userClaims);
   const issue = createTokenIssuer({
     issuer,

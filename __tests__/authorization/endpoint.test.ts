@@ -142,7 +142,55 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         .get(failing.base + query)
         .set('Accept', 'text/html');
       expect([fallback.status, fallback.text.includes('cannot be completed')]).toEqual([400, true]);
+      expect(failing.events).toContainEqual({
+        name: 'server.failed',
+        event: { endpoint: 'pages.error', cause: new Error('template') },
+      });
     });
+
+    it('a page that fails halfway ends the connection, and one that cannot be sent is a plain 500', async () => {
+      const query = '/authorize?client_id=nobody';
+      const partial = makeHost(variant, {
+        pages: {
+          error: (_req, res) => {
+            res.write('<h1>');
+            throw new Error('template');
+          },
+        },
+      });
+      const visit = request(partial.app)
+        .get(partial.base + query)
+        .set('Accept', 'text/html');
+      await expect(visit).rejects.toThrow(/aborted|hang up/);
+
+      const failing = makeHost(variant, { pages: { error: () => Promise.reject(new Error('template')) } });
+      failing.app.set('etag', () => {
+        throw new Error('a setting of the host');
+      });
+      const plain = await request(failing.app)
+        .get(failing.base + query)
+        .set('Accept', 'text/html');
+      expect([plain.status, plain.text]).toEqual([500, '{"error":"server_error"}']);
+    });
+
+    it('an event names no client by an id that none can have', async () => {
+      await request(host.app).get(`${host.base}/authorize`).query({ client_id: 'web\u202egnp.exe' });
+      expect(host.events.find(({ name }) => name === 'request.refused')!.event.clientId).toBeUndefined();
+    });
+
+    it.each([false, null, undefined, '', 0])(
+      'authenticate that returns %p: nobody is signed in',
+      async (none) => {
+        const own = makeHost(variant, { authenticate: () => none as false });
+        const { headers } = await authorize(own, authorizationForm('web', pkce()));
+        const login = new URL(headers.location!, own.issuer);
+        expect([login.pathname, login.searchParams.get('prompt')]).toEqual(['/login', null]);
+        const back = await request(own.app)
+          .get(pathOf(login.searchParams.get('return_to')!))
+          .set('Accept', 'text/html');
+        expect(back.text).toContain('You are not signed in');
+      },
+    );
 
     it('the pages have the host’s name, logo and colours', async () => {
       const branding = {

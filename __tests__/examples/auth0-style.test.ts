@@ -64,6 +64,14 @@ describe('examples/auth0-style.ts', () => {
     return { status: response.status, body: (await response.json()) as Body, headers: response.headers };
   }
 
+  it.each([{ name: 'mallory' }, {}, { name: 'alice' }, { name: 'alice', password: 'x' }])(
+    'the login refuses %p',
+    async (form) => {
+      const { visit } = browser(origin);
+      expect((await visit('/login', form as Record<string, string>)).status).toBe(401);
+    },
+  );
+
   it('the code exchange of the page, with its Authorization header, gives its response', async () => {
     const scope = 'openid profile email offline_access';
     const { code, verifier } = await signIn('web', '/callback', { scope, audience: ORDERS });

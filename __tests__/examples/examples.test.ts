@@ -47,6 +47,8 @@ describe.each([
       expect(signedIn.text).toContain('&#34;sub&#34;: &#34;carol&#34;');
       const act = async (what: string): Promise<string> => (await visit('/app/act', { action: what })).text;
       expect(await act('call')).toContain('GET /orders answered 200');
+      // A callback that is loaded again, or forged, redeems nothing: a replay would end the tokens.
+      expect((await visit('/app/callback?code=again&state=s')).url).toBe(`${origin}/app`);
       expect(await act('refresh')).toContain('Refreshed');
       expect(await act('call')).toContain('answered 200');
       expect(await act('revoke')).toContain('Revoked');

@@ -119,6 +119,14 @@ describe.each(VARIANTS)('RP-initiated logout on $store at the $mount', (variant)
     expect(ended).toBe(0);
   });
 
+  it('a user without a valid id is an error, as everywhere', async () => {
+    for (const user of [{}, { id: {} }, 'alice']) {
+      const own = openidHost(variant, { authenticate: () => user as never, endSession: () => undefined });
+      const response = await request(own.app).get(`${own.base}/logout`).set('Accept', 'text/html');
+      expect(response.status).toBe(500);
+    }
+  });
+
   it('nobody signed in: nothing to end, and back there', async () => {
     host.user = undefined;
     const response = await logout({ id_token_hint: hint, post_logout_redirect_uri: BYE });

@@ -363,6 +363,22 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       expect((await refresh(host, 'web', code)).body.error).toBe('invalid_grant');
     });
 
+    it.each(['abc', [1], 5])('a claims hook that returns %p is an error', async (claims) => {
+      const own = makeHost(variant, { claims: () => claims as never });
+      const { status, body } = await redeem(own, 'web', await getCode(own, 'web'));
+      expect([status, body.error]).toEqual([500, 'server_error']);
+    });
+
+    it('an OAuthError with a status that is none is an error of the hook', async () => {
+      const own = makeHost(variant, {
+        beforeIssueToken: () => {
+          throw new OAuthError('mfa_required', 'A second factor is needed', { status: 200 });
+        },
+      });
+      const { status, body } = await redeem(own, 'web', await getCode(own, 'web'));
+      expect([status, body.error]).toEqual([500, 'server_error']);
+    });
+
     it('loadUser that finds nobody refuses, and the grant lives; loadUser that throws is 503', async () => {
       let behaviour: 'there' | 'gone' | 'fails' = 'there';
       const loadUser = (id: string): { id: string } | undefined => {
@@ -378,7 +394,11 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       const failed = await refresh(hooked, 'web', token);
       expect([failed.status, failed.body.error]).toEqual([503, 'temporarily_unavailable']);
       expect(failed.headers['retry-after']).toBeDefined();
-      expect(failed.text).not.toContain('database');
+      expect(failed.text).not.toMatch(/database|storage/);
+      expect(hooked.events).toContainEqual({
+        name: 'server.failed',
+        event: { endpoint: 'loadUser', cause: new Error('the user database is down') },
+      });
       behaviour = 'there';
       expect((await refresh(hooked, 'web', token)).status).toBe(200);
     });

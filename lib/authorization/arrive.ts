@@ -1,5 +1,6 @@
 import type { Request } from 'express';
 
+import { claimedClientId } from '../clients/client';
 import type { ClientIdentification } from '../clients/identification';
 import { asOAuthError, invalidRequest, OAuthError } from '../errors';
 import type { EventIdentifiers } from '../events';
@@ -39,7 +40,7 @@ export function createArrive(options: ArriveOptions): Arrive {
     const sent = req.method === 'POST' ? await bodyParameters(req) : query;
     const given = named(req, sent, providerId);
     refuseForeignSecrets(given);
-    event.clientId = given.get('client_id');
+    event.clientId = claimedClientId(given.get('client_id'));
 
     const keys = isContinued(given)
       ? undefined

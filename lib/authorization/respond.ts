@@ -73,7 +73,12 @@ export function createRespond(options: RespondOptions): Respond {
   }
 
   /** RFC 6749 §4.1.2.1 */
-  function sendError(req: Request, res: Response, target: RedirectTarget, outcome: ErrorOutcome): void {
+  async function sendError(
+    req: Request,
+    res: Response,
+    target: RedirectTarget,
+    outcome: ErrorOutcome,
+  ): Promise<void> {
     const { error, endpoint, transactionId } = outcome;
     reporter.refused(endpoint, error, { clientId: target.client.clientId });
     if (transactionId !== undefined) binding.release(res, transactionId);

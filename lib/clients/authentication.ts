@@ -7,7 +7,7 @@ import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
 import { certificateFault, type CertificateReader } from './certificate';
-import type { Client, ClientRecord } from './client';
+import { claimedClientId, type Client, type ClientRecord } from './client';
 import { clientSecretBasic, createClientSecretPost } from './client-secret';
 import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientRegistry } from './registry';
@@ -72,7 +72,12 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     const challenge = methods.includes('client_secret_basic') ? 'Basic realm="OAuth"' : undefined;
     const record = await firstKnown(clientIds);
     if (!record)
-      throw refusal({ reason: 'unknown client', clientId: clientIds[0], method: methods[0], challenge });
+      throw refusal({
+        reason: 'unknown client',
+        clientId: claimedClientId(clientIds[0]),
+        method: methods[0],
+        challenge,
+      });
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
     if (!methods.includes(registered))
       throw refusal({ reason: `registered for ${registered}`, clientId, method: methods[0], challenge });

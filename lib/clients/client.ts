@@ -86,6 +86,12 @@ export const CERTIFICATE_SUBJECTS = [
 export const CLIENT_ID = /^[\x20-\x7e]{1,255}$/;
 /** RFC 6749 appendix A.4: one or more scope values */
 export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
+
+/** Returns the id that a request claims, for events, if it can be the id of a client: nothing else from a request is logged. */
+export function claimedClientId(claimed: string | undefined): string | undefined {
+  return claimed !== undefined && CLIENT_ID.test(claimed) ? claimed : undefined;
+}
+
 export function asList(value: string | readonly string[] = []): readonly string[] {
   return typeof value === 'string' ? [value] : value;
 }

@@ -1,4 +1,5 @@
-import { OAuthError, storeUnavailable } from '../errors';
+import { OAuthError, temporarilyUnavailable } from '../errors';
+import type { EventReporter } from '../events';
 import { callHost, type Awaitable } from './call';
 import type { GrantContext } from './grant-context';
 
@@ -39,11 +40,20 @@ export type UserLoader<User> = (
   context: LoadUserContext,
 ) => Promise<LoadedUser<User> | undefined>;
 
-export function createUserLoader<User>(loadUser: LoadUser<User> | undefined): UserLoader<User> {
+export function createUserLoader<User>(
+  loadUser: LoadUser<User> | undefined,
+  reporter: EventReporter,
+): UserLoader<User> {
   if (!loadUser) return () => Promise.resolve({ user: undefined });
+
+  function unavailable(cause: unknown): OAuthError {
+    reporter.emit('server.failed', { endpoint: 'loadUser', cause });
+    return temporarilyUnavailable('The user cannot be loaded', { cause, reason: 'loadUser failed' });
+  }
+
   return async (userId, context) => {
     try {
-      const user = await callHost(() => loadUser(userId, context), storeUnavailable);
+      const user = await callHost(() => loadUser(userId, context), unavailable);
       return user === undefined || user === null ? undefined : { user };
     } catch (thrown) {
       const isRefusal = thrown instanceof OAuthError && thrown.code === 'invalid_grant';

@@ -79,6 +79,7 @@ export async function extraClaims<User>(
   const claims = hook ? await callHost(() => hook(context)) : undefined;
   if (claims === undefined || claims === null) return {};
   refusePromises(claims, 'claims');
+  if (!isJsonObject(claims)) throw serverError(new TypeError('the claims hook must return an object'));
   const reserved = RESERVED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
   if (reserved) throw serverError(new Error(`the claims hook must not set ${reserved}`));
   return claims;

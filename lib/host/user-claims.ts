@@ -1,5 +1,6 @@
 import { scopeValues, type Client } from '../clients/client';
 import { serverError } from '../errors';
+import { isJsonObject } from '../json';
 import { callHost, refusePromises, type Awaitable } from './call';
 import { claimsOfScope, isStandardClaim, withoutLanguage } from './standard-claims';
 import type { ExtraClaims } from './token-hooks';
@@ -40,6 +41,7 @@ export function createUserClaims<User>(hook: UserClaimsHook<User> | undefined): 
   return async ({ requested, ...context }) => {
     const claims = (await callHost(() => hook(context))) ?? {};
     refusePromises(claims, 'userClaims');
+    if (!isJsonObject(claims)) throw serverError(new TypeError('userClaims must return an object'));
     const reserved = PROTOCOL_CLAIMS.find((name) => Object.hasOwn(claims, name));
     if (reserved) throw serverError(new Error(`userClaims must not set ${reserved}`));
 

@@ -29,10 +29,15 @@ export interface Authentication {
 /** Returns the id as a string. @throws OAuthError `server_error` if it is neither a string nor a safe integer */
 export function userIdOf(user: OAuthUser, client: { readonly clientId: string }): string {
   const { id } = user;
-  if (!isUserId(id)) throw serverError(new TypeError('the id of a user must be a string or a safe integer'));
+  requireUserId(user);
   // RFC 9068 §5: in a token that a client gets for itself, `sub` is the client's id, so no user may have that id.
   if (String(id) === client.clientId) throw serverError(new Error('a user has the id of the client'));
   return String(id);
+}
+
+/** @throws OAuthError `server_error` for a user whose id is neither a string nor a safe integer */
+export function requireUserId({ id }: { readonly id?: unknown }): void {
+  if (!isUserId(id)) throw serverError(new TypeError('the id of a user must be a string or a safe integer'));
 }
 
 /** Whether a value can be the id of a user: a string that is not empty, or a safe integer. */

@@ -11,7 +11,7 @@ type Method = 'GET' | 'POST';
 /** Handles a request. It adds the client, user and grant to `event` as it finds them, for the event of a refusal. */
 type Handle = (req: Request, res: Response, event: EventIdentifiers) => Promise<void>;
 /** Sends an error. */
-export type RespondError = (req: Request, res: Response, error: OAuthError) => void;
+export type RespondError = (req: Request, res: Response, error: OAuthError) => Awaitable<void>;
 
 export interface EndpointOptions {
   /** The name in stack traces and events, and the `endpoint` that the host's functions receive. */
@@ -100,6 +100,8 @@ export function createEndpointFrame(options: {
   };
 }
 
+/** Headers of a response that failed, which do not fit the plain 500 in its place. */
+const OF_THE_ERROR = ['Content-Length', 'ETag', 'Retry-After', 'WWW-Authenticate'];
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
 const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 3600 });
 
@@ -120,25 +122,26 @@ export function createEndpoint(
       if (!allowed.includes(req.method)) {
         res.setHeader('Allow', allow);
         const error = invalidRequest(`The method must be one of ${allow}`, { status: 405 });
-        return frame.sendError(req, res, error);
+        return await frame.sendError(req, res, error);
       }
       await admit(req, name);
       await handle(req, res, event);
     } catch (thrown) {
       const error = asOAuthError(thrown);
       reporter.refused(name, error, event);
-      // If a hook sent a response before it failed, that response remains.
-      if (!res.headersSent) answerError(req, res, error);
+      if (res.headersSent) endUnfinished(res);
+      else await answerError(req, res, error);
     }
   }
 
   /** Sends an error; a plain 500 if a hook's error, or a setting of the host's app, makes that impossible. */
-  function answerError(req: Request, res: Response, error: OAuthError): void {
+  async function answerError(req: Request, res: Response, error: OAuthError): Promise<void> {
     try {
-      respond(req, res, error);
+      await respond(req, res, error);
     } catch (cause) {
       reporter.refused(name, serverError(cause));
-      if (res.headersSent) return void res.destroy();
+      if (res.headersSent) return endUnfinished(res);
+      for (const header of OF_THE_ERROR) res.removeHeader(header);
       res.statusCode = 500;
       res.setHeader('Content-Type', 'application/json');
       res.end('{"error":"server_error"}');
@@ -157,6 +160,14 @@ export function createEndpoint(
     void answer(req, res);
   };
   return Object.defineProperty(handler, 'name', { value: name });
+}
+
+/**
+ * Ends a response that a hook began before it failed. A response that it completed remains; the client of an incomplete one must not
+ * wait for the rest.
+ */
+export function endUnfinished(res: Response): void {
+  if (!res.writableEnded) res.destroy();
 }
 
 /** Sends an error as JSON, without the host's `formatError` (RFC 6749 §5.2). */

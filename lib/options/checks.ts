@@ -111,13 +111,14 @@ function clientFeatureFaults(
     ],
     [
       Array.isArray(client.publishableKeys) &&
-        client.publishableKeys.includes(clientHeaders?.placeholderKey ?? ''),
+        clientHeaders?.placeholderKey !== undefined &&
+        client.publishableKeys.includes(clientHeaders.placeholderKey),
       '"publishableKeys" contains the "placeholderKey", which stands for no key',
     ],
     [usesCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
     [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],
     [
-      client.backchannelLogoutUri !== undefined && adapter !== undefined && !adapter.listGrants,
+      client.backchannelLogoutUri !== undefined && isJsonObject(adapter) && !adapter.listGrants,
       '"backchannelLogoutUri" needs listGrants() of the adapter',
     ],
   ];

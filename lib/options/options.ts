@@ -218,7 +218,7 @@ export interface DpopOptions {
 /** Running the server. */
 export interface OperationOptions {
   /**
-   * Limits requests, before anything else looks at them. Return the seconds to wait, which responds 429 with `Retry-After`, or
+   * Limits requests, before anything else looks at them except their method. Return the seconds to wait, which responds 429 with `Retry-After`, or
    * nothing. @defaultValue no limit
    */
   rateLimit?: RateLimit;

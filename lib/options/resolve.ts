@@ -31,7 +31,7 @@ type WithGroups = {
     : WithDefaults<AnyOptions, typeof DEFAULTS>[Name];
 };
 
-/** The options with every default filled in and every value in one form, frozen. */
+/** The options with every default filled in and every value in one form. */
 export interface ResolvedOptions extends Omit<
   WithGroups,
   'adapter' | 'secrets' | 'signingKeys' | 'clients' | 'defaultAudience' | 'resources' | 'federation' | 'pages'

@@ -1,8 +1,8 @@
 import type { Request, Response } from 'express';
 
-import type { OAuthError } from '../errors';
+import { asOAuthError, type OAuthError } from '../errors';
 import { callHost } from '../host/call';
-import { setRetryAfter, type EndpointFrame, type RespondError } from '../http/endpoint';
+import { endUnfinished, setRetryAfter, type EndpointFrame, type RespondError } from '../http/endpoint';
 import { html } from './html';
 import { protectPage, type Page, type PageContent } from './layout';
 
@@ -12,21 +12,27 @@ export type ErrorPageHandler = (req: Request, res: Response, error: OAuthError) 
 /** Sends errors that must not be redirected: as a page to browsers, as JSON to programs. */
 export function createErrorResponder(
   page: Page,
-  { sendError }: Pick<EndpointFrame, 'sendError'>,
+  { sendError, reporter }: Pick<EndpointFrame, 'sendError' | 'reporter'>,
   handler: ErrorPageHandler | undefined,
 ): RespondError {
-  return (req, res, error) => {
+  return async (req, res, error) => {
     // A browser prefers HTML; a client that accepts anything is a program.
     if (req.accepts(['json', 'html']) === 'json') return sendError(req, res, error);
     setRetryAfter(res, error);
-    const builtIn = (): void => {
-      if (!res.headersSent) page(res, error.status, errorPage(error));
-    };
-    if (!handler) return builtIn();
-    protectPage(res);
-    res.status(error.status);
-    // A handler that fails must not leave the user without a page.
-    callHost(() => handler(req, res, error)).catch(builtIn);
+    if (handler) {
+      protectPage(res);
+      res.status(error.status);
+      try {
+        await callHost(() => handler(req, res, error));
+        return;
+      } catch (thrown) {
+        // A handler that fails must not leave the user without a page.
+        const { cause = thrown } = asOAuthError(thrown);
+        reporter.emit('server.failed', { endpoint: 'pages.error', cause });
+        if (res.headersSent) return endUnfinished(res);
+      }
+    }
+    page(res, error.status, errorPage(error));
   };
 }
 
