@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 export interface RedisProxy {
   url: string;
   /** The number of round trips: how often a request was sent first, or after a response had arrived. */
-  waves(): number;
+  roundTrips(): number;
   reset(): void;
   /** The delay of every response. Milliseconds. */
   delay: number;
@@ -17,7 +17,7 @@ export interface RedisProxy {
 export async function redisProxy(target: string): Promise<RedisProxy> {
   const { port, hostname } = new URL(target);
   const sockets = new Set<net.Socket>();
-  let waves = 0;
+  let roundTrips = 0;
   let answered = true;
 
   const server = net.createServer((client) => {
@@ -32,7 +32,7 @@ export async function redisProxy(target: string): Promise<RedisProxy> {
     let late = 0;
     let drop = false;
     client.on('data', (chunk) => {
-      if (answered) waves++;
+      if (answered) roundTrips++;
       answered = false;
       if (proxy.nextScript && /\r\nevalsha\r\n/i.test(chunk.toString('latin1'))) {
         if ('drop' in proxy.nextScript) drop = true;
@@ -57,9 +57,9 @@ export async function redisProxy(target: string): Promise<RedisProxy> {
 
   const proxy: RedisProxy = {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    waves: () => waves,
+    roundTrips: () => roundTrips,
     reset: () => {
-      waves = 0;
+      roundTrips = 0;
       answered = true;
     },
     delay: 0,

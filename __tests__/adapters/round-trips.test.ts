@@ -26,8 +26,8 @@ import { redisProxy, type RedisProxy } from '../support/redis-proxy';
 
 const variant = { store: 'redis', mount: 'prefix' } as const;
 
-/** How many times a request waits for the store: what is sent without waiting in between is one wave. */
-describe('waves to Redis', () => {
+/** How many times a request waits for the store: requests that are sent together are one round trip. */
+describe('round trips to Redis', () => {
   let proxy: RedisProxy;
   let redis: Redis;
   let host: Host;
@@ -36,7 +36,7 @@ describe('waves to Redis', () => {
     proxy = await redisProxy(process.env.REDIS_URL!);
     redis = new Redis(proxy.url);
     host = makeHost(variant, {
-      adapter: redisAdapter(redis, { prefix: `waves:${randomUUID()}:` }),
+      adapter: redisAdapter(redis, { prefix: `round-trips:${randomUUID()}:` }),
       clients: [{ ...CLIENTS.web, scope: 'openid profile' }, CLIENTS.machine],
       protect: (app, oauth) => {
         app.get('/api', oauth.requireToken(), (_req, res) => void res.json('ok'));
@@ -59,33 +59,33 @@ describe('waves to Redis', () => {
     await proxy.close();
   });
 
-  async function wavesOf(run: () => PromiseLike<{ status: number }>): Promise<number> {
+  async function roundTripsOf(run: () => PromiseLike<{ status: number }>): Promise<number> {
     proxy.reset();
     const { status } = await run();
     expect(status).toBe(200);
-    return proxy.waves();
+    return proxy.roundTrips();
   }
 
-  it('the counter counts: two reads in turn are two waves, at once they are one', async () => {
+  it('the counter counts: two reads in turn are two round trips, two at once are one', async () => {
     const client = redis as RedisClient;
     proxy.reset();
     await client.get('a');
     await client.get('b');
-    expect(proxy.waves()).toBe(2);
+    expect(proxy.roundTrips()).toBe(2);
     proxy.reset();
     await Promise.all([client.get('a'), client.get('b')]);
-    expect(proxy.waves()).toBe(1);
+    expect(proxy.roundTrips()).toBe(1);
   });
 
   it('a code exchange takes two', async () => {
     const issued = await getCode(host);
-    expect(await wavesOf(() => redeem(host, 'web', issued))).toBe(2);
+    expect(await roundTripsOf(() => redeem(host, 'web', issued))).toBe(2);
   });
 
   it('a refresh takes two, and one within the leeway', async () => {
     const tokens = await getTokens(host);
-    expect(await wavesOf(() => refresh(host, 'web', tokens.refresh_token))).toBe(2);
-    expect(await wavesOf(() => refresh(host, 'web', tokens.refresh_token))).toBe(1);
+    expect(await roundTripsOf(() => refresh(host, 'web', tokens.refresh_token))).toBe(2);
+    expect(await roundTripsOf(() => refresh(host, 'web', tokens.refresh_token))).toBe(1);
   });
 
   it('the same with the client in Redis too', async () => {
@@ -107,13 +107,15 @@ describe('waves to Redis', () => {
       redirect_uri: CALLBACK,
     };
     expect(
-      await wavesOf(async () => {
+      await roundTripsOf(async () => {
         const response = await token(exchange);
         refreshToken = response.body.refresh_token as string;
         return response;
       }),
     ).toBe(2);
-    expect(await wavesOf(() => token({ grant_type: 'refresh_token', refresh_token: refreshToken }))).toBe(2);
+    expect(
+      await roundTripsOf(() => token({ grant_type: 'refresh_token', refresh_token: refreshToken })),
+    ).toBe(2);
   });
 
   describe('with proofs', () => {
@@ -133,9 +135,9 @@ describe('waves to Redis', () => {
         refreshToken = (response.body as { refresh_token: string }).refresh_token;
         return response;
       };
-      expect(await wavesOf(exchange)).toBe(2);
+      expect(await roundTripsOf(exchange)).toBe(2);
       const second = await proof();
-      expect(await wavesOf(() => refresh(host, 'web', refreshToken).set('DPoP', second))).toBe(2);
+      expect(await roundTripsOf(() => refresh(host, 'web', refreshToken).set('DPoP', second))).toBe(2);
     });
 
     it('requireToken takes one for a token that is bound to a key', async () => {
@@ -147,7 +149,7 @@ describe('waves to Redis', () => {
         request(host.app)
           .get('/api')
           .set({ Authorization: `DPoP ${accessToken}`, DPoP });
-      expect(await wavesOf(call)).toBe(1);
+      expect(await roundTripsOf(call)).toBe(1);
     });
 
     it('so does userinfo', async () => {
@@ -160,7 +162,7 @@ describe('waves to Redis', () => {
         request(host.app)
           .get(`${host.base}/userinfo`)
           .set({ Authorization: `DPoP ${accessToken}`, DPoP });
-      expect(await wavesOf(call)).toBe(1);
+      expect(await roundTripsOf(call)).toBe(1);
     });
 
     it('a client assertion takes one more', async () => {
@@ -188,10 +190,10 @@ describe('waves to Redis', () => {
         redirect_uri: CALLBACK,
       };
       const exchanged = await send(exchange, await proof());
-      expect([exchanged.status, proxy.waves()]).toEqual([200, 3]);
+      expect([exchanged.status, proxy.roundTrips()]).toEqual([200, 3]);
       const { refresh_token: token } = exchanged.body as { refresh_token: string };
       const refreshed = await send({ grant_type: 'refresh_token', refresh_token: token }, await proof());
-      expect([refreshed.status, proxy.waves()]).toEqual([200, 3]);
+      expect([refreshed.status, proxy.roundTrips()]).toEqual([200, 3]);
     });
   });
 
@@ -199,32 +201,36 @@ describe('waves to Redis', () => {
     const bearer = await getTokens(host, 'web', { scope: 'openid' });
     const call = (): request.Test =>
       request(host.app).get(`${host.base}/userinfo`).set('Authorization', `Bearer ${bearer.access_token}`);
-    expect(await wavesOf(call)).toBe(1);
+    expect(await roundTripsOf(call)).toBe(1);
   });
 
   it('an introspection takes one', async () => {
     const tokens = await getTokens(host);
-    expect(await wavesOf(() => post(host, '/introspect', 'web', { token: tokens.access_token }))).toBe(1);
-    expect(await wavesOf(() => post(host, '/introspect', 'web', { token: tokens.refresh_token }))).toBe(1);
+    expect(await roundTripsOf(() => post(host, '/introspect', 'web', { token: tokens.access_token }))).toBe(
+      1,
+    );
+    expect(await roundTripsOf(() => post(host, '/introspect', 'web', { token: tokens.refresh_token }))).toBe(
+      1,
+    );
   });
 
   it('client credentials of a static client take none', async () => {
-    expect(await wavesOf(() => post(host, '/token', 'machine', { grant_type: 'client_credentials' }))).toBe(
-      0,
-    );
+    expect(
+      await roundTripsOf(() => post(host, '/token', 'machine', { grant_type: 'client_credentials' })),
+    ).toBe(0);
   });
 
   it('requireToken takes none, and one with checkRevocation', async () => {
     const { access_token: token } = await getTokens(host);
     const call = (path: string): request.Test =>
       request(host.app).get(path).set('Authorization', `Bearer ${token}`);
-    expect(await wavesOf(() => call('/api'))).toBe(0);
-    expect(await wavesOf(() => call('/checked'))).toBe(1);
+    expect(await roundTripsOf(() => call('/api'))).toBe(0);
+    expect(await roundTripsOf(() => call('/checked'))).toBe(1);
   });
 
   it('a token that is not ours takes none', async () => {
     proxy.reset();
     await refresh(host, 'web', 'A'.repeat(72));
-    expect(proxy.waves()).toBe(0);
+    expect(proxy.roundTrips()).toBe(0);
   });
 });
