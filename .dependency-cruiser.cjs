@@ -20,7 +20,7 @@ const LAYERS = [
   ['pages'],
   ['adapters', 'http'],
   ['host/call', 'tokens/sealed-json', 'tokens/keys', 'events'],
-  ['errors', 'json', 'with-defaults'],
+  ['errors', 'json', 'schemas', 'with-defaults'],
 ];
 
 /** What the package exports, and its command. */

@@ -14,10 +14,15 @@ describe('events that nothing listens to', () => {
 
   it('failures are written to stderr, and nothing else is', () => {
     const { emit } = createEventReporter();
-    const event = { endpoint: 'authorize', cause: new Error('no session') };
-    emit('server.failed', event);
+    // Like errors of drivers and HTTP clients, whose other members contain credentials.
+    const cause = Object.assign(new Error('no session'), { config: { token: 'a secret' } });
+    emit('server.failed', { endpoint: 'authorize', cause });
+    emit('store.failed', { operation: 'getGrant', cause: 'down' });
     emit('consent.denied', { clientId: 'web' });
-    expect(written.mock.calls).toEqual([['express-oauth-router: server.failed', event]]);
+    expect(written.mock.calls).toEqual([
+      [`express-oauth-router: server.failed (authorize)\n${cause.stack!}`],
+      ['express-oauth-router: store.failed (getGrant)\ndown'],
+    ]);
   });
 
   it('a listener replaces that', () => {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 
-import type { OAuthError } from './errors';
+import { OAuthError } from './errors';
 
 /** The client, user and grant that an event concerns. No event contains a token, a code or a secret. */
 export interface EventIdentifiers {
@@ -153,22 +153,28 @@ export type OAuthEvents = Pick<
 export interface EventReporter {
   readonly events: OAuthEvents;
   emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void;
+  /** Emits `server.failed` with the cause behind the error that the client sees. */
+  failed(endpoint: string, thrown: unknown): void;
   /** Emits the event for a request that was refused. */
   refused(endpoint: string, error: OAuthError, identifiers?: EventIdentifiers): void;
 }
 
 /** Writes a failure that nothing listens to on stderr, as Express does with errors that nothing handles. */
-function report(name: keyof OAuthEventMap, event: object): void {
+function writeFailure(name: keyof OAuthEventMap, event: object): void {
   const isFailure = name === 'server.failed' || name === 'store.failed';
-  // eslint-disable-next-line no-console -- there is no other place where it could be seen
-  if (isFailure && process.env.NODE_ENV !== 'test') console.error(`express-oauth-router: ${name}`, event);
+  if (!isFailure || process.env.NODE_ENV === 'test') return;
+  const { endpoint, operation, cause } = event as { endpoint?: string; operation?: string; cause: unknown };
+  // The stack alone: the other members of a driver's error may contain credentials.
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  // eslint-disable-next-line no-console -- nothing else would show the operator the failure
+  console.error(`express-oauth-router: ${name} (${endpoint ?? operation ?? ''})\n${text}`);
 }
 
 export function createEventReporter(): EventReporter {
   const emitter = new EventEmitter<OAuthEventMap>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void {
-    if (emitter.listenerCount(name) === 0) return report(name, event);
+    if (emitter.listenerCount(name) === 0) return writeFailure(name, event);
     for (const listener of emitter.rawListeners(name)) {
       try {
         const result: unknown = Reflect.apply(listener, emitter, [event]);
@@ -179,8 +185,13 @@ export function createEventReporter(): EventReporter {
     }
   }
 
+  function failed(endpoint: string, thrown: unknown): void {
+    const cause = thrown instanceof OAuthError ? (thrown.cause ?? thrown) : thrown;
+    emit('server.failed', { endpoint, cause });
+  }
+
   function refused(endpoint: string, error: OAuthError, identifiers: EventIdentifiers = {}): void {
-    if (error.code === 'server_error') emit('server.failed', { endpoint, cause: error.cause ?? error });
+    if (error.code === 'server_error') failed(endpoint, error);
     emit('request.refused', {
       endpoint,
       ...identifiers,
@@ -191,5 +202,5 @@ export function createEventReporter(): EventReporter {
     });
   }
 
-  return { events: emitter, emit, refused };
+  return { events: emitter, emit, failed, refused };
 }

@@ -52,7 +52,7 @@ export type { ClientCertificate, ClientCertificateOf } from './clients/certifica
 export type { Client, ClientOptions } from './clients/client';
 export type { ClientHeaders } from './clients/identification';
 export type { NoncePolicy } from './clients/proof-of-possession';
-export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secrets';
+export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secret-hashes';
 export {
   accountAlreadyLinked,
   accountLinking,

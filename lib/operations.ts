@@ -67,7 +67,7 @@ export interface Operations {
    * Notifies a session's clients by back-channel logout that the session has ended, and ends its grants with `openid`, except
    * those with `offline_access`. Call it from the host's own sign-out. `sid` is the `sid` of the user that `authenticate`
    * returned; without it, all sessions of the user end.
-   * @throws Error if the adapter has no `listGrants`
+   * @throws TypeError without a user, or for a `sid` that is not a text; Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
   /**
@@ -86,7 +86,7 @@ export interface Operations {
   /**
    * Issues an access token without a grant, for tests of the host's API. It is active until it expires or is revoked, or until
    * its client is deleted or sets a later `grantsNotBefore`.
-   * @throws TypeError for an unknown option or an invalid `subject`
+   * @throws TypeError for an unknown option or an invalid value
    */
   issueAccessToken(options: IssueAccessTokenOptions): string;
 }

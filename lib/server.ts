@@ -10,7 +10,8 @@ import { createProviderReturn } from './authorization/provider-return';
 import { createProviderTransactions, type ProviderTransaction } from './authorization/provider-transactions';
 import { createFindUpstream } from './authorization/providers';
 import { createPushedRequests, type PushedRequest } from './authorization/pushed-requests';
-import { createFindTarget, createValidate, RESPONSE_MODES } from './authorization/request';
+import { createFindTarget, RESPONSE_MODES } from './authorization/redirect-target';
+import { createValidate } from './authorization/request';
 import { createRequestObjects } from './authorization/request-object';
 import { createRespond } from './authorization/respond';
 import { createSendToClient } from './authorization/response';
@@ -320,7 +321,6 @@ function createAuthorizationParts(
     consentHandler: options.pages.consent,
   });
   const providerReturn = createProviderReturn(parts);
-  const steps = { findTarget, providerReturn, validate, interact, respond };
   return {
     responseModes,
     resuming,
@@ -330,8 +330,8 @@ function createAuthorizationParts(
     findTarget,
     validate,
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
-    steps,
-    authorize: createAuthorize(steps),
+    interact,
+    authorize: createAuthorize({ findTarget, providerReturn, validate, interact, respond }),
     logoutForms: sealed<LogoutForm>('logout'),
     readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
     signOut: createSignOut(parts),

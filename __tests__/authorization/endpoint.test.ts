@@ -173,6 +173,42 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       expect([plain.status, plain.text]).toEqual([500, '{"error":"server_error"}']);
     });
 
+    it('a host’s consent page that fails halfway ends the connection', async () => {
+      const own = makeHost(variant, {
+        pages: {
+          consent: (_req, res) => {
+            res.write('<h1>');
+            throw new Error('template');
+          },
+        },
+      });
+      await expect(authorize(own, authorizationForm('third', pkce()))).rejects.toThrow(/aborted|hang up/);
+      expect(own.events).toContainEqual({
+        name: 'server.failed',
+        event: { endpoint: 'authorize', cause: new Error('template') },
+      });
+    });
+
+    it('a plain 500 has no headers of the response that it replaces', async () => {
+      const own = makeHost(variant, {
+        rateLimit: () => 5,
+        pages: {
+          error: (_req, res) => {
+            res.setHeader('Content-Length', 100);
+            throw new Error('template');
+          },
+        },
+      });
+      own.app.set('etag', () => {
+        throw new Error('a setting of the host');
+      });
+      const plain = await request(own.app)
+        .get(`${own.base}/authorize?client_id=nobody`)
+        .set('Accept', 'text/html');
+      expect([plain.status, plain.text]).toEqual([500, '{"error":"server_error"}']);
+      expect(plain.headers).not.toHaveProperty('retry-after');
+    });
+
     it('an event names no client by an id that none can have', async () => {
       await request(host.app).get(`${host.base}/authorize`).query({ client_id: 'web\u202egnp.exe' });
       expect(host.events.find(({ name }) => name === 'request.refused')!.event.clientId).toBeUndefined();

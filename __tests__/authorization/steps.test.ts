@@ -25,7 +25,7 @@ describe('the steps of an authorization request', () => {
   });
 
   async function outcomeOf(client: 'web' | 'third', more: Record<string, string> = {}): Promise<Outcome> {
-    const { findTarget, validate, interact } = server.steps;
+    const { findTarget, validate, interact } = server;
     const parameters = parametersOf(Object.entries(authorizationForm(client, pkce(), more)));
     const progress = { startedAt: Date.now(), detours: 0 };
     const target = await findTarget(parameters);

@@ -143,6 +143,12 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       expect(await isActive(host, tokens.id_token)).toBe(false);
     });
 
+    it.each(['abc', [1], 5])('userClaims that returns %j is an error', async (claims) => {
+      const own = openidHost(variant, { userClaims: () => claims as never });
+      const { status, body } = await redeem(own, 'web', await getCode(own, 'web', { scope: 'openid' }));
+      expect([status, body.error]).toEqual([500, 'server_error']);
+    });
+
     it('userClaims must not set what the protocol says', async () => {
       const own = openidHost(variant, { userClaims: () => ({ sub: 'mallory' }) });
       const response = await redeem(own, 'web', await getCode(own, 'web', { scope: 'openid' }));

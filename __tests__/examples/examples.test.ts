@@ -94,6 +94,7 @@ describe('examples/existing-app.ts', () => {
       });
       const { visit } = browser(origin);
       const login = await visit(`${base}/authorize?${query.toString()}`);
+      expect((await visit(login.url, {})).status).toBe(401);
       const consent = await visit(login.url, { email: 'alice@example.com', password: 'wonderland' });
       const done = await visit(action(consent.text), {
         request: field(consent.text, 'request'),

@@ -409,6 +409,11 @@ describe('createOAuthRouter', () => {
       /needs listGrants/,
     ],
     [
+      'back-channel logout with an adapter that is none',
+      { ...client({ backchannelLogoutUri: 'https://a.example/out' }), adapter: null },
+      /"adapter" must be an object of functions/,
+    ],
+    [
       'a logout URI with a fragment',
       client({ backchannelLogoutUri: 'https://a.example/out#x' }),
       /backchannelLogoutUri.* must not have a fragment/,
@@ -635,6 +640,7 @@ describe('createOAuthRouter', () => {
     });
 
     it('a key that stands for no key belongs to no client', () => {
+      expect(faultsOf(client({ publishableKeys: [''] })).join()).not.toMatch(/stands for no key/);
       const clientHeaders = { placeholderKey: 'none' };
       const faults = faultsOf({ ...client({ publishableKeys: ['none'] }), clientHeaders });
       expect(faults.join()).toMatch(/stands for no key/);

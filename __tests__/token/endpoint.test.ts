@@ -363,10 +363,12 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       expect((await refresh(host, 'web', code)).body.error).toBe('invalid_grant');
     });
 
-    it.each(['abc', [1], 5])('a claims hook that returns %p is an error', async (claims) => {
-      const own = makeHost(variant, { claims: () => claims as never });
-      const { status, body } = await redeem(own, 'web', await getCode(own, 'web'));
-      expect([status, body.error]).toEqual([500, 'server_error']);
+    it.each(['claims', 'tokenResponse'])('%s that returns no object is an error', async (hook) => {
+      for (const members of ['abc', [1], 5, true]) {
+        const own = makeHost(variant, { [hook]: () => members });
+        const { status, body } = await redeem(own, 'web', await getCode(own, 'web'));
+        expect([status, body.error]).toEqual([500, 'server_error']);
+      }
     });
 
     it('an OAuthError with a status that is none is an error of the hook', async () => {
@@ -853,6 +855,17 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       return (authorization ? test.set('Authorization', authorization) : test).send(body);
     };
     const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
+
+    it.each([
+      ['evil\n2026-11-26 INFO admin signed in', undefined],
+      ['x'.repeat(300), undefined],
+      ['nobody', 'nobody'],
+    ])('the event for an unknown client names only what can be a client id: %j', async (id, named) => {
+      await send(grant, basic(`${id}:x`));
+      const failed = host.events.find(({ name }) => name === 'client_authentication.failed');
+      expect(failed!.event).toMatchObject({ reason: 'unknown client' });
+      expect(failed!.event.clientId).toBe(named);
+    });
 
     it.each([
       ['a wrong secret by Basic', grant, basic('machine:wrong'), true],

@@ -9,7 +9,8 @@ import type { Interact } from './interact';
 import type { ErrorOutcome, Outcome } from './outcome';
 import type { ProviderReturn } from './provider-return';
 import type { PendingRequest } from './progress';
-import type { FindTarget, RedirectTarget, Validate } from './request';
+import type { FindTarget, RedirectTarget } from './redirect-target';
+import type { Validate } from './request';
 import type { Respond } from './respond';
 
 /** Processes an authorization request from its arrival to its response. @throws OAuthError that must not be redirected */

@@ -1,7 +1,6 @@
 import type { Request } from 'express';
 
 import { accessDenied, invalidTarget, loginRequired } from '../errors';
-import type { EventReporter } from '../events';
 import type { UpstreamRequest } from '../federation/upstream';
 import { signedInUser, type Authenticate } from '../host/authenticate';
 import type { OAuthUser } from '../host/user';
@@ -37,7 +36,6 @@ interface ProviderDepartureOptions {
   authenticate: Authenticate<OAuthUser>;
   policies: Policies;
   clock: () => number;
-  reporter: EventReporter;
 }
 
 export function createProviderDeparture(options: ProviderDepartureOptions): ProviderDeparture {

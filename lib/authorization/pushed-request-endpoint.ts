@@ -12,7 +12,8 @@ import type { DpopProof } from '../tokens/dpop';
 import { PROVIDER_PARAMETERS, type Providers } from './provider-parameters';
 import type { PushedRequests } from './pushed-requests';
 import { relevantParameters } from './relevant-parameters';
-import { grantContext, REQUEST_PARAMETERS, type FindTarget, type Validate } from './request';
+import type { FindTarget } from './redirect-target';
+import { grantContext, REQUEST_PARAMETERS, type Validate } from './request';
 import type { RequestObjects } from './request-object';
 
 interface PushedRequestEndpointOptions {

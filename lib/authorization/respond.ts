@@ -18,7 +18,7 @@ import type {
   Outcome,
   ProviderOutcome,
 } from './outcome';
-import type { RedirectTarget } from './request';
+import type { RedirectTarget } from './redirect-target';
 import type { SendToClient } from './response';
 
 /** Sends the outcome of an authorization request: the only step that touches the response. */

@@ -5,7 +5,7 @@ import { formPostPage } from '../pages/form-post';
 import type { Policies } from '../policy/policies';
 import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
-import type { RedirectTarget } from './request';
+import type { RedirectTarget } from './redirect-target';
 
 type ResponseParameters = Readonly<Record<string, string | undefined>>;
 

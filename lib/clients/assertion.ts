@@ -4,7 +4,7 @@ import type { Store } from '../adapters/store';
 import { invalidRequest } from '../errors';
 import type { Parameters } from '../http/parameters';
 import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
-import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
+import { decodeJwt, hasSignature, isJti, isType, type DecodedJwt } from '../tokens/jwt';
 import type { Sealer } from '../tokens/keys';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
@@ -31,7 +31,6 @@ const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
 const MAXIMUM_LIFETIME = 300;
 /** How far clients' clocks may differ. Seconds. */
 const SKEW = 10;
-const MAXIMUM_JTI_LENGTH = 256;
 
 /**
  * Creates the authentication method for `private_key_jwt` and `client_secret_jwt`.
@@ -82,7 +81,7 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     if (exp > now + MAXIMUM_LIFETIME + SKEW) return `valid for more than ${MAXIMUM_LIFETIME} s`;
     if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not valid yet';
     if (iat !== undefined && !(typeof iat === 'number' && iat <= now + SKEW)) return 'issued in the future';
-    if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH) return 'invalid jti';
+    if (!isJti(jti)) return 'invalid jti';
     return undefined;
   }
 

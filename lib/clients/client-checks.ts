@@ -10,7 +10,11 @@ import {
 } from '../tokens/algorithms';
 import { asList, CERTIFICATE_SUBJECTS, CLIENT_ID, resolveClient, SCOPE, type Client } from './client';
 import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
-import { hashGeneratedSecret, isSecretHash } from './secrets';
+import { RULE_MESSAGES, rule, uriWithoutFragment } from '../schemas';
+import { hashGeneratedSecret, isSecretHash } from './secret-hashes';
+
+/** The grant types of this server. A host adds its own with the option `grants`. */
+export const BUILT_IN_GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'] as const;
 
 /** The value of `grant_type`: a name, or an absolute URI (RFC 6749 appendix A.10). */
 export const GRANT_TYPE = /^(?:[\w.-]+|[a-z][a-z0-9+.-]+:[\x21\x23-\x5b\x5d-\x7e]+)$/i;
@@ -42,13 +46,19 @@ const METHODS: readonly ClientAuthenticationMethodName[] = [
 ];
 
 function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }): Joi.Schema {
-  return Joi.string().custom((value: string, { error }) => {
-    const fault = redirectUriFault(value, options);
-    return fault ? error('redirect.fault', { fault }) : value;
-  });
+  return Joi.string().custom(rule((uri: string) => redirectUriFault(uri, options)));
 }
 
+/** The schemas by `allowHttp`: building one takes longer than everything else that creates a router. */
+const schemas = new Map<boolean, Joi.ObjectSchema>();
+
 function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
+  const schema = schemas.get(allowHttp) ?? createClientSchema(allowHttp);
+  schemas.set(allowHttp, schema);
+  return schema;
+}
+
+function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
   return Joi.object({
     clientId: Joi.string().pattern(CLIENT_ID, 'client_id').required(),
     clientName: Joi.string(),
@@ -81,10 +91,7 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     sectorIdentifierUri: Joi.string().uri({ scheme: 'https' }),
     defaultMaxAge: Joi.number().integer().min(0),
     postLogoutRedirectUris: Joi.array().items(redirectUri({ allowHttp })),
-    backchannelLogoutUri: Joi.string()
-      .uri({ scheme: allowHttp ? ['https', 'http'] : 'https' })
-      .pattern(/#/, { invert: true })
-      .messages({ 'string.pattern.invert.base': '{{#label}} must not have a fragment' }),
+    backchannelLogoutUri: uriWithoutFragment(allowHttp ? ['https', 'http'] : ['https']),
     securityProfile: Joi.valid('fapi2'),
     refreshTokens: Joi.valid('always', 'offline_access'),
     // A plaintext secret would be ignored, and the client would be treated as a public client.
@@ -100,24 +107,23 @@ function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
     grantsNotBefore: Joi.number().min(0).max(1e11),
     introspectionAudiences: Joi.array().items(Joi.string()),
   })
-    .custom(crossChecks)
+    .custom(rule(clientFault))
     .messages({
-      'redirect.fault': '{{#label}} {{#fault}}',
+      ...RULE_MESSAGES,
       'jwk.private': '{{#label}} must be a public key, of a kind and size that can be used',
       'secret.hash': '{{#label}} must be a hash from generateClientSecret() or hashClientSecret()',
-      'client.fault': '{{#label}} {{#fault}}',
       'any.unknown': '{{#label}} must not be stored: store clientSecretHash',
     });
 }
 
-function crossChecks(value: ClientMetadata, { error }: Joi.CustomHelpers): ClientMetadata | Joi.ErrorReport {
+function clientFault(value: ClientMetadata): string | undefined {
   const client = resolveClient(value);
-  const fault = [
+  const faults = [
     ...credentialFaults(value, client),
     ...registrationFaults(client),
     ...fapiFaults(value, client),
-  ].find(([applies]) => applies)?.[1];
-  return fault ? error('client.fault', { fault }) : value;
+  ];
+  return faults.find(([applies]) => applies)?.[1];
 }
 
 type Fault = readonly [applies: boolean, fault: string];
@@ -258,7 +264,7 @@ export function createClientChecker({
   return (metadata) => schema.validate(metadata, { abortEarly: false, convert: false }).error?.details ?? [];
 }
 
-/** The names of all members, for suggestions. */
-export const CLIENT_MEMBERS: readonly string[] = Object.keys(
-  (clientSchema(false).describe() as { keys: object }).keys,
-);
+/** Returns the names of all members, for suggestions. */
+export function clientMembers(): readonly string[] {
+  return Object.keys((clientSchema(false).describe() as { keys: object }).keys);
+}

@@ -2,7 +2,7 @@ import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
 import type { ClientIdentification } from './identification';
-import { verifyClientSecret } from './secrets';
+import { verifyClientSecret } from './secret-hashes';
 
 const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
 

@@ -9,7 +9,7 @@ import {
   type ClientRecord,
 } from './client';
 import { createClientChecker } from './client-checks';
-import { hashGeneratedSecret } from './secrets';
+import { hashGeneratedSecret } from './secret-hashes';
 
 /** Finds clients: first those of the options, without I/O, then the adapter's. */
 export interface ClientRegistry {

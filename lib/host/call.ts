@@ -1,4 +1,5 @@
 import { OAuthError, serverError } from '../errors';
+import { isJsonObject } from '../json';
 
 /** A value, or a promise of it. */
 export type Awaitable<T> = T | Promise<T>;
@@ -48,6 +49,24 @@ export function refusePromises(value: unknown, name: string): void {
   // A rejection that nothing handles would end the process.
   for (const promise of found) Promise.resolve(promise).catch(() => undefined);
   if (found.length > 0) throw serverError(new TypeError(`the result of ${name} must not contain promises`));
+}
+
+/**
+ * Calls a function of the host that returns members of a document: an object without promises, or nothing.
+ *
+ * @throws OAuthError the function's own, or `server_error` for another result or a reserved member
+ */
+export async function callForMembers(
+  name: string,
+  call: () => unknown,
+  reserved: readonly string[],
+): Promise<Readonly<Record<string, unknown>>> {
+  const members: unknown = (await callHost(call)) ?? {};
+  refusePromises(members, name);
+  if (!isJsonObject(members)) throw serverError(new TypeError(`${name} must return an object`));
+  const refused = reserved.find((member) => Object.hasOwn(members, member));
+  if (refused !== undefined) throw serverError(new Error(`${name} must not set ${refused}`));
+  return members;
 }
 
 function isPromise(value: unknown): boolean {

@@ -47,7 +47,7 @@ export function createUserLoader<User>(
   if (!loadUser) return () => Promise.resolve({ user: undefined });
 
   function unavailable(cause: unknown): OAuthError {
-    reporter.emit('server.failed', { endpoint: 'loadUser', cause });
+    reporter.failed('loadUser', cause);
     return temporarilyUnavailable('The user cannot be loaded', { cause, reason: 'loadUser failed' });
   }
 

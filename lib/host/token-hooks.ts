@@ -1,7 +1,6 @@
 import { serverError } from '../errors';
-import { isJsonObject } from '../json';
 import { RESERVED_CLAIMS } from '../tokens/access-token';
-import { callHost, refusePromises, type Awaitable } from './call';
+import { callForMembers, callHost, type Awaitable } from './call';
 import type { GrantContext } from './grant-context';
 
 /** A sign-in through an upstream provider, as the token response and its hook see it. */
@@ -76,13 +75,7 @@ export async function extraClaims<User>(
   hook: ClaimsHook<User> | undefined,
   context: ClaimsContext<User>,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const claims = hook ? await callHost(() => hook(context)) : undefined;
-  if (claims === undefined || claims === null) return {};
-  refusePromises(claims, 'claims');
-  if (!isJsonObject(claims)) throw serverError(new TypeError('the claims hook must return an object'));
-  const reserved = RESERVED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
-  if (reserved) throw serverError(new Error(`the claims hook must not set ${reserved}`));
-  return claims;
+  return hook ? callForMembers('claims', () => hook(context), RESERVED_CLAIMS) : {};
 }
 
 /** Returns the further members of a token response. @throws OAuthError `server_error` if the hook's result cannot be sent */
@@ -96,12 +89,11 @@ export async function responseMembers<User>(
     is_new_user: federation.isNewUser,
     after_callback_redirect_url: federation.afterCallbackRedirectUrl,
   };
-  const added = (hook ? await callHost(() => hook(context)) : undefined) ?? {};
-  refusePromises(added, 'tokenResponse');
-  if (!isJsonObject(added)) throw serverError(new TypeError('the tokenResponse hook must return an object'));
+  const added = hook ? await callForMembers('tokenResponse', () => hook(context), []) : {};
   // Serialized now, before anything is written: a value that cannot be sent must not cost the client its code.
   const members = JSON.parse(JSON.stringify({ ...own, ...added })) as Record<string, unknown>;
+  // Checked now, because `toJSON` may have added members.
   const reserved = RESERVED_MEMBERS.find((name) => Object.hasOwn(members, name));
-  if (reserved) throw serverError(new Error(`the tokenResponse hook must not set ${reserved}`));
+  if (reserved) throw serverError(new Error(`tokenResponse must not set ${reserved}`));
   return members;
 }

@@ -1,7 +1,5 @@
 import { scopeValues, type Client } from '../clients/client';
-import { serverError } from '../errors';
-import { isJsonObject } from '../json';
-import { callHost, refusePromises, type Awaitable } from './call';
+import { callForMembers, type Awaitable } from './call';
 import { claimsOfScope, isStandardClaim, withoutLanguage } from './standard-claims';
 import type { ExtraClaims } from './token-hooks';
 
@@ -39,12 +37,7 @@ export type UserClaims<User> = (
 export function createUserClaims<User>(hook: UserClaimsHook<User> | undefined): UserClaims<User> {
   if (!hook) return () => Promise.resolve({});
   return async ({ requested, ...context }) => {
-    const claims = (await callHost(() => hook(context))) ?? {};
-    refusePromises(claims, 'userClaims');
-    if (!isJsonObject(claims)) throw serverError(new TypeError('userClaims must return an object'));
-    const reserved = PROTOCOL_CLAIMS.find((name) => Object.hasOwn(claims, name));
-    if (reserved) throw serverError(new Error(`userClaims must not set ${reserved}`));
-
+    const claims = await callForMembers('userClaims', () => hook(context), PROTOCOL_CLAIMS);
     const scope = context.target === 'userinfo' ? context.scope : [];
     const visible = [...scope.flatMap(claimsOfScope), ...requested];
     const isVisible = (name: string): boolean =>

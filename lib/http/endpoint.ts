@@ -82,10 +82,7 @@ export function createEndpointFrame(options: {
       const { toJSON: _, ...members } = given;
       return JSON.parse(JSON.stringify(members)) as object;
     } catch (thrown) {
-      reporter.emit('server.failed', {
-        endpoint: 'formatError',
-        cause: asOAuthError(thrown).cause ?? thrown,
-      });
+      reporter.failed('formatError', thrown);
       return {};
     }
   }
@@ -101,7 +98,7 @@ export function createEndpointFrame(options: {
 }
 
 /** Headers of a response that failed, which do not fit the plain 500 in its place. */
-const OF_THE_ERROR = ['Content-Length', 'ETag', 'Retry-After', 'WWW-Authenticate'];
+const STALE_HEADERS = ['Content-Length', 'ETag', 'Retry-After', 'WWW-Authenticate'];
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
 const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 3600 });
 
@@ -141,7 +138,7 @@ export function createEndpoint(
     } catch (cause) {
       reporter.refused(name, serverError(cause));
       if (res.headersSent) return endUnfinished(res);
-      for (const header of OF_THE_ERROR) res.removeHeader(header);
+      for (const header of STALE_HEADERS) res.removeHeader(header);
       res.statusCode = 500;
       res.setHeader('Content-Type', 'application/json');
       res.end('{"error":"server_error"}');

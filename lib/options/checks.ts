@@ -1,7 +1,7 @@
 import type { ClientMetadata } from '../adapters/contract';
 import { isMemoryAdapter } from '../adapters/memory';
 import { CERTIFICATE_SUBJECTS } from '../clients/client';
-import { providerFaults } from '../federation/provider';
+import { providerFaults } from '../federation/provider-checks';
 import { isJsonObject } from '../json';
 import type { ResolvedResource } from '../policy/audiences';
 import { FAPI_ALGORITHMS } from '../tokens/algorithms';
@@ -9,8 +9,7 @@ import type { SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
 
 /** The condition in every message about a value or a default that exists in development only. */
-export const OUTSIDE_DEVELOPMENT =
-  'outside development (a loopback issuer and a NODE_ENV other than "production")';
+const OUTSIDE_DEVELOPMENT = 'outside development (a loopback issuer and a NODE_ENV other than "production")';
 
 /**
  * Finds options that are allowed, or may be left out, in development only. `wrong` contains the names of the options that already

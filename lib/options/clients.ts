@@ -1,6 +1,6 @@
 import type { ClientMetadata } from '../adapters/contract';
 import type { ClientOptions } from '../clients/client';
-import { CLIENT_MEMBERS, createClientChecker } from '../clients/client-checks';
+import { BUILT_IN_GRANT_TYPES, clientMembers, createClientChecker } from '../clients/client-checks';
 import { CREDENTIAL_MEMBERS, storedClient } from '../clients/registry';
 import { isJsonObject } from '../json';
 import type { AnyOptions } from './options';
@@ -12,8 +12,6 @@ export interface ReadClients {
   readonly faults: readonly string[];
 }
 
-const BUILT_IN_GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'];
-
 export function readClients(
   { clients = [], grants = {} }: AnyOptions,
   { allowHttp, seal }: { allowHttp: boolean; seal: (clientSecret: string) => string },
@@ -22,7 +20,10 @@ export function readClients(
   if (!Array.isArray(clients) || !clients.every((client: unknown) => isJsonObject(client)))
     return { clients: [], faults: [] };
   const check = createClientChecker({ allowHttp, strict: true });
-  const grantTypes = [...BUILT_IN_GRANT_TYPES, ...Object.keys(isJsonObject(grants) ? grants : {})];
+  const grantTypes: readonly string[] = [
+    ...BUILT_IN_GRANT_TYPES,
+    ...Object.keys(isJsonObject(grants) ? grants : {}),
+  ];
 
   const faults: string[] = [];
   const read = (clients as unknown as readonly ClientOptions[]).map((client, position): ClientMetadata => {
@@ -33,7 +34,7 @@ export function readClients(
       return client;
     }
     const metadata = storedClient(client, seal);
-    faults.push(...describeFaults(check(metadata), CLIENT_MEMBERS).map((fault) => `${label}: ${fault}`));
+    faults.push(...describeFaults(check(metadata), clientMembers).map((fault) => `${label}: ${fault}`));
     const unknown = [metadata.grantTypes ?? []].flat().filter((grantType) => !grantTypes.includes(grantType));
     if (unknown.length > 0)
       faults.push(`${label}: "grantTypes" contains ${unknown.join(', ')}, which is not switched on`);

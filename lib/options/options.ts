@@ -50,8 +50,8 @@ export interface EssentialOptions<User extends OAuthUser = OAuthUser> {
    */
   signingKeys?: readonly (SigningKeyInput | undefined)[];
   /**
-   * Returns the user who is signed in at the host, or `undefined`. It must have no side effects, because it is also called for
-   * `prompt=none`.
+   * Returns the user who is signed in at the host, or `undefined`, `null` or `false`. It must have no side effects, because it is
+   * also called for `prompt=none`.
    */
   authenticate: Authenticate<User>;
   /**
@@ -218,8 +218,8 @@ export interface DpopOptions {
 /** Running the server. */
 export interface OperationOptions {
   /**
-   * Limits requests, before anything else looks at them except their method. Return the seconds to wait, which responds 429 with `Retry-After`, or
-   * nothing. @defaultValue no limit
+   * Limits requests, before anything else looks at them except their method. Return the seconds to wait, which responds 429 with
+   * `Retry-After`, or nothing. @defaultValue no limit
    */
   rateLimit?: RateLimit;
   /**

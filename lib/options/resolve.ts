@@ -57,7 +57,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
 ): ResolvedOptions {
   const { error } = optionsSchema.validate(given, { abortEarly: false, convert: false });
   const details = error?.details ?? [];
-  const schemaFaults = describeFaults(details, OPTION_NAMES);
+  const schemaFaults = describeFaults(details, () => OPTION_NAMES);
   if (details.some(({ path }) => path.length === 0)) throw new OAuthConfigurationError(schemaFaults);
 
   // The hooks get the types that they expect: `User` and `LoadedUser` come from the host's own functions.
@@ -65,7 +65,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const wrong = new Set(details.map(({ path }) => path[0]));
   const development = isDevelopmentIssuer(options.issuer) && process.env.NODE_ENV !== 'production';
   const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
-  // Nothing can be sealed without secrets and an issuer, and their absence is already a fault.
+  // Nothing can be sealed without secrets and an issuer, and their absence is already a fault: any text of the right form will do.
   const canSeal = secrets.length > 0 && !wrong.has('issuer');
   const seal = canSeal
     ? createClientSecretSealer(secrets, options.issuer).seal

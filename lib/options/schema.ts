@@ -2,44 +2,39 @@ import Joi from 'joi';
 
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../adapters/contract';
 import { isScope } from '../clients/client';
-import { GRANT_TYPE } from '../clients/client-checks';
+import { BUILT_IN_GRANT_TYPES, GRANT_TYPE } from '../clients/client-checks';
 import { LONGEST_LIFETIME } from '../policy/policies';
+import { RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import type { GroupName } from './defaults';
 
-const BUILT_IN_GRANTS = ['authorization_code', 'refresh_token', 'client_credentials', 'password', 'implicit'];
-
-/** Creates a schema from a rule. The rule returns the fault of a value, as the end of a sentence. */
-function rule(fault: (value: unknown) => string | undefined): Joi.Schema {
-  return Joi.custom((value: unknown, { error }) => {
-    const found = fault(value);
-    return found === undefined ? value : error('rule.fault', { fault: found });
-  });
-}
+/** The grant types that a host cannot define: those of this server, and those that OAuth 2.1 has removed. */
+const RESERVED_GRANT_TYPES = [...BUILT_IN_GRANT_TYPES, 'password', 'implicit'];
 
 function lifetime(least = 1): Joi.Schema {
-  return rule((value) => {
-    if (typeof value === 'function') return undefined;
-    if (typeof value !== 'number')
-      return 'must be seconds, as a number, or a function that returns them: 3600 is an hour';
-    if (!Number.isInteger(value)) return 'must be a whole number of seconds';
-    if (value < least || value > LONGEST_LIFETIME)
-      return `must be between ${least} and ${LONGEST_LIFETIME} seconds`;
-    return undefined;
-  });
+  return Joi.custom(
+    rule((value) => {
+      if (typeof value === 'function') return undefined;
+      if (typeof value !== 'number')
+        return 'must be seconds, as a number, or a function that returns them: 3600 is an hour';
+      if (!Number.isInteger(value)) return 'must be a whole number of seconds';
+      if (value < least || value > LONGEST_LIFETIME)
+        return `must be between ${least} and ${LONGEST_LIFETIME} seconds`;
+      return undefined;
+    }),
+  );
 }
 
 const policy = (value: Joi.Schema): Joi.Schema => Joi.alternatives(value, Joi.function());
 const tokenFormat = policy(Joi.valid('jwt', 'opaque'));
-const identifier = Joi.string()
-  .uri()
-  .pattern(/#/, { invert: true })
-  .messages({ 'string.pattern.invert.base': '{{#label}} must not have a fragment' });
+const identifier = uriWithoutFragment();
 const scopeValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'scope value');
-const scope = rule((value) =>
-  typeof value === 'string' && (value === '' || isScope(value))
-    ? undefined
-    : 'must be scope values, separated by spaces',
+const scope = Joi.custom(
+  rule((value) =>
+    typeof value === 'string' && (value === '' || isScope(value))
+      ? undefined
+      : 'must be scope values, separated by spaces',
+  ),
 );
 const headerName = Joi.string()
   .pattern(/^[\w-]+$/, 'header name')
@@ -91,9 +86,9 @@ const branding = Joi.object({
 });
 
 export const optionsSchema = Joi.object({
-  issuer: Joi.string().required().custom(issuerRule),
+  issuer: Joi.string().required().custom(rule(issuerFault)),
   // Validated as it is: a copy would lose the private fields of an adapter that is an instance of a class.
-  adapter: rule((adapter) => adapterFault(adapter)),
+  adapter: Joi.custom(rule(adapterFault)),
   secrets: Joi.array(),
   signingKeys: Joi.array(),
   clients: Joi.array().items(Joi.object().unknown()),
@@ -101,11 +96,9 @@ export const optionsSchema = Joi.object({
   clientCertificate: Joi.function(),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
   allowPrivateAddresses: Joi.boolean(),
-  pairwiseSecret: Joi.string()
-    .min(32, 'utf8')
-    .messages({ 'string.min': '{{#label}} must have at least {{#limit}} bytes' }),
+  pairwiseSecret: secret,
   authenticate: Joi.function().required(),
-  loginUrl: Joi.alternatives(Joi.string().custom(loginUrlRule), Joi.function()).required(),
+  loginUrl: Joi.alternatives(Joi.string().custom(rule(loginUrlFault)), Joi.function()).required(),
   loadUser: Joi.function(),
   userClaims: Joi.function(),
   endSession: Joi.function(),
@@ -119,7 +112,7 @@ export const optionsSchema = Joi.object({
   grants: Joi.object().pattern(
     Joi.string()
       .pattern(GRANT_TYPE, 'grant type')
-      .invalid(...BUILT_IN_GRANTS),
+      .invalid(...RESERVED_GRANT_TYPES),
     Joi.function(),
   ),
   claims: Joi.function(),
@@ -139,7 +132,7 @@ export const optionsSchema = Joi.object({
 })
   .required()
   .label('options')
-  .messages({ 'rule.fault': '{{#label}} {{#fault}}' });
+  .messages(RULE_MESSAGES);
 
 /** The names of all options, those of groups with a dot: for suggestions. */
 export const OPTION_NAMES: readonly string[] = describedNames(optionsSchema.describe() as Described);
@@ -161,11 +154,6 @@ function describedNames({ keys = {} }: Described): string[] {
     name,
     ...describedNames(described).map((inner) => `${name}.${inner}`),
   ]);
-}
-
-function issuerRule(issuer: string, { error }: Joi.CustomHelpers): unknown {
-  const fault = issuerFault(issuer);
-  return fault === undefined ? issuer : error('rule.fault', { fault });
 }
 
 /** RFC 8414 §2 */
@@ -193,11 +181,6 @@ function adapterFault(adapter: unknown): string | undefined {
   return Boolean(functions.saveConsent) === Boolean(functions.getConsent)
     ? undefined
     : 'has only one of getConsent and saveConsent: remembering consent needs both';
-}
-
-function loginUrlRule(loginUrl: string, { error }: Joi.CustomHelpers): unknown {
-  const fault = loginUrlFault(loginUrl);
-  return fault === undefined ? loginUrl : error('rule.fault', { fault });
 }
 
 function loginUrlFault(loginUrl: string): string | undefined {

@@ -4,9 +4,10 @@ import type { ValidationErrorItem } from 'joi';
 /** Describes the faults that Joi found. An unknown name gets the closest known name as a suggestion. */
 export function describeFaults(
   details: readonly ValidationErrorItem[],
-  knownNames: readonly string[],
+  namesOf: () => readonly string[],
 ): string[] {
   const unknown = details.filter(({ type }) => type === 'object.unknown');
+  const knownNames = unknown.length > 0 ? namesOf() : [];
   const suggestions = new Map(
     unknown.map(({ path }) => [path.join('.'), closestName(String(path.at(-1)), knownNames)]),
   );
@@ -25,7 +26,7 @@ export function describeFaults(
 const TOLERANCE = 0.25;
 
 /** Finds the known name that is closest to a given one, whatever its case, word order and separators are. */
-export function closestName(name: string, knownNames: readonly string[]): string | undefined {
+function closestName(name: string, knownNames: readonly string[]): string | undefined {
   const given = wordsOf(name);
   const candidates = knownNames.map((known) => {
     const forms = [known, known.split('.').at(-1) ?? ''].map(wordsOf);

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 
-import { asOAuthError, type OAuthError } from '../errors';
+import type { OAuthError } from '../errors';
 import { callHost } from '../host/call';
 import { endUnfinished, setRetryAfter, type EndpointFrame, type RespondError } from '../http/endpoint';
 import { html } from './html';
@@ -22,18 +22,23 @@ export function createErrorResponder(
     if (handler) {
       protectPage(res);
       res.status(error.status);
-      try {
-        await callHost(() => handler(req, res, error));
-        return;
-      } catch (thrown) {
-        // A handler that fails must not leave the user without a page.
-        const { cause = thrown } = asOAuthError(thrown);
-        reporter.emit('server.failed', { endpoint: 'pages.error', cause });
-        if (res.headersSent) return endUnfinished(res);
-      }
+      const isShown = await show(() => handler(req, res, error));
+      if (isShown) return;
+      if (res.headersSent) return endUnfinished(res);
     }
     page(res, error.status, errorPage(error));
   };
+
+  /** Shows the host's page. Returns `false` if it fails, which must not leave the user without a page. */
+  async function show(call: () => unknown): Promise<boolean> {
+    try {
+      await callHost(call);
+      return true;
+    } catch (thrown) {
+      reporter.failed('pages.error', thrown);
+      return false;
+    }
+  }
 }
 
 function errorPage({ code, description, status }: OAuthError): PageContent {

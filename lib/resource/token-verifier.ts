@@ -11,6 +11,7 @@ import { callHost, type Awaitable } from '../host/call';
 import { sendError } from '../http/endpoint';
 import { isLoopbackUrl } from '../http/loopback';
 import { createOutbound } from '../http/outbound';
+import { RULE_MESSAGES, rule, secret } from '../schemas';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
 import { createRequireToken, type RequireToken } from './require-token';
@@ -58,10 +59,12 @@ export interface TokenVerifier {
 
 const url = Joi.string()
   .uri({ scheme: ['https', 'http'] })
-  .custom((value: string, { error }) =>
-    value.startsWith('https:') || isLoopbackUrl(value) ? value : error('url.http'),
+  .custom(
+    rule((value: string) =>
+      value.startsWith('https:') || isLoopbackUrl(value) ? undefined : 'must be https, except on loopback',
+    ),
   )
-  .messages({ 'url.http': '{{#label}} must be https, except on loopback' });
+  .messages(RULE_MESSAGES);
 const schema = Joi.object({
   issuer: url.required(),
   audience: Joi.string().required(),
@@ -73,13 +76,7 @@ const schema = Joi.object({
   }),
   resourceUrl: Joi.function(),
   setOnce: Joi.function(),
-  nonceSecrets: Joi.array()
-    .items(
-      Joi.string()
-        .min(32, 'utf8')
-        .messages({ 'string.min': '{{#label}} must have at least {{#limit}} bytes' }),
-    )
-    .min(1),
+  nonceSecrets: Joi.array().items(secret).min(1),
   clientCertificate: Joi.function(),
   clock: Joi.function(),
 })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { OAuthError } from '../errors';
 import { algorithmsOf, publicKeyOf, thumbprint, VERIFICATION_ALGORITHMS } from './algorithms';
-import { decodeJwt, hasSignature, isType } from './jwt';
+import { decodeJwt, hasSignature, isJti, isType } from './jwt';
 import { createAuthenticator, canonicalBytes, deriveKeys } from './keys';
 
 /** A DPoP proof that matches its request. Its reuse, its time and its nonce are still to be checked. */
@@ -44,7 +44,6 @@ const SKEW = 20;
 /** How far the time of a proof with a valid nonce may differ: the nonce already shows that the proof is recent. Seconds. */
 const MAXIMUM_AGE_WITH_NONCE = 300;
 const MAXIMUM_PROOF_LENGTH = 4096;
-const MAXIMUM_JTI_LENGTH = 256;
 
 export function createDpopNonces(
   secrets: readonly string[],
@@ -87,8 +86,7 @@ export function readDpopProof(
   if (!hasSignature(proof, key, known)) throw invalidProof('not signed by its key');
 
   const { jti, htm, htu, iat, ath, nonce } = jwt.claims;
-  if (typeof jti !== 'string' || jti === '' || jti.length > MAXIMUM_JTI_LENGTH)
-    throw invalidProof('without a valid jti');
+  if (!isJti(jti)) throw invalidProof('without a valid jti');
   if (htm !== method) throw invalidProof('for another method');
   const expected = comparable(url);
   if (typeof htu !== 'string' || expected === undefined || comparable(htu) !== expected)

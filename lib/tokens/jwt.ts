@@ -64,6 +64,13 @@ export function signJwt(claims: object, { alg, kid, privateKey }: JwtSigner, typ
   return sign(claims, privateKey, { algorithm: alg as Algorithm, header: { typ, alg, kid } });
 }
 
+const MAXIMUM_JTI_LENGTH = 256;
+
+/** Whether a value can be the `jti` of a JWT that another party signed (RFC 7519 §4.1.7): it is remembered, so it must be short. */
+export function isJti(jti: unknown): jti is string {
+  return typeof jti === 'string' && jti !== '' && jti.length <= MAXIMUM_JTI_LENGTH;
+}
+
 /** Whether `typ` is the expected media type, regardless of case; `application/` may be left out (RFC 7515 §4.1.9). */
 export function isType(typ: unknown, expected: string): boolean {
   return typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === expected;

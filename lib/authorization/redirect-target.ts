@@ -1,0 +1,79 @@
+import type { Client } from '../clients/client';
+import { isOutOfBandUri, matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
+import type { ClientRegistry } from '../clients/registry';
+import { invalidRequest } from '../errors';
+import type { Parameters } from '../http/parameters';
+import { providerTargets, type ProviderTargets, type Providers } from './provider-parameters';
+
+/** The client of a request, and the URI registered for it to which the response may go. */
+export interface RedirectTarget extends ProviderTargets {
+  readonly client: Client;
+  readonly redirectUri: string;
+  readonly redirectUriGiven: boolean;
+  readonly state: string | undefined;
+  readonly responseMode: ResponseMode;
+  /** How the code is returned without a redirect, for an out-of-band redirect URI. */
+  readonly outOfBand: 'page' | 'json' | undefined;
+}
+
+/** How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3). */
+export const RESPONSE_MODES = ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'] as const;
+export type ResponseMode = (typeof RESPONSE_MODES)[number];
+
+/** Finds the client of a request and checks its redirect URI. @throws OAuthError `invalid_request`, which is shown to the user */
+export type FindTarget = (parameters: Parameters) => Promise<RedirectTarget>;
+
+/** @see RFC 6749 §3.1.2 and §4.1.2.1 */
+export function createFindTarget(options: {
+  registry: ClientRegistry;
+  allowHttp: boolean;
+  providers: Providers;
+  responseModes: readonly ResponseMode[];
+}): FindTarget {
+  const { registry, allowHttp, providers, responseModes } = options;
+
+  return async (parameters) => {
+    for (const name of ['client_id', 'redirect_uri']) {
+      const fault = parameters.faults.get(name);
+      if (fault) throw invalidRequest(`The parameter ${name} ${fault}`);
+    }
+    const clientId = parameters.get('client_id');
+    if (clientId === undefined) throw invalidRequest('client_id is missing');
+    const record = await registry.find(clientId);
+    if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
+
+    const { client } = record;
+    const given = parameters.get('redirect_uri');
+    const redirectUri = given ?? onlyRedirectUri(client);
+    const isOwn = client.redirectUris.some((registered) => matchesRedirectUri(registered, redirectUri));
+    if (!isOwn || redirectUriFault(redirectUri, { allowHttp, allowOutOfBand: true })) {
+      throw invalidRequest('redirect_uri is not registered for this client', { reason: 'redirect_uri' });
+    }
+    return {
+      client,
+      redirectUri,
+      redirectUriGiven: given !== undefined,
+      state: parameters.get('state'),
+      // An unknown mode is an error, and the response with that error needs a mode.
+      responseMode: responseModeOf(parameters, responseModes) ?? 'query',
+      outOfBand: isOutOfBandUri(redirectUri) ? client.outOfBand : undefined,
+      ...providerTargets(parameters, client, providers),
+    };
+  };
+}
+
+/** Returns the requested response mode, or `undefined` for one that is not supported. */
+export function responseModeOf(
+  parameters: Parameters,
+  responseModes: readonly ResponseMode[],
+): ResponseMode | undefined {
+  const given = parameters.get('response_mode') ?? 'query';
+  return responseModes.find((mode) => mode === given);
+}
+
+/** Returns the only registered URI: the parameter may be left out if there is no other (RFC 6749 §3.1.2.3). */
+function onlyRedirectUri({ redirectUris }: Client): string {
+  const [only, ...others] = redirectUris;
+  if (only === undefined || others.length > 0) throw invalidRequest('redirect_uri is missing');
+  return only;
+}
