@@ -163,6 +163,8 @@ describe.each(VARIANTS)('DPoP (RFC 9449) on $store at the $mount', (variant) => 
       ['a URL that is none', { htu: 'token' }, {}],
       ['no id', { jti: undefined }, {}],
       ['an id that is a number', { jti: 1 }, {}],
+      ['an empty id', { jti: '' }, {}],
+      ['an id that is too long', { jti: 'x'.repeat(257) }, {}],
       ['no time', { iat: undefined }, {}],
       ['a time that is text', { iat: 'now' }, {}],
       ['another type', {}, { typ: 'jwt' }],
