@@ -49,7 +49,7 @@ function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }):
   return Joi.string().custom(rule((uri: string) => redirectUriFault(uri, options)));
 }
 
-/** The schemas by `allowHttp`: building one takes longer than everything else that creates a router. */
+/** The schemas by `allowHttp`: building one takes milliseconds, and a host may create a router for each tenant. */
 const schemas = new Map<boolean, Joi.ObjectSchema>();
 
 function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
