@@ -1,4 +1,5 @@
 import eslint from '@eslint/js';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
@@ -20,6 +21,15 @@ export default tseslint.config(
       '@typescript-eslint/no-non-null-assertion': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_$' }],
       'no-console': 'error',
+    },
+  },
+  {
+    files: ['lib/**/*.ts'],
+    plugins: { regexp },
+    rules: {
+      // A stranger's input must not make a regular expression take more than linear time.
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential', ignorePartial: false }],
     },
   },
   // Express's request type can only be extended through a namespace.

@@ -4,7 +4,7 @@ import { refuseUnknown, type StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
-import { asGrant, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
+import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import { isUserId, sessionId } from './host/user';
 import type { SignOut } from './logout/sign-out';
 import type { TokenAlgorithms } from './policy/token-algorithms';
@@ -137,10 +137,9 @@ function createGrantOperations({
   clock,
   reporter,
 }: OperationsOptions): Pick<Operations, 'listGrants' | 'revokeGrant' | 'revokeGrants'> {
-  async function storedGrantsOf(userId: string): Promise<StoredGrant[]> {
+  async function listed(userId: string): Promise<readonly unknown[]> {
     if (!store.listGrants) throw withoutListGrants();
-    const stored = await store.listGrants(userId);
-    return stored.filter((grant: StoredGrant | null) => grant?.userId === userId);
+    return store.listGrants(userId);
   }
 
   async function end({ id: grantId, clientId, userId }: StoredGrant): Promise<boolean> {
@@ -152,21 +151,23 @@ function createGrantOperations({
   return {
     async listGrants(userId) {
       const now = clock();
-      const grants = readableGrants(await storedGrantsOf(idOf(userId)), reporter);
+      const user = idOf(userId);
+      const grants = readableGrants(await listed(user), user, reporter);
       // Some records outlive their refresh token, so that the client can be notified when the session ends.
       return grants.filter((grant) => now < refreshExpiryOf(grant)).map(grantInfo);
     },
 
     async revokeGrant({ userId, grantId }) {
-      const grant = asGrant(await store.getGrant(grantId), grantId);
+      const grant = await store.getGrant(grantId);
       return grant?.userId === idOf(userId) ? end(grant) : false;
     },
 
     async revokeGrants({ userId, clientId }) {
       const user = idOf(userId);
       if (clientId !== undefined) await store.deleteConsent?.(user, clientId);
-      const stored = await storedGrantsOf(user);
-      const grants = stored.filter((grant) => clientId === undefined || grant.clientId === clientId);
+      const grants = ownRecords(await listed(user), user).filter(
+        (grant) => clientId === undefined || grant.clientId === clientId,
+      );
       const results = await Promise.allSettled(grants.map(end));
       const failed = results.filter((result) => result.status === 'rejected');
       if (failed.length > 0) {

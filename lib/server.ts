@@ -229,11 +229,11 @@ function createFederationParts(options: ResolvedOptions, base: Base, tokens: Tok
   const { issuer, secrets, clock, federation, defaultAudience } = options;
   const { url, store, reporter, sealed, allowHttp } = base;
   const { accessTokens, status, loadUser } = tokens;
-  const { providers, linkScope, linkWithAccessTokens, resolveUser } = federation;
+  const { providers, linkScope, linkWithAccessTokens, resolveUser, allowPrivateAddresses } = federation;
   const upstreams = new Map(
     [...providers].map(([id, provider]) => {
       const redirectUri = `${url('callback')}/${id}`;
-      return [id, createUpstream(id, provider, { redirectUri, allowHttp, clock })];
+      return [id, createUpstream(id, provider, { redirectUri, allowHttp, allowPrivateAddresses, clock })];
     }),
   );
   const binding = createBrowserBinding(createAuthenticator(deriveKeys(secrets, 'browser', issuer)), {

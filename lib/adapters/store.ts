@@ -1,35 +1,69 @@
-import { storeUnavailable } from '../errors';
+import { serverError, storeUnavailable } from '../errors';
 import type { EventReporter } from '../events';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
+import { RESULTS } from './results';
 
 type AnyFunction = (...args: unknown[]) => unknown;
+type Results = typeof RESULTS;
 
-/** The adapter, as the library calls it: every function is async. */
+/** The adapter, as the library calls it: every function is async, and every result has been checked. */
 export type Store = {
   [Name in keyof Adapter]: NonNullable<Adapter[Name]> extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Promise<Awaited<Result>>
+    ? (...args: Args) => Promise<Name extends keyof Results ? ReturnType<Results[Name]> : Awaited<Result>>
     : never;
 };
 
 /**
- * Adds a time limit to every function of an adapter. A failure becomes an event with the cause, and `temporarily_unavailable`
- * without it.
+ * Adds a time limit and a check of the result to every function of an adapter. A failure becomes an event with the cause, and
+ * `temporarily_unavailable` without it; an invalid result becomes `server_error`.
  */
 export function createStore(adapter: Adapter, timeout: number, reporter: EventReporter): Store {
   const store: Record<string, AnyFunction> = {};
   for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
     const run = adapter[operation] as AnyFunction | undefined;
     if (!run) continue;
-    store[operation] = async (...args) => {
+    const call = async (args: unknown[]): Promise<unknown> => {
       try {
         return await withTimeout(Promise.resolve(Reflect.apply(run, adapter, args)), timeout, operation);
-      } catch (cause) {
+      } catch (thrown) {
+        const cause = withoutValues(thrown);
         reporter.emit('store.failed', { operation, cause });
         throw storeUnavailable(cause);
       }
     };
+    const check = (RESULTS as Partial<Record<string, AnyFunction>>)[operation];
+    store[operation] = check
+      ? async (...args) => checked(check, await call(args), args)
+      : (...args) => call(args);
   }
   return store as unknown as Store;
+}
+
+function checked(check: AnyFunction, result: unknown, args: unknown[]): unknown {
+  try {
+    return check(result, ...args);
+  } catch (cause) {
+    throw serverError(cause);
+  }
+}
+
+/** How many causes of an error are kept. */
+const MAXIMUM_CAUSES = 4;
+
+/**
+ * Keeps what an error says about itself. Drivers attach the command with its arguments, or the row that was refused: these may
+ * contain the parameters of a request.
+ */
+function withoutValues(thrown: unknown, depth = 0): Error {
+  if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
+  const { name, message, stack, code, cause } = thrown as Partial<Record<string, unknown>>;
+  const error = new Error(
+    String(message),
+    cause === undefined || depth === MAXIMUM_CAUSES ? undefined : { cause: withoutValues(cause, depth + 1) },
+  );
+  error.name = String(name);
+  if (typeof stack === 'string') error.stack = stack;
+  return typeof code === 'string' || typeof code === 'number' ? Object.assign(error, { code }) : error;
 }
 
 function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {

@@ -85,7 +85,7 @@ export function createConsentStep(options: ConsentOptions): ConsentStep {
   }
 
   async function remembered({ client, userId }: SignedInRequest): Promise<Consent | undefined> {
-    const consent = (await store.getConsent?.(userId, client.clientId)) ?? undefined;
+    const consent = await store.getConsent?.(userId, client.clientId);
     return consent && consent.grantedAt >= client.grantsNotBefore * 1000 ? consent : undefined;
   }
 

@@ -108,18 +108,20 @@ export function createResuming({ authorizeUrl, asPath, sealed, store }: Resuming
     if (typeof candidate !== 'string') return false;
     const start = [endpoint.pathname, authorizeUrl].find((own) => candidate.startsWith(`${own}?`));
     if (start === undefined || !/^[\x21-\x7e]+$/.test(candidate)) return false;
-    return sealed.open(new URLSearchParams(candidate.slice(start.length)).get(RESUME)) !== undefined;
+    return (
+      sealed.open(new URLSearchParams(candidate.slice(start.length)).get(RESUME) ?? undefined) !== undefined
+    );
   }
 
   async function complete({ parkedId }: Progress): Promise<void> {
     if (parkedId === undefined) return;
     const taken = await store.take(parkedKey(parkedId));
-    if (typeof taken !== 'string') throw stale('already completed');
+    if (taken === undefined) throw stale('already completed');
   }
 
   async function unparked(parkedId: string): Promise<Parameters> {
     const entries = await store.get(parkedKey(parkedId));
-    if (typeof entries !== 'string') throw stale('already completed or expired');
+    if (entries === undefined) throw stale('already completed or expired');
     return parametersOf(JSON.parse(entries) as [string, string][]);
   }
 

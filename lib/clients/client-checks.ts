@@ -9,6 +9,7 @@ import {
   VERIFICATION_ALGORITHMS,
 } from '../tokens/algorithms';
 import { asList, CERTIFICATE_SUBJECTS, CLIENT_ID, resolveClient, SCOPE, type Client } from './client';
+import { MAXIMUM_KEYS } from './key-sets';
 import { isOutOfBandUri, OUT_OF_BAND_URIS, redirectUriFault } from './redirect-uris';
 import { RULE_MESSAGES, rule, uriWithoutFragment } from '../schemas';
 import { hashGeneratedSecret, isSecretHash } from './secret-hashes';
@@ -20,7 +21,10 @@ export const BUILT_IN_GRANT_TYPES = ['authorization_code', 'refresh_token', 'cli
 export const GRANT_TYPE = /^(?:[\w.-]+|[a-z][a-z0-9+.-]+:[\x21\x23-\x5b\x5d-\x7e]+)$/i;
 
 const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
-const oneOrMore = (item: Joi.Schema): Joi.Schema => Joi.alternatives(item, Joi.array().items(item).min(1));
+/** The maximum number of a client's secrets: a wrong secret is compared with each of them, which takes long for scrypt. */
+const MAXIMUM_SECRETS = 5;
+const oneOrFew = (item: Joi.Schema): Joi.Schema =>
+  Joi.alternatives(item, Joi.array().items(item).min(1).max(MAXIMUM_SECRETS));
 const secretHash = Joi.string().custom((value: string, { error }) =>
   isSecretHash(value) ? value : error('secret.hash'),
 );
@@ -28,6 +32,13 @@ const secretHash = Joi.string().custom((value: string, { error }) =>
 const publicJwk = Joi.custom((value: unknown, { error }) =>
   isUsableKey(value) ? value : error('jwk.private'),
 );
+
+const fewKeys = Joi.array().max(MAXIMUM_KEYS);
+/** The number is checked first: importing each of a thousand keys takes a second. */
+const publicJwks = Joi.alternatives().conditional(fewKeys, {
+  then: Joi.array().items(publicJwk),
+  otherwise: fewKeys,
+});
 
 function isUsableKey(jwk: unknown): boolean {
   const key = publicKeyOf(jwk);
@@ -74,10 +85,10 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     responseTypes: Joi.array().items(Joi.valid('code')),
     scope: Joi.string().allow('').pattern(SCOPE, 'scope'),
     tokenEndpointAuthMethod: Joi.valid(...METHODS),
-    clientSecretHash: oneOrMore(secretHash),
-    clientSecretSealed: oneOrMore(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),
+    clientSecretHash: oneOrFew(secretHash),
+    clientSecretSealed: oneOrFew(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),
     tokenEndpointAuthSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'),
-    jwks: Joi.object({ keys: Joi.array().items(publicJwk).required() }).unknown(),
+    jwks: Joi.object({ keys: publicJwks.required() }).unknown(),
     jwksUri: Joi.string().uri({ scheme: allowHttp ? ['https', 'http'] : 'https' }),
     ...Object.fromEntries(CERTIFICATE_SUBJECTS.map((name) => [name, Joi.string()])),
     tlsClientCertificateBoundAccessTokens: Joi.boolean(),

@@ -4,7 +4,7 @@ import type { ClientRecord } from './client';
 import type { ClientIdentification } from './identification';
 import { verifyClientSecret } from './secret-hashes';
 
-const BASIC = /^basic +([a-z0-9+/_=-]*) *$/i;
+const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
 
 /**
  * Reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other clients do not encode

@@ -7,6 +7,9 @@ import { isJsonObject } from '../json';
 import { algorithmsOf, isSameAlgorithm, publicKeyOf } from '../tokens/algorithms';
 import type { ClientRecord } from './client';
 
+/** The maximum number of keys in a set: each that is imported takes up to a millisecond. */
+export const MAXIMUM_KEYS = 20;
+
 /** The members of a JWT's header that select the key. */
 interface KeyChoice {
   readonly alg?: unknown;
@@ -19,6 +22,8 @@ export interface KeySet {
   find(header: KeyChoice): Promise<readonly KeyObject[]>;
   /** Returns all usable keys. */
   all(): Promise<readonly KeyObject[]>;
+  /** Returns an object that changes whenever the set does. */
+  version(): Promise<object>;
 }
 
 /** How long a fetched key set is used. Milliseconds. */
@@ -27,6 +32,8 @@ const MAXIMUM_AGE = 600_000;
 const MAXIMUM_STALE_AGE = 86_400_000;
 /** The pause after a fetch, successful or not: unknown key ids in requests must not each cause a fetch. Milliseconds. */
 const COOL_DOWN = 30_000;
+/** The pause after a fetch while there are no keys: the first fetch may meet a server that is just starting. Milliseconds. */
+const COOL_DOWN_WITHOUT_KEYS = 1_000;
 /** How many keys with the same id are tried. */
 const MAXIMUM_CANDIDATES = 4;
 
@@ -51,15 +58,17 @@ export function createRemoteKeySet(
     }
   }
 
+  const isUsable = (): boolean => keys !== undefined && clock() - fetchedAt < MAXIMUM_STALE_AGE;
+
   async function refresh(): Promise<void> {
-    if (!pending && clock() - triedAt < COOL_DOWN) return;
+    if (!pending && clock() - triedAt < (isUsable() ? COOL_DOWN : COOL_DOWN_WITHOUT_KEYS)) return;
     pending ??= load().finally(() => (pending = undefined));
     await pending;
   }
 
   async function current(): Promise<readonly unknown[]> {
     if (clock() - fetchedAt >= MAXIMUM_AGE) await refresh();
-    if (keys && clock() - fetchedAt < MAXIMUM_STALE_AGE) return keys;
+    if (keys && isUsable()) return keys;
     const { message = '' } = (failure ?? {}) as Partial<Error>;
     throw new Error(`no key set could be fetched from ${url}: ${message}`, { cause: failure });
   }
@@ -71,7 +80,7 @@ export function createRemoteKeySet(
     return matching(await current(), header);
   }
 
-  return { find, all: async () => usable(await current()) };
+  return { find, all: async () => usable(await current()), version: current };
 }
 
 /** Creates a function that returns a client's key set: from the client's metadata, or from its `jwks_uri`. */
@@ -86,6 +95,7 @@ export function createClientKeySets(options: {
       return {
         find: (header) => Promise.resolve(matching(keys, header)),
         all: () => Promise.resolve(usable(keys)),
+        version: () => Promise.resolve(keys),
       };
     }
     const known = remote.get(jwksUri) ?? createRemoteKeySet(jwksUri, options);
@@ -97,6 +107,7 @@ export function createClientKeySets(options: {
 function keysOf(jwks: unknown): readonly unknown[] {
   const { keys } = (jwks ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('the response is not a key set');
+  if (keys.length > MAXIMUM_KEYS) throw new Error(`the key set has more than ${MAXIMUM_KEYS} keys`);
   return keys;
 }
 

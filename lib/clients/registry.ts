@@ -1,4 +1,7 @@
+import { LRUCache } from 'lru-cache';
+
 import type { ClientMetadata } from '../adapters/contract';
+import { withoutNulls } from '../adapters/results';
 import type { Store } from '../adapters/store';
 import { serverError } from '../errors';
 import {
@@ -24,18 +27,40 @@ interface RegistryOptions {
   allowHttp: boolean;
 }
 
+/** How many clients of the adapter are kept in their checked form. */
+const CACHED_CLIENTS = 1000;
+
+/** The result of checking a client that an adapter returned, and the text that was checked. */
+type Checked = { readonly text: string } & (
+  { readonly record: ClientRecord } | { readonly faults: readonly string[] }
+);
+
 export function createClientRegistry({ clients, store, allowHttp }: RegistryOptions): ClientRegistry {
   const fixed = clients.map(clientRecord);
   const byId = new Map(fixed.map((record) => [record.client.clientId, record]));
   const check = createClientChecker({ allowHttp, strict: false });
+  const cache = new LRUCache<string, Checked>({ max: CACHED_CLIENTS });
+
+  /** Checks a client, unless the very same client was checked before: checking and importing keys takes long. */
+  function checked(clientId: string, metadata: ClientMetadata): Checked {
+    const text = JSON.stringify(metadata);
+    const known = cache.get(clientId);
+    if (known?.text === text) return known;
+    const faults = check(metadata).map(({ message }) => message);
+    const result =
+      faults.length > 0
+        ? { text, faults }
+        : { text, record: clientRecord(JSON.parse(text) as ClientMetadata) };
+    cache.set(clientId, result);
+    return result;
+  }
 
   async function find(clientId: string): Promise<ClientRecord | undefined> {
     const known = byId.get(clientId);
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
-    if (stored === undefined || stored === null) return undefined;
-    if (typeof stored !== 'object') throw serverError(new TypeError('getClient() must return an object'));
-    const metadata = withoutNulls(stored);
+    if (!stored) return undefined;
+    const metadata = withoutNulls(stored) as unknown as ClientMetadata;
     // A secret or key that was lost must not turn a confidential client into a public client.
     const lost = CREDENTIAL_MEMBERS.find((name) => name in stored && !metadata[name]);
     if (
@@ -45,11 +70,11 @@ export function createClientRegistry({ clients, store, allowHttp }: RegistryOpti
     ) {
       throw serverError(new Error(`a client with an empty ${lost} needs a tokenEndpointAuthMethod`));
     }
-    const faults = check(metadata).map(({ message }) => message);
-    if (faults.length > 0)
-      throw serverError(new Error(`getClient() returned an invalid client: ${faults.join(', ')}`));
+    const result = checked(clientId, metadata);
+    if ('faults' in result)
+      throw serverError(new Error(`getClient() returned an invalid client: ${result.faults.join(', ')}`));
     // A database may compare without regard to case or trailing blanks.
-    return metadata.clientId === clientId ? clientRecord(metadata) : undefined;
+    return metadata.clientId === clientId ? result.record : undefined;
   }
 
   return { find, fixed };
@@ -63,12 +88,6 @@ export const CREDENTIAL_MEMBERS = [
   'jwksUri',
   ...CERTIFICATE_SUBJECTS,
 ] as const;
-
-/** Removes members that are `null`: a database row has `null` for a missing value. */
-function withoutNulls(stored: object): ClientMetadata {
-  const entries = Object.entries(stored).filter(([, value]) => value !== null);
-  return Object.fromEntries(entries) as unknown as ClientMetadata;
-}
 
 /** Converts a client of the options to the form that an adapter stores: secrets are hashed, or sealed for `client_secret_jwt`. */
 export function storedClient(

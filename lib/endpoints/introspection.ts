@@ -4,7 +4,7 @@ import type { Store } from '../adapters/store';
 import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { invalidClient } from '../errors';
-import { asGrant, isRefreshable, refreshExpiryOf } from '../grants/grant';
+import { isRefreshable, refreshExpiryOf, type Grant } from '../grants/grant';
 import type { TokenStatus } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
@@ -72,7 +72,7 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Requ
   }
 
   async function introspectRefreshToken({ grantId, generation }: GrantReference): Promise<IntrospectionFor> {
-    const grant = asGrant(await store.getGrant(grantId), grantId);
+    const grant: Grant | undefined = await store.getGrant(grantId);
     if (grant?.generation !== generation) return () => INACTIVE;
     return (client) => {
       if (grant.clientId !== client.clientId || !isRefreshable(grant, client, clock())) return INACTIVE;

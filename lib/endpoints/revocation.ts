@@ -5,7 +5,7 @@ import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { invalidGrant } from '../errors';
 import type { EventReporter } from '../events';
-import { asGrant, identifiersOf } from '../grants/grant';
+import { identifiersOf } from '../grants/grant';
 import { REVOCATION_GRACE, revocationKey } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
@@ -48,7 +48,7 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
   );
 
   async function revokeGrant(grantId: string, client: Client): Promise<void> {
-    const grant = asGrant(await store.getGrant(grantId), grantId);
+    const grant = await store.getGrant(grantId);
     if (!grant) return;
     refuseForeign(grant.clientId, client);
     await store.revokeGrant(grantId);

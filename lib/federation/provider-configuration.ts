@@ -1,7 +1,7 @@
 import type * as OpenidClient from 'openid-client';
 import type { ClientAuth, Configuration } from 'openid-client';
 
-import { boundedFetch } from '../http/bounded-fetch';
+import { createGuardedFetch } from '../http/outbound';
 import { isJsonObject } from '../json';
 import type { ResolvedProvider } from './provider';
 
@@ -16,14 +16,31 @@ export interface ProviderConfiguration {
 /** Loads openid-client. It is an ES module, which a CommonJS host without providers never loads. */
 export const openidClient = (): Promise<typeof OpenidClient> => import('openid-client');
 
+/** A multiple of the longest useful response of a provider, its key set. */
+const MAXIMUM_RESPONSE_BYTES = 524_288;
 /** How long a provider's published metadata is used. Milliseconds. */
 const METADATA_LIFETIME = 3_600_000;
 
+/** The settings of the server that concern requests to providers. */
+export interface UpstreamOptions {
+  allowHttp: boolean;
+  /** Allows private addresses for all hosts that a discovery document names. */
+  allowPrivateAddresses: boolean;
+  clock: () => number;
+}
+
 export function createProviderConfiguration(
   provider: ResolvedProvider,
-  { allowHttp, clock }: { allowHttp: boolean; clock: () => number },
+  { allowHttp, allowPrivateAddresses, clock }: UpstreamOptions,
 ): ProviderConfiguration {
   let lastSecret: string | undefined;
+  // The operator chose the hosts in the options; a discovery document may name any other.
+  const chosen = hostsOf(provider);
+  const fetch = createGuardedFetch({
+    allowPrivateAddresses: (hostname) => allowPrivateAddresses || chosen.has(hostname),
+    allowHttp,
+    maximumLength: MAXIMUM_RESPONSE_BYTES,
+  });
 
   async function configure(): Promise<Configuration> {
     const client = await openidClient();
@@ -33,7 +50,7 @@ export function createProviderConfiguration(
     const { issuer, clientId, timeout, idTokenSignedResponseAlg: alg } = provider;
     const metadata = alg === undefined ? {} : { id_token_signed_response_alg: alg };
     return client.discovery(new URL(issuer), clientId, metadata, clientAuthentication(client), {
-      [client.customFetch]: boundedFetch,
+      [client.customFetch]: fetch,
       timeout,
       execute: [...extensions, client.enableNonRepudiationChecks],
     });
@@ -51,7 +68,7 @@ export function createProviderConfiguration(
       token_endpoint: tokenEndpoint,
     };
     const configuration = new client.Configuration(metadata, clientId, {}, clientAuthentication(client));
-    configuration[client.customFetch] = plainFetch;
+    configuration[client.customFetch] = async (...request) => plainResponse(await fetch(...request));
     configuration.timeout = timeout;
     extensions.forEach((extend) => extend(configuration));
     return configuration;
@@ -92,11 +109,10 @@ function kept<T>(create: () => Promise<T>, clock: () => number): () => Promise<T
 }
 
 /**
- * Adapts the responses of plain OAuth 2.0 providers to openid-client. An ID token is removed, because it could not be verified.
- * An error that was sent with status 200 gets status 400.
+ * Adapts a response of a plain OAuth 2.0 provider to openid-client. An ID token is removed, because it could not be verified. An
+ * error that was sent with status 200 gets status 400.
  */
-async function plainFetch(url: string, options?: RequestInit): Promise<Response> {
-  const response = await boundedFetch(url, options);
+async function plainResponse(response: Response): Promise<Response> {
   const text = await response.text();
   const { status, headers } = response;
   if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
@@ -105,4 +121,13 @@ async function plainFetch(url: string, options?: RequestInit): Promise<Response>
   const { id_token: _, ...body } = parsed;
   const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
   return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
+}
+
+/** Returns the hosts of the URLs in a provider's options. */
+function hostsOf(provider: ResolvedProvider): ReadonlySet<string> {
+  const urls =
+    provider.protocol === 'oidc'
+      ? [provider.issuer]
+      : [provider.authorizationEndpoint, provider.tokenEndpoint, provider.userinfo, provider.emails];
+  return new Set(urls.flatMap((url) => (typeof url === 'string' ? new URL(url).hostname : [])));
 }

@@ -5,7 +5,7 @@ import type { TokenEndpointResponse } from 'openid-client';
 import { providerFailure } from './failure';
 import type { ProviderIdentity } from './identity';
 import type { ResolvedProvider } from './provider';
-import { createProviderConfiguration, openidClient } from './provider-configuration';
+import { createProviderConfiguration, openidClient, type UpstreamOptions } from './provider-configuration';
 import { readOAuth2Identity, readOidcIdentity } from './provider-profile';
 
 /** The parameters of an authorization request to a provider. */
@@ -62,9 +62,10 @@ export interface Upstream {
 export function createUpstream(
   providerId: string,
   provider: ResolvedProvider,
-  { redirectUri, allowHttp, clock }: { redirectUri: string; allowHttp: boolean; clock: () => number },
+  { redirectUri, ...options }: UpstreamOptions & { redirectUri: string },
 ): Upstream {
-  const configuration = createProviderConfiguration(provider, { allowHttp, clock });
+  const { clock } = options;
+  const configuration = createProviderConfiguration(provider, options);
 
   async function authorizationUrl(
     request: UpstreamRequest,

@@ -1,7 +1,7 @@
 import type { Store } from '../adapters/store';
 import { storeUnavailable } from '../errors';
 import type { EventReporter } from '../events';
-import { asGrant, identifiersOf, type Grant } from './grant';
+import { identifiersOf, type Grant } from './grant';
 
 /** The result of a write: it was stored, or `stored` is the record that was found instead. */
 export type Commit = { readonly won: true } | { readonly won: false; readonly stored: Grant | undefined };
@@ -16,8 +16,8 @@ export type Commit = { readonly won: true } | { readonly won: false; readonly st
 export async function commit(store: Store, current: Grant, next: Grant): Promise<Commit> {
   for (let sent = 0; sent < 2; sent++) {
     const answer = await store.advanceGrant(current.id, current.generation, next).catch(() => undefined);
-    if (answer === true) return { won: true };
-    const stored = asGrant(await store.getGrant(current.id), current.id);
+    if (answer) return { won: true };
+    const stored = await store.getGrant(current.id);
     if (stored?.attempt === next.attempt) return { won: true };
     if (stored?.generation !== current.generation) return { won: false, stored };
   }
@@ -27,7 +27,7 @@ export async function commit(store: Store, current: Grant, next: Grant): Promise
 /** Inserts a grant, and verifies the result. @throws the store's error, if the grant is not stored */
 export async function insert(store: Store, grant: Grant): Promise<void> {
   await store.saveGrant(grant).catch(async (thrown: unknown) => {
-    const stored = asGrant(await store.getGrant(grant.id), grant.id);
+    const stored = await store.getGrant(grant.id);
     if (stored?.attempt !== grant.attempt) throw thrown;
   });
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 
 import type { StoredGrant } from '../adapters/contract';
+import { grantRecord, type GrantRecord } from '../adapters/results';
 import type { Client } from '../clients/client';
-import { serverError } from '../errors';
 import type { EventReporter } from '../events';
 import { allowedClaims, type RequestedClaims } from '../host/standard-claims';
 import type { FederationFacts } from '../host/token-hooks';
 import type { Authentication } from '../host/user';
+import { isJsonObject } from '../json';
 import type { Confirmation } from '../tokens/access-token';
 
 /**
@@ -14,13 +15,7 @@ import type { Confirmation } from '../tokens/access-token';
  * token, and so on. The tokens that clients hold are derived from the record, and nothing in it can be replayed. Moments are
  * epoch milliseconds.
  */
-export interface Grant extends StoredGrant, Authentication {
-  /** A random value for each write: a writer whose answer was lost recognizes its own write by it. */
-  readonly attempt: string;
-  readonly scope: readonly string[];
-  /** The audiences (RFC 8707). */
-  readonly resources: readonly string[];
-  readonly createdAt: number;
+export interface Grant extends GrantRecord, Authentication {
   readonly nonce?: string | undefined;
   /** Single claims that were requested and allowed. */
   readonly claims?: RequestedClaims | undefined;
@@ -43,38 +38,28 @@ export interface Grant extends StoredGrant, Authentication {
   readonly refreshExpiresAt?: number | undefined;
 }
 
-/** Checks a record that an adapter returned. @throws OAuthError `server_error` if it cannot be the record that was stored */
-export function asGrant(stored: StoredGrant | undefined | null, grantId: string): Grant | undefined {
-  if (stored === undefined || stored === null) return undefined;
-  const { id, generation, clientId, userId, expiresAt, attempt, scope, resources, createdAt } =
-    stored as Partial<Grant>;
-  const valid =
-    id === grantId &&
-    Number.isSafeInteger(generation) &&
-    typeof clientId === 'string' &&
-    (userId === undefined || typeof userId === 'string') &&
-    typeof attempt === 'string' &&
-    Number.isFinite(expiresAt) &&
-    Number.isFinite(createdAt) &&
-    Array.isArray(scope) &&
-    Array.isArray(resources);
-  if (!valid) throw serverError(new TypeError('the adapter did not return the grant that was stored'));
-  return stored as Grant;
-}
-
-/** Returns the valid records of a list: an invalid one must not hide the others. */
+/** Returns a user's grants from a list. An invalid record must not hide the others. */
 export function readableGrants(
-  stored: readonly (StoredGrant | undefined | null)[],
+  listed: readonly unknown[],
+  userId: string,
   reporter: Pick<EventReporter, 'emit'>,
 ): Grant[] {
-  return stored.flatMap((record) => {
+  return ownRecords(listed, userId).flatMap((record) => {
     try {
-      return (record && asGrant(record, record.id)) ?? [];
+      return grantRecord(record, record.id);
     } catch (cause) {
       reporter.emit('store.failed', { operation: 'listGrants', cause });
       return [];
     }
   });
+}
+
+/** Returns the records of a list that belong to a user: a database may compare without regard to case or trailing blanks. */
+export function ownRecords(listed: readonly unknown[], userId: string): StoredGrant[] {
+  return listed.filter(
+    (record): record is StoredGrant =>
+      isJsonObject(record) && record.userId === userId && typeof record.id === 'string',
+  );
 }
 
 /** Whether a grant is active: it has not expired, and the client's `grantsNotBefore` does not void it. */

@@ -4,6 +4,7 @@ import type { Request } from 'express';
 
 import { invalidRequest, type OAuthError } from '../errors';
 import { isJsonObject } from '../json';
+import { createBoundedBuffer } from './bounded-buffer';
 import { parametersOf, queryParameters, refuseFaults, refuseSecrets, type Parameters } from './parameters';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -64,16 +65,13 @@ async function read(req: Request): Promise<string | undefined> {
 
 function bytesOf(req: Request): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
+    const body = createBoundedBuffer(MAXIMUM_BODY_BYTES);
     req.on('data', (chunk: Buffer) => {
-      length += chunk.length;
       // The rest is read and discarded, so that the client can read the response.
-      if (length > MAXIMUM_BODY_BYTES) reject(tooLong());
-      else chunks.push(chunk);
+      if (!body.append(chunk)) reject(tooLong());
     });
     req.on('end', () => {
-      resolve(Buffer.concat(chunks));
+      resolve(body.bytes());
     });
     req.on('error', (cause) => {
       reject(invalidRequest('The body was cut off', { cause }));

@@ -1,12 +1,18 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
-/** The limits of requests to URLs that clients have registered. */
+import { createBoundedBuffer } from './bounded-buffer';
+
+/** The limits of requests to other servers. */
 export interface OutboundOptions {
-  /** Allows loopback, private and link-local addresses, and http. */
-  allowPrivateAddresses: boolean;
+  /** Allows loopback, private and link-local addresses: for all hosts, or for those that a function allows. */
+  allowPrivateAddresses: boolean | ((hostname: string) => boolean);
+  /** Allows http. @defaultValue as `allowPrivateAddresses` */
+  allowHttp?: boolean;
+  /** The maximum length of a response's body. Bytes. @defaultValue `65536` */
+  maximumLength?: number;
   /** Resolves a host name. @defaultValue `dns.lookup` */
   lookup?: typeof dnsLookup;
 }
@@ -62,60 +68,135 @@ export function isPublicAddress(address: string): boolean {
   return isIP(address) === 6 && publicIpv6.check(address, 'ipv6') && !special.check(address, 'ipv6');
 }
 
+/** Creates a function that sends requests to URLs in clients' metadata. */
+export function createOutbound(options: OutboundOptions): Outbound {
+  const exchange = createExchange(options);
+  return async ({ url, ...request }) => {
+    const { body } = await exchange(url, request, { acceptsStatus: isSuccess });
+    return body.toString();
+  };
+}
+
+/** Creates a `fetch` with the same limits. It never follows a redirect, and resolves when the whole body has arrived. */
+export function createGuardedFetch(
+  options: OutboundOptions,
+): (url: string, request: GuardedFetchRequest) => Promise<Response> {
+  const exchange = createExchange(options);
+  return async (url, { method = 'GET', headers = {}, body, signal }) => {
+    const text = body === undefined || body === null ? undefined : textOf(body);
+    const request = { method, headers: Object.fromEntries(new Headers(headers)), body: text, signal };
+    const { status, headers: received, body: bytes } = await exchange(url, request);
+    return new Response(bytes.length > 0 ? new Uint8Array(bytes) : null, { status, headers: received });
+  };
+}
+
+/** The members of `RequestInit` that are supported. */
+export interface GuardedFetchRequest {
+  readonly method?: string;
+  readonly headers?: RequestInit['headers'];
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | null | undefined;
+}
+
+function textOf(body: unknown): string {
+  if (typeof body === 'string' || body instanceof URLSearchParams) return body.toString();
+  throw new TypeError('the body must be a text');
+}
+
+interface Exchanged {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+}
+
+type Exchange = (
+  url: string,
+  request: {
+    readonly method: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body?: string | undefined;
+    readonly signal?: AbortSignal | null | undefined;
+  },
+  options?: { acceptsStatus: (status: number) => boolean },
+) => Promise<Exchanged>;
+
 /**
- * Sends requests to URLs in clients' metadata. The address is checked when the connection is made, so that a name cannot change
- * its address after the check. Redirects are not followed, and the environment's proxies are not used.
+ * The address is checked when the connection is made, so that a name cannot change its address after the check. Redirects are not
+ * followed, and the environment's proxies are not used.
  */
-export function createOutbound({ allowPrivateAddresses, lookup = dnsLookup }: OutboundOptions): Outbound {
-  const guardedLookup: LookupFunction = (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+function createExchange(options: OutboundOptions): Exchange {
+  const { allowPrivateAddresses, maximumLength = MAXIMUM_RESPONSE_BYTES, lookup = dnsLookup } = options;
+  const allowsPrivate = (hostname: string): boolean =>
+    typeof allowPrivateAddresses === 'function' ? allowPrivateAddresses(hostname) : allowPrivateAddresses;
+  const allowsHttp = (hostname: string): boolean => options.allowHttp ?? allowsPrivate(hostname);
+
+  const guardedLookup: LookupFunction = (hostname, lookupOptions, callback) => {
+    lookup(hostname, { ...lookupOptions, all: true }, (error, addresses: LookupAddress[]) => {
       if (error) return callback(error, []);
-      const allowed = addresses.filter(({ address }) => allowPrivateAddresses || isPublicAddress(address));
+      const allowed = addresses.filter(({ address }) => allowsPrivate(hostname) || isPublicAddress(address));
       const [first] = allowed;
       if (!first) return callback(new Error(`${hostname} has no public address`), []);
-      if (options.all) callback(null, allowed);
+      if (lookupOptions.all) callback(null, allowed);
       else callback(null, first.address, first.family);
     });
   };
 
-  return ({ method, url, headers, body }) => {
-    const { protocol, hostname } = new URL(url);
+  function refusal({ protocol, hostname }: URL): string | undefined {
     const literal = hostname.replace(/^\[|\]$/g, '');
-    if (protocol !== 'https:' && !(allowPrivateAddresses && protocol === 'http:')) {
-      return Promise.reject(new Error('only https is allowed'));
-    }
+    if (protocol !== 'https:' && !(protocol === 'http:' && allowsHttp(hostname)))
+      return 'only https is allowed';
     // A literal address is checked here, because connecting to it needs no lookup.
-    if (isIP(literal) && !allowPrivateAddresses && !isPublicAddress(literal)) {
-      return Promise.reject(new Error(`${literal} is not a public address`));
-    }
+    return isIP(literal) && !allowsPrivate(hostname) && !isPublicAddress(literal)
+      ? `${literal} is not a public address`
+      : undefined;
+  }
+
+  return async (
+    url,
+    { method, headers, body, signal },
+    { acceptsStatus } = { acceptsStatus: () => true },
+  ) => {
+    const target = new URL(url);
+    const refused = refusal(target);
+    if (refused !== undefined) throw new Error(refused);
     return new Promise((resolve, reject) => {
-      const send = protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(url, {
+      const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+      const request = send(target, {
         method,
         headers: { ...headers, 'Accept-Encoding': 'identity' },
         agent: false,
         lookup: guardedLookup,
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: signal ?? AbortSignal.timeout(TIMEOUT),
       });
       request.on('error', reject);
       // An exchange can also end without a response or an error: the connection is closed or upgraded.
       request.on('close', () => reject(new Error('the connection was closed')));
       request.on('upgrade', (_response, socket) => socket.destroy());
       request.on('response', (response) => {
-        const { statusCode = 0 } = response;
-        const chunks: Buffer[] = [];
-        let length = 0;
+        const { statusCode: status = 0 } = response;
+        const received = createBoundedBuffer(maximumLength);
         response.on('error', reject);
         response.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > MAXIMUM_RESPONSE_BYTES) request.destroy(new Error('the response is too long'));
-          else chunks.push(chunk);
+          if (!received.append(chunk)) request.destroy(new Error('the response is too long'));
         });
-        response.on('end', () => resolve(Buffer.concat(chunks).toString()));
-        if (statusCode < 200 || statusCode > 299)
-          request.destroy(new Error(`the response has status ${statusCode}`));
+        response.on('end', () => resolve({ status, headers: headersOf(response), body: received.bytes() }));
+        if (!acceptsStatus(status)) request.destroy(new Error(`the response has status ${status}`));
       });
       request.end(body);
     });
   };
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+/** Returns the headers, without those that describe the body as it was transmitted. */
+function headersOf({ headersDistinct }: IncomingMessage): Headers {
+  const pairs = Object.entries(headersDistinct).flatMap(([name, values = []]) =>
+    values.map((value): [string, string] => [name, value]),
+  );
+  const headers = new Headers(pairs);
+  headers.delete('content-length');
+  return headers;
 }

@@ -43,9 +43,9 @@ export function createSignOut(options: SignOutOptions): SignOut {
   const { issuer, store, registry, signingKeys, subjects, policies, fetch, clock, reporter } = options;
 
   return async ({ userId, sid }) => {
-    const stored = (await store.listGrants?.(userId)) ?? [];
-    const grants = readableGrants(stored, reporter)
-      .filter((grant) => grant.userId === userId && grant.scope.includes('openid'))
+    const listed = (await store.listGrants?.(userId)) ?? [];
+    const grants = readableGrants(listed, userId, reporter)
+      .filter((grant) => grant.scope.includes('openid'))
       .filter((grant) => sid === undefined || grant.sid === sid);
     const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];
     // A failure must not prevent the other clients from being notified, or the other grants from being ended.

@@ -30,7 +30,7 @@ export const DEFAULTS = {
     idleLifetime: 30 * DAY,
     absoluteLifetime: 365 * DAY,
   },
-  federation: { providers: {}, linkScope: '', linkWithAccessTokens: false },
+  federation: { providers: {}, linkScope: '', linkWithAccessTokens: false, allowPrivateAddresses: false },
   outOfBand: {},
   pages: { branding: {} },
   dpop: { nonce: 'public' },

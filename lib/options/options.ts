@@ -181,6 +181,11 @@ export interface FederationOptions {
   linkScope?: string;
   /** Accepts an access token, besides link tickets, as `token` at `/authorize/:provider_id`. @defaultValue `false` */
   linkWithAccessTokens?: boolean;
+  /**
+   * Allows the endpoints in providers' discovery documents to have loopback, private and link-local addresses. The hosts in the
+   * options themselves may always have such addresses. @defaultValue `false`
+   */
+  allowPrivateAddresses?: boolean;
 }
 
 /** Clients with `outOfBand`, which get codes without a redirect. */

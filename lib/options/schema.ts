@@ -77,6 +77,7 @@ const federation = Joi.object({
   resolveUser: Joi.function(),
   linkScope: scope,
   linkWithAccessTokens: Joi.boolean(),
+  allowPrivateAddresses: Joi.boolean(),
 });
 
 const branding = Joi.object({

@@ -6,7 +6,6 @@ import type { ProofOfPossession } from '../clients/proof-of-possession';
 import type { TokenEngine } from '../engine';
 import { OAuthError, unauthorizedClient } from '../errors';
 import type { EventReporter } from '../events';
-import { asGrant } from '../grants/grant';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { required } from '../http/parameters';
@@ -39,7 +38,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
       const reference = grantType.reference?.(parameters);
       const proof = possession.read(req, tokenUrl);
       // One round trip; a client assertion adds another.
-      const [client, , stored] = await inOrder([
+      const [client, , grant] = await inOrder([
         authentication.identify(req, parameters).authenticate(),
         possession.once(proof),
         reference && store.getGrant(reference.grantId),
@@ -50,7 +49,6 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
       }
 
       const confirmation = possession.confirmation(req, res, client, proof);
-      const grant = reference && asGrant(stored, reference.grantId);
       if (grant) Object.assign(event, { grantId: grant.id, userId: grant.userId });
       const request = { client, parameters, reference, grant, confirmation, req };
       const { tokens, body } = await engine.dispatch(grantType, request);

@@ -1,5 +1,5 @@
 import { OAuthError } from '../errors';
-import { asGrant, newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
+import { newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import { refusedGrant, type TokenSet } from './grant-type';
 import type { GrantTypeOptions } from './options';
@@ -38,7 +38,7 @@ export function createTouch({ store, policies, clock, prepare }: TouchOptions) {
   async function storedAfterTouch(grant: Grant, touched: Grant): Promise<Grant> {
     try {
       if (await store.advanceGrant(grant.id, grant.generation, touched)) return touched;
-      const stored = asGrant(await store.getGrant(grant.id), grant.id);
+      const stored = await store.getGrant(grant.id);
       if (!stored) throw refusedGrant('refresh token', 'revoked meanwhile');
       return stored;
     } catch (thrown) {

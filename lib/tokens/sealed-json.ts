@@ -5,7 +5,7 @@ export interface SealedJson<T> {
   /** Seals a value. `expiresAt`, in epoch milliseconds, limits how long it can be opened. */
   seal(value: T, expiresAt?: number): string;
   /** Returns the value, or `undefined` if the text is missing, was not sealed here for this purpose, or has expired. */
-  open(sealed: string | undefined | null): T | undefined;
+  open(sealed: string | undefined): T | undefined;
 }
 
 interface Envelope<T> {
@@ -18,8 +18,7 @@ export function createSealedJson<T>(sealer: Sealer, clock: () => number): Sealed
   return {
     seal: (value, expiresAt) => sealer.seal(JSON.stringify({ value, expiresAt })),
     open: (sealed) => {
-      // An adapter may return anything.
-      const text = typeof sealed === 'string' ? sealer.open(sealed) : undefined;
+      const text = sealed === undefined ? undefined : sealer.open(sealed);
       if (text === undefined) return undefined;
       const { value, expiresAt = Infinity } = JSON.parse(text) as Envelope<T>;
       return clock() < expiresAt ? value : undefined;

@@ -1,0 +1,96 @@
+import { isJsonObject } from '../json';
+import type { Adapter, Consent, StoredGrant } from './contract';
+
+/** The members of a grant's record that every record has. */
+export interface GrantRecord extends StoredGrant {
+  /** A random value for each write: a writer whose answer was lost recognizes its own write by it. */
+  readonly attempt: string;
+  readonly scope: readonly string[];
+  /** The audiences (RFC 8707). */
+  readonly resources: readonly string[];
+  readonly createdAt: number;
+}
+
+type Nothing = undefined | null;
+type Check = (result: unknown, ...args: never[]) => unknown;
+
+/**
+ * Checks the result of each function of an adapter, and brings it into one form. A result that cannot be what was stored must not
+ * decide about a request.
+ *
+ * @throws TypeError for any other result
+ */
+export const RESULTS = {
+  getClient: (result: unknown): object | undefined => {
+    if (isNothing(result) || isJsonObject(result)) return result ?? undefined;
+    throw new TypeError('getClient() must return an object');
+  },
+  getGrant: (result: unknown, grantId: string): GrantRecord | undefined =>
+    isNothing(result) ? undefined : grantRecord(result, grantId),
+  listGrants: (result: unknown): readonly unknown[] => {
+    if (Array.isArray(result)) return result;
+    throw new TypeError('listGrants() must return a list');
+  },
+  getConsent: (result: unknown, userId: string, clientId: string): Consent | undefined =>
+    isNothing(result) ? undefined : consentRecord(result, { userId, clientId }),
+  advanceGrant: (result: unknown): boolean => yesOrNo('advanceGrant', result),
+  revokeGrant: (result: unknown): boolean => yesOrNo('revokeGrant', result),
+  setOnce: (result: unknown): boolean => yesOrNo('setOnce', result),
+  get: (result: unknown): string | undefined => textOrNothing('get', result),
+  take: (result: unknown): string | undefined => textOrNothing('take', result),
+} satisfies Partial<Record<keyof Adapter, Check>>;
+
+/** Reads a grant as an adapter returned it: a missing member may be `null`. @throws TypeError */
+export function grantRecord(result: unknown, grantId: string): GrantRecord {
+  const record = isJsonObject(result) ? withoutNulls(result) : {};
+  const { id, generation, clientId, userId, expiresAt, attempt, scope, resources, createdAt } = record;
+  const isValid =
+    id === grantId &&
+    Number.isSafeInteger(generation) &&
+    typeof clientId === 'string' &&
+    (userId === undefined || typeof userId === 'string') &&
+    typeof attempt === 'string' &&
+    Number.isFinite(expiresAt) &&
+    Number.isFinite(createdAt) &&
+    isTexts(scope) &&
+    isTexts(resources);
+  if (!isValid) throw new TypeError('the adapter did not return the grant that was stored');
+  return record as unknown as GrantRecord;
+}
+
+function consentRecord(result: unknown, of: { userId: string; clientId: string }): Consent {
+  const record = isJsonObject(result) ? result : {};
+  const { userId, clientId, scope, resources, grantedAt } = record;
+  const isValid =
+    userId === of.userId &&
+    clientId === of.clientId &&
+    isTexts(scope) &&
+    isTexts(resources) &&
+    Number.isFinite(grantedAt);
+  if (!isValid) throw new TypeError('the adapter did not return the consent that was stored');
+  return record as unknown as Consent;
+}
+
+function yesOrNo(name: string, result: unknown): boolean {
+  if (typeof result === 'boolean') return result;
+  throw new TypeError(`${name}() must return true or false`);
+}
+
+function textOrNothing(name: string, result: unknown): string | undefined {
+  if (isNothing(result) || typeof result === 'string') return result ?? undefined;
+  throw new TypeError(`${name}() must return a string or nothing`);
+}
+
+function isNothing(result: unknown): result is Nothing {
+  return result === undefined || result === null;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((single) => typeof single === 'string');
+}
+
+/** Removes members that are `null`: a database row has `null` for a missing value. */
+export function withoutNulls(stored: object): Record<string, unknown> {
+  const entries = Object.entries(stored).filter(([, value]) => value !== null);
+  return Object.fromEntries(entries);
+}
