@@ -5,6 +5,7 @@ import type { Store } from './adapters/store';
 import type { EventReporter } from './events';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
+import { settledInParts } from './grants/in-parts';
 import { isUserId, sessionId } from './host/user';
 import type { SignOut } from './logout/sign-out';
 import type { TokenAlgorithms } from './policy/token-algorithms';
@@ -168,7 +169,7 @@ function createGrantOperations({
       const grants = ownRecords(await listed(user), user).filter(
         (grant) => clientId === undefined || grant.clientId === clientId,
       );
-      const results = await Promise.allSettled(grants.map(end));
+      const results = await settledInParts(grants, end);
       const failed = results.filter((result) => result.status === 'rejected');
       if (failed.length > 0) {
         const causes = failed.map(({ reason }) => reason as Error);

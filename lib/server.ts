@@ -2,6 +2,7 @@ import { createStore } from './adapters/store';
 import { createArrive } from './authorization/arrive';
 import { createAuthorize } from './authorization/authorize';
 import { createIssueCode } from './authorization/code';
+import { createCompletedRequests, type Completion } from './authorization/completed-requests';
 import { createConsentStep, type ConsentForm } from './authorization/consent';
 import { createInteract } from './authorization/interact';
 import { createFindHeaderSubject } from './authorization/out-of-band';
@@ -15,7 +16,7 @@ import { createValidate } from './authorization/request';
 import { createRequestObjects } from './authorization/request-object';
 import { createRespond } from './authorization/respond';
 import { createSendToClient } from './authorization/response';
-import { createResuming, type ResumeSeal } from './authorization/resuming';
+import { createResuming, type ParkedEntries, type ResumeSeal } from './authorization/resuming';
 import { createSignIn } from './authorization/sign-in';
 import { createClientAuthentication } from './clients/authentication';
 import { createCertificateReader } from './clients/certificate';
@@ -292,10 +293,13 @@ function createAuthorizationParts(
   const { subjects, idTokens, policies, hasIdTokens } = tokens;
   const parts = { ...options, ...base, ...clients, ...tokens, ...federation };
   const responseModes = RESPONSE_MODES.filter((mode) => hasIdTokens || !mode.endsWith('jwt'));
+  const completed = createCompletedRequests({ ...parts, sealed: sealed<Completion>('completed request') });
   const resuming = createResuming({
+    completed,
     authorizeUrl: url('authorize'),
     asPath: typeof loginUrl === 'string' && loginUrl.startsWith('/'),
     sealed: sealed<ResumeSeal>('resumption'),
+    sealedEntries: sealed<ParkedEntries>('parked request'),
     store: base.store,
   });
   const pushedRequests = createPushedRequests({ ...parts, sealed: sealed<PushedRequest>('pushed request') });
@@ -313,7 +317,7 @@ function createAuthorizationParts(
     providerDeparture: createProviderDeparture(parts),
     signIn: createSignIn({ ...parts, resuming }),
     consent: createConsentStep({ ...parts, consentUrl: url('consent'), consentForms, resuming }),
-    issueCode: createIssueCode({ ...parts, resuming, pushedRequests }),
+    issueCode: createIssueCode({ ...parts, completed, pushedRequests }),
   });
   const respond = createRespond({
     ...parts,

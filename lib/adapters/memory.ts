@@ -37,7 +37,13 @@ export function memoryAdapter({
 }: MemoryAdapterOptions = {}): MemoryAdapter {
   refuseUnknown('memoryAdapter', unknown);
   const cacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
-  const grants = new LRUCache<string, string>(cacheOptions);
+  const grants = new LRUCache<string, string>({
+    ...cacheOptions,
+    dispose: (record, _grantId, reason) => {
+      if (reason !== 'set') forget(JSON.parse(record) as StoredGrant);
+    },
+  });
+  const grantsOfUser = new Map<string, Set<string>>();
   const state = new LRUCache<string, string>(cacheOptions);
   const spent = new LRUCache<string, true>(cacheOptions);
   const clients = new Map<string, string>();
@@ -45,6 +51,16 @@ export function memoryAdapter({
 
   function write(grant: StoredGrant): void {
     grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
+    const { id, userId } = grant;
+    if (userId === undefined) return;
+    const ids = grantsOfUser.get(userId) ?? new Set();
+    grantsOfUser.set(userId, ids.add(id));
+  }
+
+  function forget({ id, userId = '' }: StoredGrant): void {
+    const ids = grantsOfUser.get(userId);
+    ids?.delete(id);
+    if (ids?.size === 0) grantsOfUser.delete(userId);
   }
 
   function read(grantId: string): StoredGrant | undefined {
@@ -76,9 +92,7 @@ export function memoryAdapter({
     },
     revokeGrant: (grantId: string) => grants.delete(grantId),
     listGrants: (userId: string) =>
-      [...grants.values()]
-        .map((record) => JSON.parse(record) as StoredGrant)
-        .filter((grant) => grant.userId === userId),
+      [...(grantsOfUser.get(userId) ?? [])].flatMap((grantId) => read(grantId) ?? []),
 
     setOnce: (key: string, ttl: number) => {
       if (spent.has(key)) return false;

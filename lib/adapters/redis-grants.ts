@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 
 import type { Adapter, StoredGrant } from './contract';
 import type { RedisClient } from './redis-client';
@@ -15,14 +15,25 @@ const GRACE = 600_000;
 const INDEX_LIFETIME = 400 * 86_400_000;
 /** The age from which an entry without a grant is dead; the grant of a younger entry may still be written. Milliseconds. */
 const INDEX_SETTLED = 60_000;
-/** A user's dead entries are removed when the number of entries is a multiple of this. */
-const PRUNE_EVERY = 100;
+/** A part of a user's entries is checked when the number of entries is a multiple of this. */
+const PRUNE_EVERY = 16;
+/** How many entries are checked at once: enough to remove dead entries faster than they are added. */
+const PRUNED_PART = 64;
+/** How many grants are read at once: the list of one user must not hold up the requests of others. */
+const READ_AT_ONCE = 100;
+
+/** An entry of a user's index. */
+interface Entry {
+  readonly id: string;
+  /** Epoch milliseconds. */
+  readonly writtenAt: number;
+}
 
 interface Scripts {
   oauthSaveGrant(key: string, ...args: Argument[]): Promise<unknown>;
   oauthAdvanceGrant(key: string, ...args: Argument[]): Promise<unknown>;
   oauthIndexGrant(key: string, ...args: Argument[]): Promise<unknown>;
-  oauthListGrants(key: string): Promise<unknown>;
+  oauthListGrants(key: string, first: number, last: number): Promise<unknown>;
 }
 
 type GrantFunctions = Required<
@@ -51,19 +62,35 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
     const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));
     const entries = await scripts.oauthIndexGrant(userKey(userId), grant.id, now, until);
     // Housekeeping: even if it fails, the entry is written.
-    if (Number(entries) % PRUNE_EVERY === 0) await grantsOf(userId).catch(() => undefined);
+    if (Number(entries) % PRUNE_EVERY === 0) await prune(userId, Number(entries)).catch(() => undefined);
     return until;
   }
 
-  /** Returns the user's grants, and removes dead entries. */
-  async function grantsOf(userId: string): Promise<StoredGrant[]> {
-    const flat = (await scripts.oauthListGrants(userKey(userId))) as string[];
-    const ids = flat.filter((_, position) => position % 2 === 0);
-    const found = await Promise.all(ids.map(getGrant));
-    const settled = Date.now() - INDEX_SETTLED;
-    const dead = ids.filter((_, position) => !found[position] && Number(flat[2 * position + 1]) < settled);
-    if (dead.length > 0) await redis.zrem(userKey(userId), ...dead);
-    return found.filter((grant) => grant !== undefined);
+  /** Removes the dead entries of a random part of the index, so that no entry is left out forever. */
+  async function prune(userId: string, entries: number): Promise<void> {
+    const first = randomInt(Math.max(1, entries - PRUNED_PART + 1));
+    await liveGrants(userId, await entriesOf(userId, first, first + PRUNED_PART - 1));
+  }
+
+  async function entriesOf(userId: string, first = 0, last = -1): Promise<Entry[]> {
+    const flat = (await scripts.oauthListGrants(userKey(userId), first, last)) as string[];
+    return flat.flatMap((id, position) =>
+      position % 2 === 0 ? { id, writtenAt: Number(flat[position + 1]) } : [],
+    );
+  }
+
+  /** Returns the grants of entries, and removes the dead entries. */
+  async function liveGrants(userId: string, entries: readonly Entry[]): Promise<StoredGrant[]> {
+    const grants: StoredGrant[] = [];
+    for (let start = 0; start < entries.length; start += READ_AT_ONCE) {
+      const part = entries.slice(start, start + READ_AT_ONCE);
+      const found = await Promise.all(part.map(({ id }) => getGrant(id)));
+      const settled = Date.now() - INDEX_SETTLED;
+      const dead = part.filter(({ writtenAt }, position) => !found[position] && writtenAt < settled);
+      if (dead.length > 0) await redis.zrem(userKey(userId), ...dead.map(({ id }) => id));
+      grants.push(...found.filter((grant) => grant !== undefined));
+    }
+    return grants;
   }
 
   return {
@@ -94,7 +121,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
       return Number(await advance(await index(next.userId, next))) === 1;
     },
     revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) > 0,
-    listGrants: grantsOf,
+    listGrants: async (userId) => liveGrants(userId, await entriesOf(userId)),
   };
 }
 

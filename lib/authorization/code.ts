@@ -4,11 +4,12 @@ import { insert } from '../grants/commit';
 import { identifiersOf, newAttempt, type Grant } from '../grants/grant';
 import type { Policies } from '../policy/policies';
 import { newGrantId, type GrantTokens } from '../tokens/grant-token';
+import type { CompletedRequests, Completion } from './completed-requests';
 import type { CodeSubject } from './out-of-band';
 import type { Progress, ProviderUser } from './progress';
 import type { PushedRequests } from './pushed-requests';
 import { grantContext, type AuthorizationRequest } from './request';
-import type { Resuming } from './resuming';
+import { stale } from './resuming';
 
 /** Issues a code, and spends the request. @throws OAuthError if the request was spent before */
 export type IssueCode = (request: AuthorizationRequest & CodeSubject, progress: Progress) => Promise<string>;
@@ -16,7 +17,7 @@ export type IssueCode = (request: AuthorizationRequest & CodeSubject, progress: 
 interface IssueCodeOptions {
   store: Store;
   grantTokens: GrantTokens;
-  resuming: Resuming;
+  completed: CompletedRequests;
   pushedRequests: PushedRequests;
   policies: Policies;
   clock: () => number;
@@ -24,30 +25,50 @@ interface IssueCodeOptions {
 }
 
 export function createIssueCode(options: IssueCodeOptions): IssueCode {
-  const { store, grantTokens, resuming, pushedRequests, policies, clock, reporter } = options;
+  const { store, grantTokens, completed, pushedRequests, policies, clock, reporter } = options;
 
   return async (request, progress) => {
     const lifetime = policies.authorizationCodeLifetime(grantContext(request)) * 1000;
     const grant = codeGrant(request, progress.providerUser, { now: clock(), lifetime });
     await insert(store, grant);
-    // Spent after the code is stored, so that an earlier failure costs nothing. A concurrent second request gets no code.
-    await complete(request, progress).catch(async (thrown: unknown) => {
-      await store.revokeGrant(grant.id);
-      throw thrown;
-    });
+    // Spent after the code is stored, so that an earlier failure costs nothing.
+    const { onceId } = progress;
+    const isFirst = onceId === undefined || (await complete(onceId, grant, request).catch(undo(grant)));
+    if (!isFirst) return repeat(onceId, grant, progress);
+    await pushedRequests.forget(progress);
     reporter.emit('authorization_code.issued', { ...identifiersOf(grant), scope: request.scope.join(' ') });
     return grantTokens.code(grant.id);
   };
 
-  async function complete(request: AuthorizationRequest, progress: Progress): Promise<void> {
+  async function complete(onceId: string, grant: Grant, request: AuthorizationRequest): Promise<boolean> {
     const context = grantContext(request);
-    await resuming.complete(progress);
     // Remembered as long as the browser may still come back with the request.
     const { pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime } = policies;
     const lifetimes = [pushedRequestLifetime, parkedRequestLifetime, consentLifetime, federationLifetime];
     const lifetime = lifetimes.reduce((sum, lifetimeOf) => sum + lifetimeOf(context), 0);
-    await pushedRequests.complete(progress, lifetime);
+    return completed.complete(onceId, completionOf(grant), lifetime);
   }
+
+  /** Returns the code that the request has already given to this user. @throws OAuthError `invalid_request` for another user */
+  async function repeat(onceId: string, grant: Grant, { parkedId, detours }: Progress): Promise<string> {
+    await store.revokeGrant(grant.id);
+    // A user clicks twice on a page of the host or on the consent page; a request that arrives twice is not from a user.
+    const isClicked = parkedId !== undefined || detours > 0;
+    const earlier = isClicked ? await completed.repeated(onceId, completionOf(grant)) : undefined;
+    if (!earlier) throw stale('already completed');
+    return grantTokens.code(earlier.grantId);
+  }
+
+  function undo(grant: Grant): (thrown: unknown) => Promise<never> {
+    return async (thrown) => {
+      await store.revokeGrant(grant.id);
+      throw thrown;
+    };
+  }
+}
+
+function completionOf({ id: grantId, userId, scope, createdAt: at }: Grant): Completion {
+  return { grantId, userId, scope, at };
 }
 
 /** Creates the record of an unspent code. `lifetime` is in milliseconds. */

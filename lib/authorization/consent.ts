@@ -113,9 +113,9 @@ function createConsentQuestion(options: ConsentOptions) {
     const { client, user, userId, scope } = request;
     const context = grantContext(request);
     const lifetime = policies.parkedRequestLifetime(context);
-    // After a sign-in through a provider the request is parked, so that it gives one code only: the sign-in cannot be repeated.
-    const always = pending.progress.providerUser !== undefined;
-    const parked = await resuming.park(pending, { always, lifetime });
+    // After a sign-in through a provider the request gives one code only: the sign-in cannot be repeated.
+    const once = pending.progress.providerUser !== undefined;
+    const parked = await resuming.parkForUser(pending, { once, lifetime });
     const form: ConsentForm = { ...resuming.carry(parked), userId, scope };
     const { clientUri, logoUri, policyUri, tosUri } = client.metadata;
     const view: ConsentView = {

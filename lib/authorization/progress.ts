@@ -11,6 +11,8 @@ export interface Progress {
   readonly asked?: boolean | undefined;
   /** The id under which the request is parked, if it is. */
   readonly parkedId?: string | undefined;
+  /** The id of a request that gives one code only: issuing the code spends it. */
+  readonly onceId?: string | undefined;
   /** The id under which the request was pushed, if it was. */
   readonly pushedId?: string | undefined;
   /** Whether the client has signed the request. */

@@ -17,8 +17,8 @@ export interface PushedRequests {
   ): Promise<string>;
   /** Returns the pushed request that `request_uri` names. @throws OAuthError `invalid_request_uri` */
   find(parameters: Parameters): Promise<PendingRequest>;
-  /** Spends a pushed request: of concurrent callers, one succeeds. @throws OAuthError `invalid_request_uri` */
-  complete(progress: Progress, lifetime: number): Promise<void>;
+  /** Deletes a pushed request that is complete, so that another visit is refused early. */
+  forget(progress: Progress): Promise<void>;
 }
 
 export interface PushedRequest {
@@ -35,7 +35,7 @@ export function isPushedRequestUri(requestUri: string | undefined): boolean {
 }
 
 export function createPushedRequests(options: {
-  store: Pick<Store, 'put' | 'get' | 'take' | 'setOnce'>;
+  store: Pick<Store, 'put' | 'get' | 'take'>;
   /** Sealed, because the parameters may contain a token and facts about a user. */
   sealed: SealedJson<PushedRequest>;
   clock: () => number;
@@ -59,20 +59,16 @@ export function createPushedRequests(options: {
     const request = /^[\w-]{43}$/.test(id) ? sealed.open(await store.get(pushedKey(id))) : undefined;
     if (!request) throw invalidRequestUri('unknown or expired');
     if (parameters.get('client_id') !== request.clientId) throw invalidRequestUri('issued to another client');
-    const progress = { startedAt: clock(), detours: 0, pushedId: id, signed: request.signed };
+    const progress = { startedAt: clock(), detours: 0, pushedId: id, onceId: id, signed: request.signed };
     // RFC 9126 §4: other parameters in the query are ignored.
     return { parameters: parametersOf(request.entries), progress };
   }
 
-  async function complete({ pushedId }: Progress, lifetime: number): Promise<void> {
-    if (pushedId === undefined) return;
-    if (!(await store.setOnce(`pushed-used:${pushedId}`, lifetime)))
-      throw invalidRequestUri('already completed');
-    // So that another visit is refused early; it could not complete anyway.
-    await store.take(pushedKey(pushedId)).catch(() => undefined);
+  async function forget({ pushedId }: Progress): Promise<void> {
+    if (pushedId !== undefined) await store.take(pushedKey(pushedId)).catch(() => undefined);
   }
 
-  return { push, find, complete };
+  return { push, find, forget };
 }
 
 function pushedKey(id: string): string {

@@ -5,24 +5,28 @@ import { invalidRequest, type OAuthError } from '../errors';
 import { parametersOf, type Parameters } from '../http/parameters';
 import { withParameters } from '../http/redirect';
 import type { SealedJson } from '../tokens/sealed-json';
+import type { CompletedRequests } from './completed-requests';
 import type { PendingRequest, Progress } from './progress';
 
 /** Keeps a request during a detour of the browser: in the URL or form, or parked in the store if it does not fit there. */
 export interface Resuming {
   /** Restores a request from a resume URL. @throws OAuthError `invalid_request` */
   resume(parameters: Parameters): Promise<PendingRequest>;
-  /** Parks a request that is long or was pushed; with `always`, any request. `lifetime` is in seconds. */
-  park(pending: PendingRequest, options: { always: boolean; lifetime: number }): Promise<PendingRequest>;
+  /**
+   * Parks a request that is long or was pushed, before its user is known: for a short time, because anyone can cause it. With
+   * `once`, a request of any length gives one code only.
+   */
+  park(pending: PendingRequest, options: { once: boolean }): Promise<PendingRequest>;
+  /** As `park`, for a user who has signed in. `lifetime` is in seconds. */
+  parkForUser(pending: PendingRequest, options: { once: boolean; lifetime: number }): Promise<PendingRequest>;
   /** Returns the URL that continues a request, absolute or as a path, valid for `lifetime` seconds from the request's start. */
   url(pending: PendingRequest, lifetime: number): string;
   /** Returns the contents that a form must seal to continue a request. */
   carry(pending: PendingRequest): Carried;
-  /** Restores a request from a form. @throws OAuthError `invalid_request` if it was parked and is spent */
+  /** Restores a request from a form. @throws OAuthError `invalid_request` if it is spent */
   restore(carried: Carried): Promise<PendingRequest>;
   /** Whether a URL is a valid resume URL of this server. */
   isResumeUrl(url: unknown): url is string;
-  /** Spends a parked request. @throws OAuthError `invalid_request` if it was spent before */
-  complete(progress: Progress): Promise<void>;
 }
 
 /** A request as JSON. */
@@ -43,17 +47,25 @@ interface ResumingOptions {
   /** Whether resume URLs are paths, because the host's login is on the same origin. */
   asPath: boolean;
   sealed: SealedJson<ResumeSeal>;
-  store: Pick<Store, 'put' | 'get' | 'take'>;
+  /** Sealed in the store, because the parameters may contain a token and facts about a user. */
+  sealedEntries: SealedJson<ParkedEntries>;
+  store: Pick<Store, 'put' | 'get'>;
+  completed: CompletedRequests;
 }
 
 /** The parameter that contains the seal. */
 export const RESUME = 'resume';
 /** Longer URLs fail in some browsers and proxies. */
 const MAXIMUM_URL_LENGTH = 2048;
-/** The longest request to keep: anyone can cause one. Characters. */
+/** The longest request to keep. Characters. */
 const MAXIMUM_KEPT_LENGTH = 16_384;
+/** The longest request to keep before its user is known. Characters. */
+const MAXIMUM_ANONYMOUS_LENGTH = 8_192;
+/** How long a request is parked before its user is known. Seconds. */
+const ANONYMOUS_LIFETIME = 900;
 
-export function createResuming({ authorizeUrl, asPath, sealed, store }: ResumingOptions): Resuming {
+export function createResuming(options: ResumingOptions): Resuming {
+  const { authorizeUrl, asPath, sealed, sealedEntries, store, completed } = options;
   const endpoint = new URL(authorizeUrl);
   const base = asPath ? endpoint.pathname : authorizeUrl;
 
@@ -65,31 +77,50 @@ export function createResuming({ authorizeUrl, asPath, sealed, store }: Resuming
     if (progress.parkedId !== undefined) return restore({ progress, entries: [] });
     const request = withoutResume(parameters);
     if (hashOf(request) !== hash) throw stale('for another request');
-    return { parameters: request, progress };
+    const restored = await restore({ progress, entries: request.entries() });
+    return { ...restored, parameters: request };
   }
 
-  async function park(
+  async function park(pending: PendingRequest, { once }: { once: boolean }): Promise<PendingRequest> {
+    const { parameters, progress } = pending;
+    if (progress.parkedId !== undefined) return pending;
+    if (!mustBeParked(pending)) return once ? { parameters, progress: withOnceId(progress) } : pending;
+    if (progress.pushedId === undefined) refuseLong(parameters, MAXIMUM_ANONYMOUS_LENGTH);
+    return write(pending, ANONYMOUS_LIFETIME);
+  }
+
+  async function parkForUser(
     pending: PendingRequest,
-    { always, lifetime }: { always: boolean; lifetime: number },
+    { once, lifetime }: { once: boolean; lifetime: number },
   ): Promise<PendingRequest> {
     const { parameters, progress } = pending;
+    if (!mustBeParked(pending)) return once ? { parameters, progress: withOnceId(progress) } : pending;
+    refuseLong(parameters);
+    // Also a request that was parked before the login, which would be dropped soon.
+    return write(pending, lifetime);
+  }
+
+  async function write({ parameters, progress }: PendingRequest, lifetime: number): Promise<PendingRequest> {
+    // All visits of a pushed request share one entry.
+    const parkedId = progress.parkedId ?? progress.pushedId ?? newId();
+    await store.put(parkedKey(parkedId), sealedEntries.seal(parameters.entries()), lifetime);
+    return { parameters, progress: { ...withOnceId(progress), parkedId } };
+  }
+
+  function mustBeParked({ parameters, progress }: PendingRequest): boolean {
     // The length within `return_to`: encoded in a URL that is encoded again.
     const inUrl = encodeURIComponent(new URLSearchParams(parameters.entries()).toString());
     // Pushed parameters must stay out of the browser's URLs (RFC 9126 §1).
-    const mustBe = always || progress.pushedId !== undefined || inUrl.length > MAXIMUM_URL_LENGTH;
-    if (progress.parkedId !== undefined || !mustBe) return pending;
-    refuseLong(parameters);
-    const parkedId = randomBytes(16).toString('base64url');
-    await store.put(parkedKey(parkedId), JSON.stringify(parameters.entries()), lifetime);
-    return { parameters, progress: { ...progress, parkedId } };
+    return progress.pushedId !== undefined || inUrl.length > MAXIMUM_URL_LENGTH;
   }
 
   function url({ parameters, progress }: PendingRequest, lifetime: number): string {
     const { providerUser: _, ...kept } = progress;
-    const expiresAt = progress.startedAt + lifetime * 1000;
     if (progress.parkedId !== undefined) {
+      const expiresAt = progress.startedAt + Math.min(lifetime, ANONYMOUS_LIFETIME) * 1000;
       return withParameters(base, { [RESUME]: sealed.seal(kept, expiresAt) });
     }
+    const expiresAt = progress.startedAt + lifetime * 1000;
     const seal = sealed.seal({ ...kept, hash: hashOf(parameters) }, expiresAt);
     return `${base}?${new URLSearchParams([...parameters.entries(), [RESUME, seal]]).toString()}`;
   }
@@ -99,7 +130,8 @@ export function createResuming({ authorizeUrl, asPath, sealed, store }: Resuming
   }
 
   async function restore({ progress, entries }: Carried): Promise<PendingRequest> {
-    const { parkedId } = progress;
+    const { parkedId, onceId } = progress;
+    if (onceId !== undefined && (await completed.isOver(onceId))) throw stale('already completed');
     const parameters = parkedId === undefined ? parametersOf(entries) : await unparked(parkedId);
     return { parameters, progress };
   }
@@ -113,24 +145,30 @@ export function createResuming({ authorizeUrl, asPath, sealed, store }: Resuming
     );
   }
 
-  async function complete({ parkedId }: Progress): Promise<void> {
-    if (parkedId === undefined) return;
-    const taken = await store.take(parkedKey(parkedId));
-    if (taken === undefined) throw stale('already completed');
-  }
-
   async function unparked(parkedId: string): Promise<Parameters> {
-    const entries = await store.get(parkedKey(parkedId));
-    if (entries === undefined) throw stale('already completed or expired');
-    return parametersOf(JSON.parse(entries) as [string, string][]);
+    const entries = sealedEntries.open(await store.get(parkedKey(parkedId)));
+    if (!entries) throw stale('expired');
+    return parametersOf(entries);
   }
 
-  return { resume, park, url, carry, restore, isResumeUrl, complete };
+  return { resume, park, parkForUser, url, carry, restore, isResumeUrl };
+}
+
+/** The parameters of a parked request. */
+export type ParkedEntries = readonly [string, string][];
+
+function newId(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** Marks a request that gives one code only. All visits of a pushed request are one request. */
+function withOnceId(progress: Progress): Progress {
+  return { ...progress, onceId: progress.onceId ?? progress.pushedId ?? newId() };
 }
 
 /** Refuses a request that is too long to be kept. @throws OAuthError `invalid_request` */
-export function refuseLong(parameters: Parameters): void {
-  if (JSON.stringify(parameters.entries()).length > MAXIMUM_KEPT_LENGTH)
+export function refuseLong(parameters: Parameters, maximumLength = MAXIMUM_KEPT_LENGTH): void {
+  if (JSON.stringify(parameters.entries()).length > maximumLength)
     throw invalidRequest('The request is too long');
 }
 
@@ -149,6 +187,6 @@ function hashOf(parameters: Parameters): string {
   return createHash('sha256').update(JSON.stringify(parameters.entries())).digest('base64url');
 }
 
-function stale(reason: string): OAuthError {
+export function stale(reason: string): OAuthError {
   return invalidRequest('This sign-in is over, or took too long', { reason: `resume: ${reason}` });
 }

@@ -43,9 +43,9 @@ export function createSignIn(options: SignInOptions): SignIn {
     refuseLogin(request, progress, unmet);
 
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
-    // A request that requires a fresh sign-in is parked, so that issuing its code spends it: later, the sign-in is not fresh.
-    const always = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
-    const parked = await resuming.park(pending, { always, lifetime });
+    // A request that requires a fresh sign-in gives one code only: later, the sign-in is not fresh.
+    const once = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
+    const parked = await resuming.park(pending, { once });
     const resumeUrl = (next: Partial<Progress>): string =>
       resuming.url({ ...parked, progress: { ...parked.progress, ...next } }, lifetime);
     if (!user && progress.detours > 0) return { kind: 'not-signed-in', signInUrl: resumeUrl({ detours: 0 }) };

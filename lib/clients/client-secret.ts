@@ -1,3 +1,5 @@
+import type { Request } from 'express';
+
 import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
@@ -27,7 +29,7 @@ export const clientSecretBasic: ClientAuthenticationMethod = (req) => {
     clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
     fault: async (record) => {
       const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
-      return secretFault([...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
+      return secretFault(req, [...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
     },
   };
 };
@@ -43,18 +45,20 @@ export function createClientSecretPost(identification: ClientIdentification): Cl
     return {
       methods: ['client_secret_post', 'none'],
       clientIds: [identification.clientId(req, parameters) ?? ''],
-      fault: async (record) => (record.client.confidential ? secretFault([clientSecret], record) : undefined),
+      fault: async (record) =>
+        record.client.confidential ? secretFault(req, [clientSecret], record) : undefined,
     };
   };
 }
 
 async function secretFault(
+  req: Request,
   secrets: readonly string[],
   { secretHashes }: ClientRecord,
 ): Promise<string | undefined> {
   for (const secret of secrets) {
     for (const hash of secretHashes) {
-      if (await verifyClientSecret(secret, hash)) return undefined;
+      if (await verifyClientSecret(secret, hash, req.ip ?? '')) return undefined;
     }
   }
   return 'wrong credentials';

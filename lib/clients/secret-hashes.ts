@@ -3,16 +3,23 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 import { temporarilyUnavailable } from '../errors';
+import { createFairQueue } from '../http/fair-queue';
 
 /** OWASP's parameters for scrypt with 32 MiB. A hash contains its own parameters, so these can be raised. */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 3 };
 const SCRYPT_MAXIMUM_MEMORY = 256 * 1024 * 1024;
 
-/** Each run uses one of libuv's four threads and 32 MiB: two run at once, a short queue waits, and the rest get 503. */
-const CONCURRENT_RUNS = 2;
-const QUEUE_LIMIT = 100;
-/** The queue for one hash: guesses at one client's secret must not delay other clients. */
-const QUEUE_LIMIT_OF_ONE = 8;
+/**
+ * Each run uses one of libuv's four threads and 32 MiB, and takes a tenth of a second: two run at once. Guesses at one client's
+ * secret must not delay other clients, nor that client itself for long.
+ */
+const scryptQueue = createFairQueue({
+  concurrent: 2,
+  maximumLength: 1000,
+  maximumLengthOfSubject: 200,
+  full: () =>
+    temporarilyUnavailable('Too many clients authenticate at once', { reason: 'scrypt queue full' }),
+});
 
 /** A generated client secret. */
 export interface GeneratedClientSecret {
@@ -36,7 +43,8 @@ export function hashGeneratedSecret(clientSecret: string): string {
 /** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. */
 export async function hashClientSecret(clientSecret: string): Promise<string> {
   const salt = randomBytes(16);
-  const hash = await runScrypt(clientSecret, salt, SCRYPT.N, SCRYPT.r, SCRYPT.p, 32);
+  const origin = { subject: 'new hash', source: 'host' };
+  const hash = await scryptQueue(origin, () => runScrypt(clientSecret, salt, { ...SCRYPT, length: 32 }));
   return [
     'scrypt',
     SCRYPT.N,
@@ -56,16 +64,22 @@ export function isSecretHash(value: string): boolean {
   return matched !== undefined && Number(N) * Number(r) * Number(p) <= MAXIMUM_COST;
 }
 
-/** Verified secrets, as a digest of the hash and the secret: the secret itself is not kept in memory. */
-const verified = new LRUCache<string, true>({ max: 1000 });
+/** The results of recent verifications, by a digest of the hash and the secret: the secret itself is not kept in memory. */
+const right = new LRUCache<string, true>({ max: 1000 });
+const wrong = new LRUCache<string, true>({ max: 1000 });
+const pending = new Map<string, Promise<boolean>>();
 const cacheKey = randomBytes(32);
 
 /**
- * Whether a secret matches a hash, compared in constant time.
+ * Whether a secret matches a hash, compared in constant time. `source` is the address that sent it.
  *
  * @throws OAuthError `temporarily_unavailable` if the queue is full
  */
-export async function verifyClientSecret(clientSecret: string, hash: string): Promise<boolean> {
+export async function verifyClientSecret(
+  clientSecret: string,
+  hash: string,
+  source: string,
+): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
   if (scheme === 'sha256') {
     const digest = createHash('sha256').update(clientSecret).digest();
@@ -74,54 +88,36 @@ export async function verifyClientSecret(clientSecret: string, hash: string): Pr
 
   const digest = createHash('sha256').update(cacheKey).update(hash).update('\0').update(clientSecret);
   const key = digest.digest('base64url');
-  if (verified.get(key)) return true;
-
-  const [N, r, p, salt = '', expected = ''] = fields;
-  const expectedBytes = Buffer.from(expected, 'base64url');
-  const salted = Buffer.from(salt, 'base64url');
-  const actual = await runScrypt(clientSecret, salted, Number(N), Number(r), Number(p), expectedBytes.length);
-  const matches = timingSafeEqual(actual, expectedBytes);
-  if (matches) verified.set(key, true);
+  if (right.get(key)) return true;
+  if (wrong.get(key)) return false;
+  const run = (): Promise<boolean> => matchesScrypt(clientSecret, fields);
+  const result =
+    pending.get(key) ?? scryptQueue({ subject: hash, source }, run).finally(() => pending.delete(key));
+  pending.set(key, result);
+  const matches = await result;
+  (matches ? right : wrong).set(key, true);
   return matches;
 }
 
-let running = 0;
-const waiting: { of: string; start: () => void }[] = [];
-
-async function runScrypt(
-  secret: string,
-  salt: Buffer,
-  N: number,
-  r: number,
-  p: number,
-  length: number,
-): Promise<Buffer> {
-  await turn(salt.toString('base64url'));
-  try {
-    return await new Promise<Buffer>((resolve, reject) => {
-      scrypt(secret, salt, length, { N, r, p, maxmem: SCRYPT_MAXIMUM_MEMORY }, (error, key) => {
-        if (error) reject(error);
-        else resolve(key);
-      });
-    });
-  } finally {
-    // The slot passes to the next in the queue, or is released.
-    const next = waiting.shift();
-    if (next) next.start();
-    else running--;
-  }
+async function matchesScrypt(clientSecret: string, fields: readonly string[]): Promise<boolean> {
+  const [N, r, p, salt = '', expected = ''] = fields;
+  const expectedBytes = Buffer.from(expected, 'base64url');
+  const parameters = { N: Number(N), r: Number(r), p: Number(p), length: expectedBytes.length };
+  return timingSafeEqual(
+    await runScrypt(clientSecret, Buffer.from(salt, 'base64url'), parameters),
+    expectedBytes,
+  );
 }
 
-async function turn(of: string): Promise<void> {
-  if (running < CONCURRENT_RUNS) {
-    running++;
-    return;
-  }
-  const ofOne = waiting.filter((waiter) => waiter.of === of).length;
-  if (waiting.length >= QUEUE_LIMIT || ofOne >= QUEUE_LIMIT_OF_ONE) {
-    throw temporarilyUnavailable('Too many clients authenticate at once', {
-      reason: 'scrypt queue full',
+function runScrypt(
+  secret: string,
+  salt: Buffer,
+  { N, r, p, length }: { N: number; r: number; p: number; length: number },
+): Promise<Buffer> {
+  return new Promise<Buffer>((resolve, reject) => {
+    scrypt(secret, salt, length, { N, r, p, maxmem: SCRYPT_MAXIMUM_MEMORY }, (error, key) => {
+      if (error) reject(error);
+      else resolve(key);
     });
-  }
-  await new Promise<void>((start) => waiting.push({ of, start }));
+  });
 }

@@ -9,6 +9,7 @@ import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { Subjects } from '../tokens/subject';
 import { identifiersOf, readableGrants, type Grant } from '../grants/grant';
+import { settledInParts } from '../grants/in-parts';
 import type { Policies } from '../policy/policies';
 
 /** A session that has ended: the hashed `sid`; without it, all sessions of the user. */
@@ -49,9 +50,9 @@ export function createSignOut(options: SignOutOptions): SignOut {
       .filter((grant) => sid === undefined || grant.sid === sid);
     const clientIds = [...new Set(grants.map(({ clientId }) => clientId))];
     // A failure must not prevent the other clients from being notified, or the other grants from being ended.
-    const results = await Promise.allSettled([
-      ...clientIds.map((clientId) => notify(clientId, userId, sid)),
-      ...grants.map(end),
+    const [, results] = await Promise.all([
+      settledInParts(clientIds, (clientId) => notify(clientId, userId, sid)),
+      settledInParts(grants, end),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;

@@ -1,5 +1,10 @@
+import { createHash } from 'node:crypto';
+
+import { LRUCache } from 'lru-cache';
+
 import type { KeySet } from '../clients/key-sets';
 import { temporarilyUnavailable, type OAuthError } from '../errors';
+import { createFairQueue, type FairQueue } from '../http/fair-queue';
 import type { Outbound } from '../http/outbound';
 import { parseJsonObject } from '../json';
 import {
@@ -31,8 +36,14 @@ export interface VerifiedTokens {
   readonly statusOf: StatusOf<AccessTokenClaims> | undefined;
 }
 
-/** The number of concurrent introspections. */
-const MAXIMUM_INTROSPECTIONS = 100;
+/**
+ * The limits of introspection. Texts that may come from a stranger share one queue, and tokens that are known to be the server's
+ * another one, which no stranger can fill.
+ */
+const UNKNOWN_TEXTS = { concurrent: 50, maximumLength: 100 };
+const KNOWN_TOKENS = { concurrent: 100, maximumLength: 1000 };
+/** How many opaque tokens are remembered as the server's. */
+const REMEMBERED_TOKENS = 10_000;
 /** The minimum length of an opaque token: the sealed claims that every access token has are longer. Characters. */
 const MINIMUM_SEALED_LENGTH = 150;
 
@@ -43,19 +54,34 @@ export function createVerifiedTokens(options: {
   fetch: Outbound;
 }): VerifiedTokens {
   const { issuer, keys, introspection, fetch } = options;
-  const cache = createAccessTokenCache();
+  let cache = createAccessTokenCache();
+  /** The version of the key set that all tokens in the cache were verified with. */
+  let version: object | undefined;
+  const active = new LRUCache<string, true>({ max: REMEMBERED_TOKENS });
+  const queueOf = { unknown: createQueue(UNKNOWN_TEXTS), known: createQueue(KNOWN_TOKENS) };
   const pending = new Map<string, Promise<AccessTokenClaims | undefined>>();
   /** Claims that the server has just returned. */
   const introspected = new WeakSet<AccessTokenClaims>();
 
   async function read(token: string): Promise<AccessTokenClaims | undefined> {
     if (token === '' || token.length > MAXIMUM_ACCESS_TOKEN_LENGTH) return undefined;
+    if (!token.includes('.')) return isSealed(token) ? introspectOnce(token, kindOf(token)) : undefined;
     const known = cache.get(token);
-    if (known) return known;
-    if (!token.includes('.')) return isSealed(token) ? introspectOnce(token) : undefined;
+    if (known && (await isCurrent())) return known;
     const claims = await readJwt(token);
-    if (claims) cache.set(token, claims);
+    if (claims && (await isCurrent())) cache.set(token, claims);
     return claims;
+  }
+
+  /** Empties the cache if the key set has changed: a token is valid only while its key is published. */
+  async function isCurrent(): Promise<boolean> {
+    const current = await keys.version().catch((cause: unknown) => {
+      throw serverUnavailable(cause);
+    });
+    if (current === version) return true;
+    cache = createAccessTokenCache();
+    version = current;
+    return false;
   }
 
   async function readJwt(token: string): Promise<AccessTokenClaims | undefined> {
@@ -94,20 +120,44 @@ export function createVerifiedTokens(options: {
   }
 
   /** Concurrent requests with one token share one introspection. */
-  async function introspectOnce(token: string): Promise<AccessTokenClaims | undefined> {
-    if (pending.size >= MAXIMUM_INTROSPECTIONS) throw serverUnavailable(new Error('too many introspections'));
-    const result = pending.get(token) ?? introspect(token).finally(() => pending.delete(token));
+  async function introspectOnce(
+    token: string,
+    kind: 'known' | 'unknown',
+  ): Promise<AccessTokenClaims | undefined> {
+    const queue = queueOf[kind];
+    const result =
+      pending.get(token) ?? queue(ORIGIN, () => introspect(token)).finally(() => pending.delete(token));
     pending.set(token, result);
-    return result;
+    const claims = await result;
+    if (claims && kind === 'unknown') active.set(digestOf(token), true);
+    return claims;
+  }
+
+  function kindOf(token: string): 'known' | 'unknown' {
+    return active.has(digestOf(token)) ? 'known' : 'unknown';
   }
 
   async function statusOf(claims: AccessTokenClaims, token: string): Promise<AccessTokenClaims | undefined> {
     if (introspected.has(claims)) return claims;
-    const current = await introspectOnce(token);
+    const current = await introspectOnce(token, 'known');
     return current?.jti === claims.jti ? current : undefined;
   }
 
   return { read, statusOf: introspection && statusOf };
+}
+
+const ORIGIN = { subject: '', source: '' };
+
+function createQueue(limits: { concurrent: number; maximumLength: number }): FairQueue {
+  return createFairQueue({
+    ...limits,
+    maximumLengthOfSubject: limits.maximumLength,
+    full: () => serverUnavailable(new Error('too many introspections')),
+  });
+}
+
+function digestOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
 }
 
 /** Whether a text can be an opaque token: the server is not asked about anything else. */
