@@ -52,7 +52,9 @@ export function createApp(origin: string, google: Provider): Express {
         findByIdentity: (identity) => userWith(({ identities }) => identities.has(nameOf(identity))),
         findByEmail: (email) => {
           const user = userWith((candidate) => candidate.email === email);
-          return user && { user, emailVerified: user.emailVerified };
+          if (user?.email === undefined) return undefined;
+          const providerIds = [...user.identities].map((identity) => identity.split(':', 1)[0] ?? '');
+          return { user, email: user.email, emailVerified: user.emailVerified, providerIds };
         },
         createUser: (identity) => {
           const { email, emailVerified, name = 'somebody' } = identity;

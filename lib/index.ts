@@ -58,6 +58,7 @@ export {
   accountLinking,
   type Account,
   type AccountByEmail,
+  type CreateUserContext,
   type AccountLinkingOptions,
   type EmailStrategy,
 } from './federation/account-linking';
@@ -110,7 +111,9 @@ export type { ConsentView, DescribedScope } from './pages/consent';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
 export type { ResourceOptions } from './policy/audiences';
-export type { AccessTokenInfo, RequireToken, RequireTokenOptions } from './resource/require-token';
+export type { AccessTokenInfo } from './resource/access-token-info';
+export type { RequireToken, TokenMiddleware } from './resource/require-token';
+export type { RequireTokenOptions } from './resource/requirements';
 export {
   createTokenVerifier,
   type TokenVerifier,
@@ -122,3 +125,4 @@ export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } fr
 export type { AccessTokenClaims, AccessTokenFormat, Confirmation } from './tokens/access-token';
 export type { AccessTokenAlgorithm, SigningAlgorithm } from './tokens/algorithms';
 export type { SigningJwk, SigningKeyInput, WrappedSigningKey } from './tokens/signing-key';
+export type { PresentedProof, VerifyToken, VerifyTokenOptions } from './resource/verify-token';

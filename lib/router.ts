@@ -3,6 +3,7 @@ import { Router, type RequestHandler } from 'express';
 import { createCallbackEndpoint } from './authorization/callback-endpoint';
 import { createConsentEndpoint } from './authorization/consent-endpoint';
 import { createAuthorizationEndpoint } from './authorization/endpoint';
+import { createLinkEndpoint } from './authorization/link-endpoint';
 import { createPushedRequestEndpoint } from './authorization/pushed-request-endpoint';
 import { createIntrospectionEndpoint } from './endpoints/introspection';
 import { createJwksEndpoint } from './endpoints/jwks';
@@ -19,6 +20,7 @@ import { createOperations, type Operations } from './operations';
 import type { OAuthRouterOptions } from './options/options';
 import { resolveOptions } from './options/resolve';
 import { createRequireToken, type RequireToken } from './resource/require-token';
+import { createVerifyToken, type VerifyToken } from './resource/verify-token';
 import { createServer, type Server } from './server';
 import { createTokenEndpoint } from './token/endpoint';
 
@@ -28,6 +30,8 @@ export interface OAuthRouter extends Router, Operations {
   readonly wellKnown: Router;
   /** Creates a middleware that requires an access token of this server, and sets `req.oauth` (RFC 6750). */
   readonly requireToken: RequireToken;
+  /** Verifies an access token of this server outside of a route. */
+  readonly verifyToken: VerifyToken;
   /** The events, for logs and alarms. */
   readonly events: OAuthEvents;
   /**
@@ -71,10 +75,11 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     providerEndpoint(req, res, next);
   });
 
-  const { issuer, apiCheck, defaultAudience, status, frame, reporter, resuming } = server;
+  const { issuer, apiCheck: check, possession, readRequirements, frame, reporter, resuming } = server;
   return Object.assign(router, createOperations(server), {
     wellKnown: createWellKnownRouter(issuer, metadata),
-    requireToken: createRequireToken({ check: apiCheck, defaultAudience, statusOf: status, frame }),
+    requireToken: createRequireToken({ check, readRequirements, frame }),
+    verifyToken: createVerifyToken({ check, readRequirements, possession }),
     events: reporter.events,
     isResumeUrl: resuming.isResumeUrl,
   });
@@ -105,6 +110,7 @@ function createEndpoints(server: Server) {
   const providerEndpoints: Endpoints = new Map();
   if (providers.size > 0) {
     endpoints.set(PATHS.linkTickets, createLinkTicketEndpoint(server));
+    endpoints.set(PATHS.link, createLinkEndpoint(server));
     providerEndpoints.set(PATHS.authorize, authorization);
     providerEndpoints.set(PATHS.callback, createCallbackEndpoint(server));
   }

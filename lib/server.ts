@@ -7,7 +7,7 @@ import { createConsentStep, type ConsentForm } from './authorization/consent';
 import { createInteract } from './authorization/interact';
 import { createFindHeaderSubject } from './authorization/out-of-band';
 import { createProviderDeparture } from './authorization/provider-departure';
-import { createProviderReturn } from './authorization/provider-return';
+import { createProviderReturn, type LinkForm } from './authorization/provider-return';
 import { createProviderTransactions, type ProviderTransaction } from './authorization/provider-transactions';
 import { createFindUpstream } from './authorization/providers';
 import { createPushedRequests, type PushedRequest } from './authorization/pushed-requests';
@@ -49,6 +49,7 @@ import { createAudiences } from './policy/audiences';
 import { createPolicies } from './policy/policies';
 import { createTokenAlgorithms } from './policy/token-algorithms';
 import { createRequestUrl } from './resource/request-url';
+import { createReadRequirements } from './resource/requirements';
 import { createTokenCheck } from './resource/token-check';
 import { createAnonymousSubjects } from './token/anonymous-subject';
 import { createAuthorizationCodeGrant } from './token/authorization-code';
@@ -193,7 +194,7 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
     subjects,
     loadUser,
     userClaims,
-    status: createTokenStatus(store, registry, clock),
+    status: createTokenStatus({ store, registry, accessTokens, clock }),
     grantTypes,
     engine: createTokenEngine([...grantTypes.keys()]),
   };
@@ -205,7 +206,7 @@ function createTokenChecks(
   { issuer, clock, dpop, defaultAudience }: ResolvedOptions,
   { url }: Base,
   { possession }: ClientParts,
-  { accessTokens }: TokenParts,
+  { accessTokens, status }: TokenParts,
 ) {
   const common = {
     read: (token: string) => accessTokens.read(token),
@@ -222,6 +223,7 @@ function createTokenChecks(
       urlOf: () => url('userinfo'),
     }),
     linkTicketCheck: createTokenCheck({ ...common, urlOf: () => url('linkTickets') }),
+    readRequirements: createReadRequirements({ defaultAudience, statusOf: (claims) => status(claims) }),
   };
 }
 
@@ -324,13 +326,15 @@ function createAuthorizationParts(
     sendToClient: createSendToClient({ issuer, signingKeys, policies, clock }),
     consentHandler: options.pages.consent,
   });
-  const providerReturn = createProviderReturn(parts);
+  const linkForms = sealed<LinkForm>('link');
+  const providerReturn = createProviderReturn({ ...parts, linkUrl: url('link'), linkForms });
   return {
     responseModes,
     resuming,
     pushedRequests,
     requestObjects,
     consentForms,
+    linkForms,
     findTarget,
     validate,
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),

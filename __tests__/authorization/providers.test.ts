@@ -500,7 +500,7 @@ describe.each(VARIANTS)('signing in through a provider ($store, $mount)', (varia
     const userinfo = (): Promise<object> =>
       Promise.resolve({ data: [{ id: 'tw1' }], email: 'alice@example.com', email_verified: true });
     const claims = { subject: 'data.0.id', email: undefined };
-    const more = { userinfo, claims, responseMode: 'query' };
+    const more = { userinfo, claims, responseMode: 'query', trustEmailVerified: true };
     const { plain } = providersOf(upstreams);
     const own = federatedHost(variant, { plain: { ...plain!, ...more } as Provider });
     const left = await leave(own, agentOf(own), { provider: 'plain' });

@@ -2,7 +2,10 @@ import {
   accountAlreadyLinked,
   accountLinking,
   providerPresets,
+  type AccountByEmail,
   type EmailStrategy,
+  type ProviderIdentity,
+  type ResolveUserContext,
 } from 'express-oauth-router';
 
 import { federatedHost, providersOf, signIn, startUpstreams, type Upstreams } from '../support/federation';
@@ -36,7 +39,9 @@ describe.each<EmailStrategy>(['link_verified', 'refuse', 'allow_duplicates'])(
             findByIdentity: ({ subject }) => accounts.find(({ identities }) => identities.includes(subject)),
             findByEmail: (email) => {
               const user = accounts.find((account) => account.email === email);
-              return user && { user, emailVerified: user.emailVerified };
+              const providerIds = user?.identities.map(() => 'acme') ?? [];
+              const { email: own = '', emailVerified = false } = user ?? {};
+              return user && { user, email: own, emailVerified, providerIds };
             },
             createUser: ({ subject, email, emailVerified }) => {
               const user = { id: `new-${subject}`, email, emailVerified, identities: [subject] };
@@ -88,11 +93,10 @@ describe.each<EmailStrategy>(['link_verified', 'refuse', 'allow_duplicates'])(
     it.each([
       ['the provider has not verified it', 'mallory', true],
       ['the host has not verified it', 'alice', false],
-    ])('the address is an account’s, and %s: never that account', async (_what, login, emailVerified) => {
+    ])('the address is an account’s, and %s: another account', async (_what, login, emailVerified) => {
       const accounts = [alice({ emailVerified })];
-      const answer = await signInAs(login, accounts);
-      if (emailStrategy === 'allow_duplicates') expect(answer.userId).toBe(`new-${login}`);
-      else expect(answer).toMatchObject(refused);
+      // The same answer as if nobody had the address: strangers do not learn who has an account, and owners are not locked out.
+      expect(await signInAs(login, accounts)).toEqual({ userId: `new-${login}`, isNewUser: 'true' });
       expect(accounts[0]!.identities).toEqual([]);
     });
 
@@ -111,6 +115,97 @@ describe.each<EmailStrategy>(['link_verified', 'refuse', 'allow_duplicates'])(
   },
 );
 
+describe('accountLinking, on accounts in a database', () => {
+  const identity: ProviderIdentity = {
+    providerId: 'acme',
+    issuer: undefined,
+    subject: 'second',
+    email: 'alice@example.com',
+    emailVerified: true,
+    name: undefined,
+    username: undefined,
+    picture: undefined,
+    authTime: undefined,
+    acr: undefined,
+    amr: undefined,
+    claims: {},
+  };
+  const context = { type: 'authenticate', currentUser: undefined } as ResolveUserContext;
+
+  /** Resolves an identity where the database finds an account by its address. */
+  async function resolve(
+    found: Partial<AccountByEmail<{ id: string }>>,
+    emailStrategy: EmailStrategy = 'link_verified',
+  ): Promise<unknown[]> {
+    const done: unknown[] = [];
+    const user = { id: 'old' };
+    const account = { user, email: 'alice@example.com', emailVerified: true, providerIds: [], ...found };
+    const resolveUser = accountLinking({
+      emailStrategy,
+      findByIdentity: () => undefined,
+      findByEmail: () => account,
+      createUser: (_identity, { sameEmail }) => {
+        done.push(['created beside', sameEmail?.id]);
+        return { id: 'new' };
+      },
+      linkIdentity: ({ id }) => done.push(['linked to', id]),
+    });
+    await resolveUser(identity, context);
+    return done;
+  }
+
+  it('links to the account with the very same verified address', async () => {
+    expect(await resolve({})).toEqual([['linked to', 'old']]);
+    expect(await resolve({ providerIds: ['other'] })).toEqual([['linked to', 'old']]);
+  });
+
+  it('a second subject of the same provider is another person: an address is given to somebody new', async () => {
+    expect(await resolve({ providerIds: ['acme'] })).toEqual([['created beside', 'old']]);
+  });
+
+  it.each(['Alice@example.com', 'álice@example.com', 'alice@example.com ', 'alice@exämple.com'])(
+    'an address that only the database finds equal is not equal: %s',
+    async (email) => {
+      expect(await resolve({ email })).toEqual([['created beside', undefined]]);
+      expect(await resolve({ email }, 'refuse')).toEqual([['created beside', undefined]]);
+    },
+  );
+
+  it('an account of unknown providers is not linked: that is a mistake of the host', async () => {
+    await expect(resolve({ providerIds: undefined as never })).rejects.toThrow(/providerIds/);
+  });
+});
+
+it('two tabs of a first sign-in give one account, and no error', async () => {
+  const accounts = new Map<string, { id: string }>();
+  const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const host = federatedHost(VARIANTS[0]!, providersOf(upstreams), {
+    federation: {
+      resolveUser: accountLinking<{ id: string }>({
+        emailStrategy: 'link_verified',
+        findByIdentity: async ({ subject }) => {
+          const found = accounts.get(subject);
+          // Both tabs look before either creates.
+          for (let turn = 0; turn < 20; turn++) await pause();
+          return found;
+        },
+        findByEmail: () => undefined,
+        createUser: ({ subject }) => {
+          if (accounts.has(subject)) throw new Error('duplicate key value violates unique constraint');
+          const user = { id: `user-${accounts.size + 1}` };
+          accounts.set(subject, user);
+          return user;
+        },
+        linkIdentity: () => undefined,
+      }),
+    },
+  });
+  const tabs = await Promise.all([signIn(host, { login: 'alice' }), signIn(host, { login: 'alice' })]);
+  expect(tabs.map(({ response }) => 'code' in answerOf(response))).toEqual([true, true]);
+  const signedIn = host.events.filter(({ name }) => name === 'provider.signed_in');
+  expect(signedIn.map(({ event }) => event.userId)).toEqual(['user-1', 'user-1']);
+});
+
 it('an unknown emailStrategy merges nothing: it is an error', () => {
   for (const emailStrategy of [undefined, 'link-verified', 'none', 'Refuse']) {
     expect(() => accountLinking({ emailStrategy } as never)).toThrow(TypeError);
@@ -123,6 +218,16 @@ describe('the presets', () => {
       ['apple', 'discord', 'facebook', 'github', 'gitlab', 'google', 'microsoft', 'slack'].sort(),
     );
     expect(JSON.parse(JSON.stringify(providerPresets))).toEqual(providerPresets);
+  });
+
+  it('say what their word about an address is good for', () => {
+    const trusted = Object.entries(providerPresets).flatMap(
+      ([id, preset]: [string, { trustEmailVerified?: boolean }]) => {
+        expect(typeof preset.trustEmailVerified).toBe('boolean');
+        return preset.trustEmailVerified ? id : [];
+      },
+    );
+    expect(trusted.sort()).toEqual(['apple', 'discord', 'github', 'gitlab', 'google']);
   });
 
   it('an error for hosts with a resolveUser of their own', () => {

@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 import { oauth2Provider, OAuthError, oidcProvider } from 'express-oauth-router';
 
@@ -17,7 +18,12 @@ describe('providers that misbehave', () => {
   beforeEach(async () => {
     provider = await misbehavingProvider();
     host = federatedHost(VARIANTS[0]!, {
-      acme: oidcProvider({ ...own(), clientSecret: SECRET, timeout: 1 } as never),
+      acme: oidcProvider({
+        ...own(),
+        clientSecret: SECRET,
+        timeout: 1,
+        trustEmailVerified: true,
+      } as never),
     });
   });
   afterEach(() => provider.close());
@@ -255,7 +261,7 @@ describe('providers that misbehave', () => {
           { email: 'second@example.com', primary: false, verified: true, label: 'error' },
         ]),
     };
-    host = plain({ emails });
+    host = plain({ emails, trustEmailVerified: true });
     expect(await at()).toHaveProperty('code');
     expect(host.resolved[0]!.identity).toMatchObject({ email: 'second@example.com', emailVerified: true });
   });
@@ -403,5 +409,53 @@ describe('providers that misbehave', () => {
     provider.claims = { email: 'eve@example.com', email_verified: claim };
     await come();
     expect(host.resolved[0]!.identity.emailVerified).toBe(verified);
+  });
+
+  it('says nothing about addresses unless the host trusts it for them', async () => {
+    host = federatedHost(VARIANTS[0]!, { acme: oidcProvider({ ...own(), clientSecret: SECRET } as never) });
+    provider.claims = { email: 'eve@example.com', email_verified: true };
+    await come();
+    expect(host.resolved[0]!.identity).toMatchObject({ email: 'eve@example.com', emailVerified: false });
+    expect(host.resolved[0]!.identity.claims.email_verified).toBe(true);
+  });
+
+  describe('whose discovery document names a private address', () => {
+    it.each(['token_endpoint', 'jwks_uri', 'userinfo_endpoint'])(
+      'as %s is not asked there',
+      async (endpoint) => {
+        let asked = 0;
+        const inside = createServer((_req, res) => {
+          asked++;
+          res.end('{}');
+        });
+        await new Promise<void>((resolve) => inside.listen(0, '127.0.0.1', resolve));
+        const { port } = inside.address() as AddressInfo;
+        const issuer = provider.issuer.replace('127.0.0.1', 'localhost');
+        provider.instead['/.well-known/openid-configuration'] = (_req, res) =>
+          json(res, 200, {
+            issuer,
+            authorization_endpoint: `${issuer}/authorize`,
+            token_endpoint: `${issuer}/token`,
+            userinfo_endpoint: `${issuer}/userinfo`,
+            jwks_uri: `${issuer}/jwks`,
+            [endpoint]: `http://127.0.0.1:${port}/inside`,
+          });
+        const own = (allowPrivateAddresses: boolean): FederatedHost =>
+          federatedHost(
+            VARIANTS[0]!,
+            { acme: oidcProvider({ issuer, clientId: 'our-server', clientSecret: SECRET, timeout: 1 }) },
+            { federation: { allowPrivateAddresses } },
+          );
+        for (const [allowed, requests] of [
+          [false, 0],
+          [true, 1],
+        ] as const) {
+          host = own(allowed);
+          expect(await come({ more: { iss: issuer } })).toHaveProperty('error');
+          expect(asked).toBe(requests);
+        }
+        inside.close();
+      },
+    );
   });
 });

@@ -264,7 +264,7 @@ describe('createOAuthRouter', () => {
     [
       'half a consent store',
       { ...development, adapter: { ...memoryAdapter(), getConsent: undefined } },
-      /only one of getConsent/,
+      /lacks getConsent: remembering consent needs/,
     ],
     [
       'an unknown color',

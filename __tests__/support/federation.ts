@@ -59,7 +59,13 @@ export async function startUpstreams(): Promise<Upstreams> {
 /** Returns both servers as the providers of a host. */
 export function providersOf({ issuer, oauth2 }: Upstreams, more: object = {}): Record<string, Provider> {
   return {
-    acme: oidcProvider({ issuer, clientId: 'our-server', clientSecret: 'upstream-secret', ...more }),
+    acme: oidcProvider({
+      issuer,
+      clientId: 'our-server',
+      clientSecret: 'upstream-secret',
+      trustEmailVerified: true,
+      ...more,
+    }),
     plain: oauth2Provider({
       authorizationEndpoint: `${oauth2.origin}/authorize`,
       tokenEndpoint: `${oauth2.origin}/token`,
@@ -164,7 +170,24 @@ export async function signIn(
     options.provider === 'plain'
       ? await passUpstream(location)
       : await signInUpstream(host, location, options.login);
-  return { response: await callback(agent, back), verifier: pair.verifier, agent };
+  const response = await answerLinkPage(agent, await callback(agent, back));
+  return { response, verifier: pair.verifier, agent };
+}
+
+/** Answers the page that asks whether to link, if it is shown. */
+export async function answerLinkPage(
+  agent: Agent,
+  response: request.Response,
+  decision = 'allow',
+): Promise<request.Response> {
+  const [, action, sealed] =
+    /action="([^"]+\/link)">\s*<input type="hidden" name="request" value="([^"]+)"/.exec(response.text) ?? [];
+  if (action === undefined) return response;
+  return agent
+    .post(pathOf(action))
+    .set('Accept', 'application/json')
+    .type('form')
+    .send({ request: sealed, decision });
 }
 
 export { CLIENTS, redirectUriOf };

@@ -2,6 +2,7 @@ import type { PresentedKeys } from '../clients/identification';
 import type { OAuthError } from '../errors';
 import type { ProviderIdentity } from '../federation/identity';
 import type { ResolvedUser, ResolveUserContext } from '../federation/resolve-user';
+import type { OAuthUser } from '../host/user';
 import type { UpstreamResponse } from '../federation/upstream';
 import type { PendingRequest } from './progress';
 import type { ProviderTransaction } from './provider-transactions';
@@ -35,10 +36,12 @@ export interface ReturnedArrival extends AnyArrival {
   readonly kind: 'returned';
   readonly transactionId: string;
   readonly transaction: ProviderTransaction;
-  /** The provider's response, which has not been checked. */
-  readonly response: UpstreamResponse;
+  /** The provider's response, which has not been checked; `undefined` after the user was asked about a link. */
+  readonly response: UpstreamResponse | undefined;
   /** Asks the host's `resolveUser`, with the request and response of the callback. */
   readonly resolveUser: ResolveReturnedUser;
+  /** Returns the user who is signed in at the host. */
+  readonly signedInUser: () => Promise<OAuthUser | undefined>;
 }
 
 export type ResolveReturnedUser = (

@@ -8,7 +8,6 @@ import type { Arrival } from './arrival';
 import type { Interact } from './interact';
 import type { ErrorOutcome, Outcome } from './outcome';
 import type { ProviderReturn } from './provider-return';
-import type { PendingRequest } from './progress';
 import type { FindTarget, RedirectTarget } from './redirect-target';
 import type { Validate } from './request';
 import type { Respond } from './respond';
@@ -45,21 +44,20 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
 
   async function outcomeOf(req: Request, target: RedirectTarget, arrival: Arrival): Promise<Outcome> {
     try {
-      const pending = await pendingRequest(arrival, target.client);
+      if (arrival.kind === 'unreadable') throw arrival.error;
+      const returned = arrival.kind === 'returned' ? await providerReturn(arrival, target.client) : undefined;
+      if (returned?.kind === 'link') return returned;
+      const { parameters, progress } = arrival;
+      const pending = {
+        parameters,
+        progress: { ...progress, ...(returned && { providerUser: returned.providerUser }) },
+      };
       const request = validate(target, pending.parameters, pending.progress);
       const decision = arrival.kind === 'decided' ? arrival.decision : undefined;
       return await interact(req, request, pending, decision);
     } catch (thrown) {
       return errorOutcome(thrown, arrival);
     }
-  }
-
-  /** @throws OAuthError for a request that cannot be read, or whose provider refused the user */
-  async function pendingRequest(arrival: Arrival, client: Client): Promise<PendingRequest> {
-    const { parameters, progress } = arrival;
-    if (arrival.kind === 'unreadable') throw arrival.error;
-    if (arrival.kind !== 'returned') return { parameters, progress };
-    return { parameters, progress: { ...progress, providerUser: await providerReturn(arrival, client) } };
   }
 }
 

@@ -2,16 +2,19 @@ import type { Request, RequestHandler, Response } from 'express';
 
 import { accessDenied, invalidRequest, OAuthError, serverError } from '../errors';
 import type { ResolveUser } from '../federation/resolve-user';
+import { signedInUser, type Authenticate } from '../host/authenticate';
 import { callHost } from '../host/call';
+import type { OAuthUser } from '../host/user';
 import { bodyParameters } from '../http/body';
 import { createEndpoint, type EndpointFrame, type RespondError } from '../http/endpoint';
 import { parametersOf, queryParameters, refuseSecrets, type Parameters } from '../http/parameters';
-import type { ResolveReturnedUser } from './arrival';
+import type { ResolveReturnedUser, ReturnedArrival } from './arrival';
 import type { Authorize } from './authorize';
 import type { ProviderTransaction, ProviderTransactions } from './provider-transactions';
 
 interface CallbackOptions {
   authorize: Authorize;
+  authenticate: Authenticate<OAuthUser>;
   transactions: ProviderTransactions;
   resolveUser: ResolveUser | undefined;
   frame: EndpointFrame;
@@ -50,15 +53,27 @@ export function createCallbackEndpoint(options: CallbackOptions): RequestHandler
         const error = malformed(repeated);
         return authorize(req, res, { ...arrival, kind: 'unreadable', keys: undefined, error });
       }
-      await authorize(req, res, {
-        ...arrival,
-        kind: 'returned',
-        transaction,
-        response: upstreamResponse(transactionId, parameters),
-        resolveUser: resolverFor(req, res, options.resolveUser),
-      });
+      const response = upstreamResponse(transactionId, parameters);
+      await authorize(req, res, returnedArrival(req, res, options, { transactionId, transaction, response }));
     },
   );
+}
+
+/** Creates the arrival of a request whose user has come back from a provider. */
+export function returnedArrival(
+  req: Request,
+  res: Response,
+  { authenticate, resolveUser }: Pick<CallbackOptions, 'authenticate' | 'resolveUser'>,
+  returned: Pick<ReturnedArrival, 'transactionId' | 'transaction' | 'response'>,
+): ReturnedArrival {
+  return {
+    ...pendingRequest(returned.transaction),
+    ...returned,
+    kind: 'returned',
+    endpoint: 'callback',
+    signedInUser: () => signedInUser(authenticate, req),
+    resolveUser: resolverFor(req, res, resolveUser),
+  };
 }
 
 async function responseParameters(req: Request): Promise<Parameters> {
@@ -69,7 +84,7 @@ async function responseParameters(req: Request): Promise<Parameters> {
 }
 
 /** Restores the authorization request. The sign-in at the provider counts as a detour on which the user was asked. */
-function pendingRequest({ progress, entries }: ProviderTransaction) {
+export function pendingRequest({ progress, entries }: ProviderTransaction) {
   return {
     parameters: parametersOf(entries),
     progress: { ...progress, detours: progress.detours + 1, asked: true },
@@ -110,7 +125,7 @@ function malformed(name: string): OAuthError {
 }
 
 /** Creates an error that is not redirected, because an attacker may have sent the browser here. */
-function stale(reason: string): OAuthError {
+export function stale(reason: string): OAuthError {
   return invalidRequest('This sign-in is over, or was begun in another browser', {
     reason: `callback: ${reason}`,
   });

@@ -1,10 +1,17 @@
 import type { OAuthError } from '../errors';
+import type { LinkView } from '../pages/link';
 import type { ConsentContext } from './host-pages';
 import type { AuthorizationRequest } from './request';
 
 /** The result of an authorization request, which `respond` sends. */
 export type Outcome =
-  CodeOutcome | ErrorOutcome | LoginOutcome | NotSignedInOutcome | ConsentOutcome | ProviderOutcome;
+  | CodeOutcome
+  | ErrorOutcome
+  | LoginOutcome
+  | NotSignedInOutcome
+  | ConsentOutcome
+  | ProviderOutcome
+  | LinkOutcome;
 
 /** The client gets a code. */
 export interface CodeOutcome {
@@ -41,6 +48,12 @@ export interface NotSignedInOutcome {
 export interface ConsentOutcome {
   readonly kind: 'consent';
   readonly context: ConsentContext;
+}
+
+/** The user, whom the host does not know, is asked whether to link the account at the provider. */
+export interface LinkOutcome {
+  readonly kind: 'link';
+  readonly view: LinkView;
 }
 
 /** The browser goes to a provider. */

@@ -1,4 +1,5 @@
 import type { OAuthUser } from '../host/user';
+import type { LinkPermission } from '../linking/tickets';
 import type { Parameters } from '../http/parameters';
 
 /** The progress of an authorization request. */
@@ -31,6 +32,8 @@ export interface ProviderUser {
   readonly user: OAuthUser;
   /** The maximum scope that may be granted: the scope of the token that identified the user of a link. */
   readonly scopeLimit: readonly string[] | undefined;
+  /** The permission that identified the user: it must stand until the code is issued. */
+  readonly permission: LinkPermission | undefined;
 }
 
 /** An authorization request that is in progress: the parameters of its client, and how far it has come. */

@@ -4,7 +4,8 @@ import type { Request } from 'express';
 
 import type { Store } from '../adapters/store';
 import type { BrowserBinding } from '../federation/browser-binding';
-import type { UpstreamChecks } from '../federation/upstream';
+import type { ProviderIdentity } from '../federation/identity';
+import type { UpstreamChecks, UpstreamTokens } from '../federation/upstream';
 import type { LinkPermission } from '../linking/tickets';
 import type { SealedJson } from '../tokens/sealed-json';
 import type { Progress } from './progress';
@@ -22,6 +23,14 @@ export interface ProviderTransaction {
   readonly checks: UpstreamChecks;
   /** Epoch milliseconds. */
   readonly expiresAt: number;
+  /** The account at the provider, while the user is asked whether to link it. */
+  readonly identified?: IdentifiedUser | undefined;
+}
+
+/** A user whom a provider has identified. */
+export interface IdentifiedUser {
+  readonly identity: ProviderIdentity;
+  readonly tokens: UpstreamTokens;
 }
 
 /** Stores transactions. Each belongs to one browser and can be taken once. */

@@ -7,6 +7,7 @@ import { sendJson, type EndpointFrame, type RespondError } from '../http/endpoin
 import { redirect, withParameters } from '../http/redirect';
 import { consentPage } from '../pages/consent';
 import { notSignedInPage } from '../pages/error';
+import { linkPage } from '../pages/link';
 import { protectPage, type Page } from '../pages/layout';
 import { outOfBandPage } from '../pages/out-of-band';
 import type { ConsentHandler, LoginUrl } from './host-pages';
@@ -57,6 +58,8 @@ export function createRespond(options: RespondOptions): Respond {
         return page(res, 400, notSignedInPage(outcome.signInUrl));
       case 'consent':
         return askForConsent(req, res, outcome);
+      case 'link':
+        return page(res, 200, linkPage(outcome.view));
       case 'provider':
         return sendToProvider(req, res, outcome);
     }

@@ -4,6 +4,7 @@ import { accessDenied, loginRequired, OAuthError } from '../errors';
 import type { BrowserBinding } from '../federation/browser-binding';
 import { signedInUser, type Authenticate } from '../host/authenticate';
 import type { OAuthUser } from '../host/user';
+import type { LinkTokens } from '../linking/link-token';
 import type { Policies } from '../policy/policies';
 import type { Subjects } from '../tokens/subject';
 import type { Decision } from './arrival';
@@ -24,6 +25,7 @@ export type SignIn = (
 interface SignInOptions {
   authenticate: Authenticate<OAuthUser>;
   binding: BrowserBinding;
+  linkTokens: Pick<LinkTokens, 'require'>;
   resuming: Resuming;
   subjects: Subjects;
   policies: Policies;
@@ -32,11 +34,11 @@ interface SignInOptions {
 
 /** @see OpenID Connect Core §3.1.2.1 and §3.1.2.3 */
 export function createSignIn(options: SignInOptions): SignIn {
-  const { authenticate, binding, resuming, subjects, policies, clock } = options;
+  const { authenticate, binding, linkTokens, resuming, subjects, policies, clock } = options;
 
   return async (req, request, pending, decision) => {
     const { progress } = pending;
-    const user = await currentUser(req, progress);
+    const user = await currentUser(req, progress, decision);
     const unmet = user && unmetRequirement(user, request, progress, { decision, now: clock(), subjects });
     const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
     if (user && isSelected && unmet === undefined) return { kind: 'user', user };
@@ -58,10 +60,18 @@ export function createSignIn(options: SignInOptions): SignIn {
   };
 
   /** Returns the user who is signed in. After a sign-in through a provider, the host's own login is not asked. */
-  async function currentUser(req: Request, { providerUser }: Progress): Promise<OAuthUser | undefined> {
+  async function currentUser(
+    req: Request,
+    { providerUser }: Progress,
+    decision: Decision | undefined,
+  ): Promise<OAuthUser | undefined> {
     if (!providerUser) return signedInUser(authenticate, req);
-    if (binding.isBound(req, providerUser.transactionId)) return providerUser.user;
-    throw accessDenied('This sign-in is over, or was begun in another browser');
+    const { transactionId, permission, user } = providerUser;
+    if (!binding.isBound(req, transactionId))
+      throw accessDenied('This sign-in is over, or was begun in another browser');
+    // The consent page may have been open for minutes.
+    if (permission && decision) await linkTokens.require(permission);
+    return user;
   }
 }
 

@@ -41,14 +41,21 @@ export function createCertificateReader(of: ClientCertificateOf | undefined): Ce
     if (input === undefined || input === null) return undefined;
     // A proxy's header is text, and even the text 'false' is truthy.
     if (typeof verified !== 'boolean') throw serverError(new TypeError('verified must be true or false'));
-    try {
-      const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
-      const digest = createHash('sha256').update(certificate.raw).digest('base64url');
-      return { certificate, verified, thumbprint: digest };
-    } catch (cause) {
-      throw serverError(cause);
-    }
+    return { ...readCertificate(input), verified };
   };
+}
+
+/** Reads a certificate. @throws OAuthError `server_error` if it cannot be parsed */
+export function readCertificate(
+  input: X509Certificate | string | Buffer,
+): Omit<PresentedCertificate, 'verified'> {
+  try {
+    const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
+    const digest = createHash('sha256').update(certificate.raw).digest('base64url');
+    return { certificate, thumbprint: digest };
+  } catch (cause) {
+    throw serverError(cause);
+  }
 }
 
 /** Returns why a certificate does not authenticate a client, or `undefined` if it does. @see RFC 8705 §2 */

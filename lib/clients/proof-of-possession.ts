@@ -1,23 +1,39 @@
+import type { IncomingMessage } from 'node:http';
+
 import type { Request, Response } from 'express';
 
 import { invalidRequest, OAuthError } from '../errors';
 import type { Confirmation } from '../tokens/access-token';
 import { FAPI_ALGORITHMS } from '../tokens/algorithms';
-import { readDpopProof, invalidProof, type DpopNonces, type DpopProof } from '../tokens/dpop';
+import {
+  readDpopProof,
+  invalidProof,
+  type DpopNonces,
+  type DpopProof,
+  type DpopRequest,
+} from '../tokens/dpop';
 import type { CertificateReader } from './certificate';
 import type { Client } from './client';
 
 /** The clients whose DPoP proofs need a nonce from the server: none, public clients, or all. */
 export type NoncePolicy = 'never' | 'public' | 'always';
 
+/** RFC 9449 §8.1 */
+export const NONCE_HEADER = 'DPoP-Nonce';
+
 /** Checks that the sender of a request holds a DPoP key or a certificate. */
 export interface ProofOfPossession {
   /** Reads the DPoP proof of a request to a URL, without I/O. @throws OAuthError `invalid_dpop_proof` */
-  read(req: Request, url: string, accessToken?: string): DpopProof | undefined;
+  read(req: IncomingMessage, url: string, accessToken?: string): DpopProof | undefined;
+  /** Reads a DPoP proof for a request, without I/O. @throws OAuthError `invalid_dpop_proof` */
+  readProof(proof: string, request: DpopRequest): DpopProof;
   /** Marks a proof as used, in every process. @throws OAuthError `invalid_dpop_proof` if it was used before */
   once(proof: DpopProof | undefined): Promise<void>;
-  /** Requires a fresh proof, with a nonce if `requireNonce`. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
-  demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void;
+  /**
+   * Requires a fresh proof, with a nonce if `requireNonce`; `sendNonce` then gets a nonce for the client's next request.
+   * @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof`
+   */
+  demandFresh(proof: DpopProof, requireNonce: boolean, sendNonce: (nonce: string) => void): void;
   /** Requires a proof that is acceptable for a client. @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof` */
   accept(res: Response, client: Client, proof: DpopProof): void;
   /** Returns the key and certificate that a client's tokens are bound to. @throws OAuthError if a required proof is missing */
@@ -43,11 +59,15 @@ interface ProofOfPossessionOptions {
 export function createProofOfPossession(options: ProofOfPossessionOptions): ProofOfPossession {
   const { nonces, noncePolicy, setOnce, certificateOf, clock } = options;
 
-  function read(req: Request, url: string, accessToken?: string): DpopProof | undefined {
+  function readProof(proof: string, request: DpopRequest): DpopProof {
+    return readDpopProof(proof, request, { clock, nonces });
+  }
+
+  function read(req: IncomingMessage, url: string, accessToken?: string): DpopProof | undefined {
     if (req.headers.dpop === undefined) return undefined;
     const [proof = '', ...others] = req.headersDistinct.dpop ?? [];
     if (others.length > 0) throw invalidProof('more than one proof');
-    return readDpopProof(proof, { method: req.method, url, accessToken }, { clock, nonces });
+    return readProof(proof, { method: req.method ?? '', url, accessToken });
   }
 
   async function once(proof: DpopProof | undefined): Promise<void> {
@@ -56,10 +76,10 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
     if (!(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
   }
 
-  function demandFresh(res: Response, proof: DpopProof, requireNonce: boolean): void {
+  function demandFresh(proof: DpopProof, requireNonce: boolean, sendNonce: (nonce: string) => void): void {
     if (requireNonce && nonces) {
       // Sent also if the proof has a nonce, so that the client always has a valid nonce for its next request.
-      res.setHeader('DPoP-Nonce', nonces.current());
+      sendNonce(nonces.current());
       if (!proof.hasNonce) {
         throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
       }
@@ -68,7 +88,8 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
   }
 
   function accept(res: Response, client: Client, proof: DpopProof): void {
-    demandFresh(res, proof, noncePolicy === 'always' || (noncePolicy === 'public' && !client.confidential));
+    const requireNonce = noncePolicy === 'always' || (noncePolicy === 'public' && !client.confidential);
+    demandFresh(proof, requireNonce, (nonce) => res.setHeader(NONCE_HEADER, nonce));
     if (client.fapi && !FAPI_ALGORITHMS.includes(proof.alg)) throw invalidProof('algorithm not allowed');
   }
 
@@ -90,5 +111,5 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
     return { ...(proof && { jkt: proof.jkt }), ...(thumbprint !== undefined && { 'x5t#S256': thumbprint }) };
   }
 
-  return { read, once, demandFresh, accept, confirmation, certificateOf };
+  return { read, readProof, once, demandFresh, accept, confirmation, certificateOf };
 }

@@ -9,6 +9,7 @@ export const PATHS = {
   logout: '/logout',
   revoke: '/revoke',
   introspect: '/introspect',
+  link: '/link',
   linkTickets: '/link_tickets',
   jwks: '/jwks',
   metadata: '/.well-known/oauth-authorization-server',

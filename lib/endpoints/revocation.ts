@@ -59,7 +59,8 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
     refuseForeign(claims.client_id, client);
     const remaining = Math.ceil(claims.exp - clock() / 1000) + REVOCATION_GRACE;
     if (remaining <= 0) return;
-    await store.put(revocationKey(claims.jti), '1', remaining);
+    const bySecret = accessTokens.isSignedBySecret(claims);
+    await store.put(revocationKey(claims.jti, { bySecret }), '1', remaining);
     reporter.emit('access_token.revoked', { clientId: client.clientId, jti: claims.jti });
   }
 }

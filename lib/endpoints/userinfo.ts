@@ -34,7 +34,7 @@ interface UserinfoOptions<User> {
  * @see OpenID Connect Core §5.3
  */
 export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): RequestHandler {
-  const { userinfoCheck: check, status, subjects, loadUser, userClaims, frame } = options;
+  const { userinfoCheck, status, subjects, loadUser, userClaims, frame } = options;
 
   return createEndpoint(
     frame,
@@ -42,7 +42,7 @@ export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): Re
     async function userinfo(req, res, event) {
       const presented = await tokenOf(req);
       if (!presented) return sendChallenge(res);
-      const { claims, status: active } = await check(req, res, presented, {
+      const { claims, status: active } = await userinfoCheck.ofRequest(req, res, presented, {
         scope: ['openid'],
         audience: undefined,
         statusOf: userTokenStatus(status, event),
@@ -53,7 +53,7 @@ export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): Re
       const scope = claims.scope.split(' ');
       const resources = grant?.resources ?? [];
       const loaded = await loadUser(userId, { purpose: 'userinfo', client, scope, resources });
-      if (!loaded) throw challenged(invalidToken('loadUser found no user'), presented.scheme);
+      if (!loaded) throw challenged(invalidToken('for a user who does not exist'), presented.scheme);
       const requested = grant ? claimsIn(grant, client).userinfo : [];
       const visible = await userClaims({
         user: loaded.user,

@@ -10,7 +10,10 @@ export interface ProviderIdentity {
   readonly subject: string;
   /** The e-mail address. */
   readonly email: string | undefined;
-  /** Whether the provider has verified that the address belongs to the user. Never trust an address that is not verified. */
+  /**
+   * Whether the address belongs to the user: the provider says so, and has `trustEmailVerified`. Never trust an address that is not
+   * verified.
+   */
   readonly emailVerified: boolean;
   /** The full name. */
   readonly name: string | undefined;
@@ -34,7 +37,11 @@ type Claims = Readonly<Record<string, unknown>>;
 export function identityOf(
   providerId: string,
   claims: Claims,
-  { issuer, names }: { issuer: string | undefined; names: Required<ClaimNames> },
+  {
+    issuer,
+    names,
+    trustEmailVerified,
+  }: { issuer: string | undefined; names: Required<ClaimNames>; trustEmailVerified: boolean },
 ): ProviderIdentity {
   const subject = at(claims, names.subject);
   if ((typeof subject !== 'string' || subject === '') && !Number.isSafeInteger(subject)) {
@@ -48,7 +55,7 @@ export function identityOf(
     subject: String(subject),
     email: text(at(claims, names.email)),
     // Some providers write it as a string.
-    emailVerified: verified === true || verified === 'true',
+    emailVerified: trustEmailVerified && (verified === true || verified === 'true'),
     name: text(at(claims, names.name)),
     username: text(at(claims, names.username)),
     picture: text(at(claims, names.picture)),

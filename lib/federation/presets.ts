@@ -27,19 +27,26 @@ export interface ProviderPresets {
 
 /**
  * The public settings of well-known providers. Spread a preset into `oidcProvider()` or `oauth2Provider()` and override what
- * differs. Where a provider does not say that an e-mail address is verified, it counts as not verified.
+ * differs. `trustEmailVerified` says whether the provider's word about e-mail addresses is good enough to find an account by.
  */
 export const providerPresets: ProviderPresets = {
-  google: { issuer: 'https://accounts.google.com', userinfo: false },
-  microsoft: { issuer: 'https://login.microsoftonline.com/common/v2.0', userinfo: false },
+  google: { issuer: 'https://accounts.google.com', userinfo: false, trustEmailVerified: true },
+  // An administrator of any tenant can give an account any address.
+  microsoft: {
+    issuer: 'https://login.microsoftonline.com/common/v2.0',
+    userinfo: false,
+    trustEmailVerified: false,
+  },
   apple: {
     issuer: 'https://appleid.apple.com',
     scope: 'openid name email',
     responseMode: 'form_post',
     userinfo: false,
+    trustEmailVerified: true,
   },
-  gitlab: { issuer: 'https://gitlab.com' },
-  slack: { issuer: 'https://slack.com' },
+  gitlab: { issuer: 'https://gitlab.com', trustEmailVerified: true },
+  // An administrator of any workspace can give an account any address.
+  slack: { issuer: 'https://slack.com', trustEmailVerified: false },
   github: {
     issuer: 'https://github.com/login/oauth',
     authorizationEndpoint: 'https://github.com/login/oauth/authorize',
@@ -47,6 +54,7 @@ export const providerPresets: ProviderPresets = {
     userinfo: 'https://api.github.com/user',
     emails: 'https://api.github.com/user/emails',
     scope: 'read:user user:email',
+    trustEmailVerified: true,
     claims: { subject: 'id', username: 'login', picture: 'avatar_url' },
   },
   facebook: {
@@ -54,6 +62,8 @@ export const providerPresets: ProviderPresets = {
     tokenEndpoint: 'https://graph.facebook.com/v23.0/oauth/access_token',
     userinfo: 'https://graph.facebook.com/v23.0/me?fields=id,name,email,picture',
     scope: 'public_profile email',
+    // It does not say whether an address is verified.
+    trustEmailVerified: false,
     claims: { subject: 'id', picture: 'picture.data.url' },
   },
   discord: {
@@ -61,6 +71,7 @@ export const providerPresets: ProviderPresets = {
     tokenEndpoint: 'https://discord.com/api/oauth2/token',
     userinfo: 'https://discord.com/api/users/@me',
     scope: 'identify email',
+    trustEmailVerified: true,
     claims: { subject: 'id', emailVerified: 'verified', name: 'global_name', username: 'username' },
   },
 };

@@ -35,6 +35,7 @@ function providerSchema(allowHttp: boolean): Joi.Schema {
       .pattern(Joi.string(), Joi.string()),
     responseMode: Joi.valid('query', 'form_post'),
     pkce: Joi.boolean(),
+    trustEmailVerified: Joi.boolean(),
     storeTokens: Joi.boolean(),
     timeout: Joi.number().positive().max(60),
   };

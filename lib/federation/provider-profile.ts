@@ -20,13 +20,14 @@ export async function readOidcIdentity(
   // An address and its verification must come from the same document.
   const ownEmail = claims.email === undefined ? {} : { email: undefined, email_verified: undefined };
   const all = { ...(name !== undefined && { name }), ...userinfo, ...ownEmail, ...claims };
-  return identityOf(providerId, all, { issuer: claims.iss, names: STANDARD_CLAIM_NAMES });
+  const { trustEmailVerified } = provider;
+  return identityOf(providerId, all, { issuer: claims.iss, names: STANDARD_CLAIM_NAMES, trustEmailVerified });
 }
 
 /** Reads the user of a plain OAuth 2.0 provider from its profile. */
 export async function readOAuth2Identity(
   providerId: string,
-  { userinfo, emails, claims: names, issuer }: ResolvedOAuth2Provider,
+  { userinfo, emails, claims: names, issuer, trustEmailVerified }: ResolvedOAuth2Provider,
   config: Configuration,
   accessToken: string,
 ): Promise<ProviderIdentity> {
@@ -35,10 +36,10 @@ export async function readOAuth2Identity(
       ? await userinfo(accessToken)
       : await fetchResource(config, accessToken, userinfo);
   if (!isJsonObject(claims)) throw new Error('the profile is not an object');
-  const identity = identityOf(providerId, claims, { issuer, names });
+  const identity = identityOf(providerId, claims, { issuer, names, trustEmailVerified });
   if (emails === undefined) return identity;
   const email = verifiedEmail(await fetchResource(config, accessToken, emails));
-  return email === undefined ? identity : { ...identity, email, emailVerified: true };
+  return email === undefined ? identity : { ...identity, email, emailVerified: trustEmailVerified };
 }
 
 async function fetchResource(config: Configuration, accessToken: string, url: string): Promise<unknown> {

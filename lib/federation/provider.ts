@@ -27,6 +27,11 @@ export interface CommonProviderOptions {
   responseMode?: 'query' | 'form_post';
   /** Whether PKCE is used; turn it off only for a provider that refuses it. @defaultValue `true` */
   pkce?: boolean;
+  /**
+   * Whether an address counts as verified if the provider says so. Turn it on only for a provider that verifies every address
+   * itself: whoever controls what it says can then sign in to accounts with the same address. @defaultValue `false`
+   */
+  trustEmailVerified?: boolean;
   /** Stores the provider's tokens, encrypted, for `oauth.providerTokens()`. @defaultValue `false` */
   storeTokens?: boolean;
   /** How long the provider may take for all requests of one callback. Seconds. @defaultValue `10` */
@@ -123,7 +128,13 @@ type WithDefaults<Given extends CommonProviderOptions> = Readonly<
     Required<
       Pick<
         CommonProviderOptions,
-        'scope' | 'allowExtraScopes' | 'authorizationParameters' | 'pkce' | 'storeTokens' | 'timeout'
+        | 'scope'
+        | 'allowExtraScopes'
+        | 'authorizationParameters'
+        | 'pkce'
+        | 'trustEmailVerified'
+        | 'storeTokens'
+        | 'timeout'
       >
     > & { tokenEndpointAuthMethod: NonNullable<CommonProviderOptions['tokenEndpointAuthMethod']> }
 >;
@@ -155,6 +166,7 @@ export function resolveProvider(provider: Provider): ResolvedProvider {
     allowExtraScopes: false,
     authorizationParameters: {},
     pkce: true,
+    trustEmailVerified: false,
     storeTokens: false,
     timeout: 10,
     tokenEndpointAuthMethod: provider.clientSecret === undefined ? 'none' : 'client_secret_post',

@@ -2,19 +2,31 @@ import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
 import type { EventIdentifiers } from '../events';
-import { grantIdOf, type AccessTokenClaims } from '../tokens/access-token';
+import { grantIdOf, timeFault, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import { isActive, type Grant } from './grant';
 
 /** How long a revoked token is remembered after its expiry, because processes' clocks differ. Seconds. */
 export const REVOCATION_GRACE = 600;
 
-/** Returns the key under which a single revoked access token is stored until it expires. */
-export function revocationKey(jti: string): string {
-  return `revoked:${jti}`;
+/**
+ * Returns the key under which a single revoked access token is stored until it expires. A resource server that shares a secret can
+ * sign any `jti`: such tokens have names of their own, so that none of them revokes another client's token.
+ */
+export function revocationKey(jti: string, { bySecret }: { bySecret: boolean }): string {
+  return `${bySecret ? 'revoked-shared' : 'revoked'}:${jti}`;
 }
 
-/** Looks up whether an access token is active, in one round trip. Returns `undefined` if it is not. */
-export type TokenStatus = (claims: AccessTokenClaims) => Promise<ActiveToken | undefined>;
+/** The claims by which an access token is looked up. */
+export type TokenFacts = Pick<AccessTokenClaims, 'jti' | 'client_id' | 'iat' | 'exp' | 'nbf'>;
+
+/**
+ * Looks up whether an access token is active, in one round trip. Returns `undefined` if it is not. `bySecret` is needed for claims
+ * that `AccessTokens.read` did not return itself.
+ */
+export type TokenStatus = (
+  claims: TokenFacts | AccessTokenClaims,
+  options?: { bySecret: boolean },
+) => Promise<ActiveToken | undefined>;
 
 export interface ActiveToken {
   readonly client: Client;
@@ -27,16 +39,23 @@ export interface ActiveToken {
  * unless the client's `grantsNotBefore` voids it. Neither is active after it expires, after it is revoked itself, or after its
  * client is deleted.
  */
-export function createTokenStatus(store: Store, registry: ClientRegistry, clock: () => number): TokenStatus {
-  return async (claims) => {
+export function createTokenStatus(options: {
+  store: Pick<Store, 'get' | 'getGrant'>;
+  registry: ClientRegistry;
+  accessTokens: Pick<AccessTokens, 'isSignedBySecret'>;
+  clock: () => number;
+}): TokenStatus {
+  const { store, registry, accessTokens, clock } = options;
+
+  return async (claims, { bySecret } = { bySecret: accessTokens.isSignedBySecret(claims) }) => {
     const grantId = grantIdOf(claims);
     const [record, revoked, grant] = await Promise.all([
       registry.find(claims.client_id),
-      store.get(revocationKey(claims.jti)),
+      store.get(revocationKey(claims.jti, { bySecret })),
       grantId === undefined ? undefined : store.getGrant(grantId),
     ]);
     const now = clock();
-    if (!record || revoked !== undefined || now >= claims.exp * 1000) return undefined;
+    if (!record || revoked !== undefined || timeFault(claims, now) !== undefined) return undefined;
     const { client } = record;
     if (grantId === undefined) {
       return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
@@ -47,8 +66,10 @@ export function createTokenStatus(store: Store, registry: ClientRegistry, clock:
   };
 }
 
+type StatusOfUser = (claims: AccessTokenClaims) => Promise<ActiveToken | undefined>;
+
 /** Looks up an access token of a user, and records the user for the event of the request. */
-export function userTokenStatus(status: TokenStatus, event: EventIdentifiers): TokenStatus {
+export function userTokenStatus(status: TokenStatus, event: EventIdentifiers): StatusOfUser {
   return async (claims) => {
     const { sub, client_id: clientId } = claims;
     Object.assign(event, { clientId, userId: sub });

@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http';
+
 import type { Response } from 'express';
 
 /** Appends parameters to a URI and keeps its own query byte for byte, which a parser would normalize. */
@@ -29,7 +31,7 @@ export function redirect(res: Response, location: string, { seeOther = false } =
 }
 
 /** Forbids caching (RFC 6749 §5.1). */
-export function noStore(res: Response): void {
+export function noStore(res: ServerResponse): void {
   res.setHeader('Cache-Control', 'no-store');
   res.setHeader('Pragma', 'no-cache');
 }

@@ -23,7 +23,7 @@ interface LinkTicketOptions {
  * `/authorize/:provider_id?type=link`.
  */
 export function createLinkTicketEndpoint(options: LinkTicketOptions): RequestHandler {
-  const { linkTicketCheck: check, defaultAudience, linkScope, status, linkTokens, linkTickets } = options;
+  const { linkTicketCheck, defaultAudience, linkScope, status, linkTokens, linkTickets } = options;
 
   return createEndpoint(
     options.frame,
@@ -32,13 +32,13 @@ export function createLinkTicketEndpoint(options: LinkTicketOptions): RequestHan
       refuseSecrets(queryParameters(req.url));
       const presented = presentedToken(req);
       if (!presented) return sendChallenge(res);
-      const { claims, status: active } = await check(req, res, presented, {
+      const { claims, status: active } = await linkTicketCheck.ofRequest(req, res, presented, {
         scope: linkScope,
         audience: defaultAudience,
         statusOf: userTokenStatus(status, event),
       });
       const permission = await linkTokens.ofAccessToken(claims, active);
-      if (!permission) throw challenged(invalidToken('loadUser found no user'), presented.scheme);
+      if (!permission) throw challenged(invalidToken('for a user who does not exist'), presented.scheme);
       const { ticket, expiresIn } = linkTickets.issue(permission);
       sendJson(res, { ticket, expires_in: expiresIn });
     },

@@ -1,7 +1,7 @@
-import { scopeValues } from '../clients/client';
+import { scopeValues, type Client } from '../clients/client';
 import { accessDenied } from '../errors';
-import type { ActiveToken, TokenStatus } from '../grants/status';
-import type { UserLoader } from '../host/load-user';
+import { REVOCATION_GRACE, type ActiveToken, type TokenStatus } from '../grants/status';
+import type { LoadedUser, UserLoader } from '../host/load-user';
 import { audiencesOf, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import { decodeJwt } from '../tokens/jwt';
 import {
@@ -27,6 +27,12 @@ export interface LinkTokens {
   ofAccessToken(claims: AccessTokenClaims, active: ActiveToken): Promise<LinkPermission | undefined>;
   /** Returns the permission of `token`. @throws OAuthError `login_required` or `access_denied` */
   read(token: string, clientId: string): Promise<PresentedPermission>;
+  /**
+   * Checks that a permission has not been withdrawn: its token and grant are not revoked, and its user exists.
+   * @returns the user that `loadUser` returned
+   * @throws OAuthError `login_required` or `access_denied`
+   */
+  require(permission: LinkPermission): Promise<LoadedUser<unknown>>;
 }
 
 interface LinkTokenOptions {
@@ -53,9 +59,8 @@ export function createLinkTokens(options: LinkTokenOptions): LinkTokens {
     const { sub: userId } = claims;
     const scope = scopeValues(claims.scope);
     refuseThirdParty(client);
-    const loaded = await loadUser(userId, { purpose: 'link', client, scope, resources: [defaultAudience] });
-    if (!loaded) return undefined;
-    const { auth_time: authTime, acr, amr } = claims;
+    if (!(await load(userId, client, scope))) return undefined;
+    const { jti, client_id, iat, exp, nbf, auth_time: authTime, acr, amr } = claims;
     return {
       userId,
       clientId: client.clientId,
@@ -63,7 +68,40 @@ export function createLinkTokens(options: LinkTokenOptions): LinkTokens {
       authTime,
       acr: typeof acr === 'string' ? acr : undefined,
       amr: Array.isArray(amr) ? (amr as string[]) : undefined,
+      accessToken: {
+        jti,
+        client_id,
+        iat,
+        exp,
+        ...(nbf !== undefined && { nbf }),
+        bySecret: accessTokens.isSignedBySecret(claims),
+      },
     };
+  }
+
+  async function load(
+    userId: string,
+    client: Client,
+    scope: readonly string[],
+  ): Promise<LoadedUser<unknown> | undefined> {
+    return loadUser(userId, { purpose: 'link', client, scope, resources: [defaultAudience] });
+  }
+
+  async function requireStanding({
+    accessToken,
+    userId,
+    scope,
+  }: LinkPermission): Promise<LoadedUser<unknown>> {
+    // The token may expire while the user signs in at the provider; its revocation is remembered for longer.
+    const exp = accessToken.exp + REVOCATION_GRACE;
+    const active = await status({ ...accessToken, exp }, accessToken);
+    if (!active) throw unusable('access token revoked');
+    const { client, grant } = active;
+    if (grant && grant.userId !== userId) throw unusable('grant of another user');
+    refuseThirdParty(client);
+    const loaded = await load(userId, client, scope);
+    if (!loaded) throw unusable('loadUser found no user');
+    return loaded;
   }
 
   async function read(token: string, clientId: string): Promise<PresentedPermission> {
@@ -72,6 +110,7 @@ export function createLinkTokens(options: LinkTokenOptions): LinkTokens {
       ? { ...(await ofBareAccessToken(claims)), spend: () => Promise.resolve() }
       : { ...linkTickets.read(token), spend: () => linkTickets.spend(token) };
     if (permission.clientId !== clientId) throw accessDenied('The token was issued to another client');
+    if (!claims) await requireStanding(permission);
     return permission;
   }
 
@@ -98,5 +137,5 @@ export function createLinkTokens(options: LinkTokenOptions): LinkTokens {
     return permission;
   }
 
-  return { ofAccessToken, read };
+  return { ofAccessToken, read, require: requireStanding };
 }

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
 import { accessDenied, loginRequired, type OAuthError } from '../errors';
+import type { TokenFacts } from '../grants/status';
 import type { SealedJson } from '../tokens/sealed-json';
 
 /** The user whose account may be linked at a provider, and the client that may do it. */
@@ -15,6 +16,8 @@ export interface LinkPermission {
   readonly authTime?: number | undefined;
   readonly acr?: string | undefined;
   readonly amr?: readonly string[] | undefined;
+  /** The access token: a permission ends when its token, or the grant of the token, is revoked. */
+  readonly accessToken: TokenFacts & { readonly bySecret: boolean };
 }
 
 /** One-time tickets, valid for a minute, with which an app starts a link without an access token in a URL. */

@@ -7,6 +7,7 @@ import { LONGEST_LIFETIME } from '../policy/policies';
 import { RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import type { GroupName } from './defaults';
+import { closestName } from './suggestions';
 
 /** The grant types that a host cannot define: those of this server, and those that OAuth 2.1 has removed. */
 const RESERVED_GRANT_TYPES = [...BUILT_IN_GRANT_TYPES, 'password', 'implicit'];
@@ -179,9 +180,34 @@ function adapterFault(adapter: unknown): string | undefined {
     (name) => !['function', 'undefined'].includes(typeof functions[name]),
   );
   if (wrong.length > 0) return `has ${wrong.join(', ')}, but not as functions`;
-  return Boolean(functions.saveConsent) === Boolean(functions.getConsent)
-    ? undefined
-    : 'has only one of getConsent and saveConsent: remembering consent needs both';
+  const lacking = CONSENT_FUNCTIONS.filter((name) => functions[name] === undefined);
+  if (lacking.length > 0 && lacking.length < CONSENT_FUNCTIONS.length)
+    return `lacks ${lacking.join(', ')}: remembering consent needs ${CONSENT_FUNCTIONS.join(', ')}`;
+  return misspelledFault(functions);
+}
+
+/** A consent that is remembered must also be found, and forgotten when access is withdrawn. */
+const CONSENT_FUNCTIONS = ['getConsent', 'saveConsent', 'deleteConsent'] as const;
+
+/** Finds a function whose name is almost that of an optional function which is missing: without it, the capability would be off. */
+function misspelledFault(functions: Record<string, unknown>): string | undefined {
+  const missing = OPTIONAL_FUNCTIONS.filter((name) => functions[name] === undefined);
+  const known: readonly string[] = [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS];
+  for (const name of namesOfFunctions(functions)) {
+    const meant = known.includes(name) ? undefined : closestName(name, missing);
+    if (meant !== undefined) return `has ${name}(): did you mean ${meant}?`;
+  }
+  return undefined;
+}
+
+/** Returns the names of an object's functions, those of its class included. No getter is called. */
+function namesOfFunctions(object: object): string[] {
+  const prototype = Object.getPrototypeOf(object) as object | null;
+  const inherited = prototype && prototype !== Object.prototype ? namesOfFunctions(prototype) : [];
+  const own = Object.entries(Object.getOwnPropertyDescriptors(object)).filter(
+    ([name, { value }]) => name !== 'constructor' && typeof value === 'function',
+  );
+  return [...own.map(([name]) => name), ...inherited];
 }
 
 function loginUrlFault(loginUrl: string): string | undefined {

@@ -26,7 +26,7 @@ export function describeFaults(
 const TOLERANCE = 0.25;
 
 /** Finds the known name that is closest to a given one, whatever its case, word order and separators are. */
-function closestName(name: string, knownNames: readonly string[]): string | undefined {
+export function closestName(name: string, knownNames: readonly string[]): string | undefined {
   const given = wordsOf(name);
   const candidates = knownNames.map((known) => {
     const forms = [known, known.split('.').at(-1) ?? ''].map(wordsOf);

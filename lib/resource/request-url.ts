@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+
 import type { Request } from 'express';
 
 import { isLoopbackUrl } from '../http/loopback';
@@ -6,9 +8,11 @@ import { isLoopbackUrl } from '../http/loopback';
  * Returns the URL of a request as its client called it: a known origin, and the path without the query. `Host` and `X-Forwarded-*`
  * are not trusted, because they would make a proof for another server valid here.
  */
-export function createRequestUrl(base: string): (req: Request) => string {
+export function createRequestUrl(base: string): (req: Request | IncomingMessage) => string {
   const { origin } = new URL(base);
-  return ({ originalUrl }) => {
+  return (req) => {
+    // Express removes the mount path from `url`.
+    const originalUrl = 'originalUrl' in req ? req.originalUrl : (req.url ?? '');
     // RFC 9112 §3.2.2: a request may contain the whole URL, of which only the path is used.
     const target = URL.canParse(originalUrl) ? new URL(originalUrl).pathname : originalUrl;
     return origin + (target.split('?', 1)[0] ?? '');
@@ -25,7 +29,7 @@ export function createVerifierUrl({
 }: {
   issuer: string;
   audience: string;
-}): (req: Request) => string {
+}): (req: Request | IncomingMessage) => string {
   const known = createRequestUrl(/^https?:\/\//.test(audience) && URL.canParse(audience) ? audience : issuer);
   const isDevelopment = isLoopbackUrl(issuer);
   return (req) => {

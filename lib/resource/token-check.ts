@@ -1,15 +1,21 @@
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { Request } from 'express';
 
 import { scopeValues } from '../clients/client';
-import type { ProofOfPossession } from '../clients/proof-of-possession';
+import type { PresentedCertificate } from '../clients/certificate';
+import { NONCE_HEADER, type ProofOfPossession } from '../clients/proof-of-possession';
 import { asOAuthError, OAuthError } from '../errors';
 import { callHostSync } from '../host/call';
-import { audiencesOf, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
+import { audiencesOf, timeFault, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
+import type { DpopProof } from '../tokens/dpop';
+
+type Scheme = 'Bearer' | 'DPoP';
 
 /** An access token as a request presents it. */
 export interface PresentedToken {
-  readonly scheme: 'Bearer' | 'DPoP';
+  readonly scheme: Scheme;
   readonly token: string;
 }
 
@@ -32,6 +38,16 @@ export interface CheckedToken<Status> {
   readonly status: Status;
 }
 
+/** How the sender of a token proves to hold its key and certificate. */
+export interface Possession {
+  /** The scheme of the request; `undefined` for a token that did not come with a request. */
+  readonly scheme: Scheme | undefined;
+  /** Reads the DPoP proof. @throws OAuthError `invalid_dpop_proof` */
+  proof(): DpopProof | undefined;
+  certificate(): Pick<PresentedCertificate, 'thumbprint'> | undefined;
+  sendNonce(nonce: string): void;
+}
+
 export interface TokenCheckOptions {
   /** Returns the claims of a token of this issuer, expired or not. */
   read: (token: string) => AccessTokenClaims | undefined | Promise<AccessTokenClaims | undefined>;
@@ -43,18 +59,30 @@ export interface TokenCheckOptions {
   clock: () => number;
 }
 
-/** Checks an access token against its request. @throws OAuthError with the challenge of RFC 6750 §3 */
-export type TokenCheck = <Status>(
-  req: Request,
-  res: Response,
-  presented: PresentedToken,
-  requirements: TokenRequirements<Status>,
-) => Promise<CheckedToken<Status>>;
+/** Checks access tokens. */
+export interface TokenCheck {
+  /** Checks a token against its request. @throws OAuthError with the challenge of RFC 6750 §3 */
+  ofRequest<Status>(
+    req: IncomingMessage,
+    res: ServerResponse,
+    presented: PresentedToken,
+    requirements: TokenRequirements<Status>,
+  ): Promise<CheckedToken<Status>>;
+  /**
+   * Checks a token by itself. Without `possession`, the caller checks the possession of a bound token's key and certificate.
+   * @throws OAuthError with the challenge of RFC 6750 §3
+   */
+  ofToken<Status>(
+    token: string,
+    possession: Possession | undefined,
+    requirements: TokenRequirements<Status>,
+  ): Promise<CheckedToken<Status>>;
+}
 
 const AUTHORIZATION = /^(bearer|dpop)(?: +([\w.~+/-]+=*))? *$/i;
 
 /** Reads the `Authorization` header. Returns `undefined` for another scheme or none (RFC 6750 §2.1, RFC 9449 §7.1). */
-export function presentedToken(req: Request): PresentedToken | undefined {
+export function presentedToken(req: Pick<IncomingMessage, 'headers'>): PresentedToken | undefined {
   const { authorization = '' } = req.headers;
   const scheme = /^(bearer|dpop)\b/i.exec(authorization)?.[1];
   if (scheme === undefined) return undefined;
@@ -67,50 +95,67 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
 
   async function claimsOf(token: string, audience: string | undefined): Promise<AccessTokenClaims> {
     const claims = await read(token);
-    if (!claims) throw invalidToken('malformed or from another issuer');
-    if (clock() >= claims.exp * 1000) throw invalidToken('expired');
+    if (!claims) throw invalidToken('malformed or from another server');
+    const fault = timeFault(claims, clock());
+    if (fault) throw invalidToken(fault);
     if (audience !== undefined && !audiencesOf(claims).includes(audience))
       throw invalidToken('for another audience');
     return claims;
   }
 
   /** RFC 9449 §7.1 and §7.2, RFC 8705 §3 */
-  async function prove(
-    req: Request,
-    res: Response,
-    { scheme, token }: PresentedToken,
-    bound: Confirmation = {},
-  ): Promise<void> {
-    if ((scheme === 'DPoP') !== (bound.jkt !== undefined)) throw invalidToken('with the wrong scheme');
-    if (scheme === 'DPoP') {
-      const url = callHostSync('resourceUrl', () => urlOf(req));
-      const proof = possession.read(req, url, token);
+  async function prove(shown: Possession, bound: Confirmation = {}): Promise<void> {
+    const { jkt, 'x5t#S256': thumbprint } = bound;
+    if (shown.scheme === 'DPoP' && jkt === undefined)
+      throw invalidToken('not bound to a key: send it as Bearer');
+    if (shown.scheme === 'Bearer' && jkt !== undefined)
+      throw invalidToken('bound to a key: send it as DPoP, with a proof', 'DPoP');
+    if (jkt !== undefined) {
+      const proof = shown.proof();
       if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
-      if (proof.jkt !== bound.jkt) throw invalidToken('bound to another key');
-      possession.demandFresh(res, proof, requireNonce);
+      if (proof.jkt !== jkt) throw invalidToken('bound to another key');
+      possession.demandFresh(proof, requireNonce, (nonce) => shown.sendNonce(nonce));
       await possession.once(proof);
     }
-    const thumbprint = bound['x5t#S256'];
-    if (thumbprint !== undefined && possession.certificateOf(req)?.thumbprint !== thumbprint) {
+    if (thumbprint !== undefined && shown.certificate()?.thumbprint !== thumbprint) {
       throw invalidToken('bound to another certificate');
     }
   }
 
-  return async (req, res, presented, { scope, audience, statusOf }) => {
-    try {
-      const claims = await claimsOf(presented.token, audience);
-      const [, status] = await Promise.all([
-        prove(req, res, presented, claims.cnf),
-        statusOf?.(claims, presented.token),
-      ]);
-      if (statusOf && status === undefined) throw invalidToken('revoked');
-      const granted = scopeValues(claims.scope);
-      if (!scope.every((value) => granted.includes(value))) throw insufficientScope(scope);
-      // Without `statusOf`, `Status` is `undefined`.
-      return { claims, status: status as NonNullable<typeof status> };
-    } catch (thrown) {
-      throw challenged(asOAuthError(thrown), presented.scheme);
-    }
+  const check: TokenCheck['ofToken'] = async (token, shown, { scope, audience, statusOf }) => {
+    const claims = await claimsOf(token, audience);
+    const [, status] = await Promise.all([shown && prove(shown, claims.cnf), statusOf?.(claims, token)]);
+    if (statusOf && status === undefined) throw invalidToken('revoked');
+    const granted = scopeValues(claims.scope);
+    if (!scope.every((value) => granted.includes(value))) throw insufficientScope(scope);
+    // Without `statusOf`, `Status` is `undefined`.
+    return { claims, status: status as NonNullable<typeof status> };
+  };
+
+  return {
+    ofRequest: async (req, res, { scheme, token }, requirements) => {
+      const shown: Possession = {
+        scheme,
+        proof: () => {
+          const url = callHostSync('resourceUrl', () => urlOf(req as Request));
+          return possession.read(req, url, token);
+        },
+        certificate: () => possession.certificateOf(req as Request),
+        sendNonce: (nonce) => res.setHeader(NONCE_HEADER, nonce),
+      };
+      try {
+        return await check(token, shown, requirements);
+      } catch (thrown) {
+        throw challenged(asOAuthError(thrown), scheme);
+      }
+    },
+    ofToken: async (token, shown, requirements) => {
+      try {
+        return await check(token, shown, requirements);
+      } catch (thrown) {
+        throw challenged(asOAuthError(thrown), 'Bearer');
+      }
+    },
   };
 }
 
@@ -122,9 +167,11 @@ const CHALLENGED: readonly string[] = [
 ];
 
 /** Converts an error to the form of a resource server, with a challenge (RFC 6750 §3, RFC 9449 §7.1). */
-export function challenged(error: OAuthError, scheme: PresentedToken['scheme']): OAuthError {
+export function challenged(error: OAuthError, presented: Scheme): OAuthError {
   if (!CHALLENGED.includes(error.code)) return error;
   const { code, description, reason, members } = error;
+  const needsDpop = code === 'invalid_dpop_proof' || code === 'use_dpop_nonce' || error.challenge === 'DPoP';
+  const scheme = needsDpop ? 'DPoP' : presented;
   const attributes = [
     `error="${code}"`,
     `error_description="${description}"`,
@@ -138,13 +185,18 @@ export function challenged(error: OAuthError, scheme: PresentedToken['scheme']):
   });
 }
 
-export function invalidToken(reason: string): OAuthError {
-  const description = 'The access token is malformed, expired, revoked or for another audience';
-  return new OAuthError('invalid_token', description, { reason });
+/**
+ * Creates the error for an access token that is not valid here. The fault may be told: either this server signed the token, or the
+ * token is not one of its tokens. `scheme` is the scheme that the token needs.
+ */
+export function invalidToken(fault: string, scheme?: Scheme): OAuthError {
+  const options = { reason: fault, ...(scheme && { challenge: scheme }) };
+  return new OAuthError('invalid_token', `The access token is ${fault}`, options);
 }
 
 function insufficientScope(needed: readonly string[]): OAuthError {
-  return new OAuthError('insufficient_scope', 'The access token lacks the required scope', {
-    members: { scope: needed.join(' ') },
+  const scope = needed.join(' ');
+  return new OAuthError('insufficient_scope', `The access token lacks the required scope: ${scope}`, {
+    members: { scope },
   });
 }

@@ -15,7 +15,9 @@ import { RULE_MESSAGES, rule, secret } from '../schemas';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
 import { createRequireToken, type RequireToken } from './require-token';
+import { createReadRequirements } from './requirements';
 import { createTokenCheck } from './token-check';
+import { createVerifyToken, type VerifyToken } from './verify-token';
 import { createVerifiedTokens, type IntrospectionCredentials } from './verified-tokens';
 
 /** The options of `createTokenVerifier`. */
@@ -53,6 +55,8 @@ export interface TokenVerifierOptions {
 export interface TokenVerifier {
   /** Protects a route, like the router's `requireToken`. */
   readonly requireToken: RequireToken;
+  /** Verifies a token outside of a route, like the router's `verifyToken`. */
+  readonly verifyToken: VerifyToken;
   /** The events `request.refused` and `server.failed`. */
   readonly events: OAuthEvents;
 }
@@ -127,11 +131,10 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     urlOf: options.resourceUrl ?? createVerifierUrl({ issuer, audience }),
     clock,
   });
-  const requireToken = createRequireToken({
-    check,
-    defaultAudience: audience,
-    statusOf: tokens.statusOf,
-    frame: { reporter, sendError },
-  });
-  return { requireToken, events: reporter.events };
+  const readRequirements = createReadRequirements({ defaultAudience: audience, statusOf: tokens.statusOf });
+  return {
+    requireToken: createRequireToken({ check, readRequirements, frame: { reporter, sendError } }),
+    verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    events: reporter.events,
+  };
 }

@@ -19,6 +19,8 @@ export interface AccessTokenClaims {
   readonly exp: number;
   /** When the token was issued. */
   readonly iat: number;
+  /** The moment before which the token is not valid, if its issuer sets one. */
+  readonly nbf?: number;
   /** The id of the token, which begins with the id of its grant if it has one. */
   readonly jti: string;
   /** The client that the token was issued to. */
@@ -67,6 +69,8 @@ export interface AccessTokens {
    * token does not name it: a token signed with a shared secret is valid only at audiences that share the secret.
    */
   read(token: string, at?: string): AccessTokenClaims | undefined;
+  /** Whether the claims that `read` returned were signed with a secret that resource servers share. */
+  isSignedBySecret(claims: object): boolean;
 }
 
 /** The maximum length of an access token: Node accepts 16 KiB of headers in all, and the cache must stay small. Characters. */
@@ -81,7 +85,7 @@ export function createAccessTokens(
 ): AccessTokens {
   const opaque = createSealer(deriveKeys(secrets, 'opaque access token', issuer));
   const cache = createAccessTokenCache();
-  const signedBySecret = new WeakSet<AccessTokenClaims>();
+  const signedBySecret = new WeakSet();
 
   function issue(
     claims: AccessTokenClaims,
@@ -130,7 +134,7 @@ export function createAccessTokens(
     return claims;
   }
 
-  return { issue, read };
+  return { issue, read, isSignedBySecret: (claims) => signedBySecret.has(claims) };
 }
 
 /** Creates a bounded cache of verified tokens. Claims are frozen, because all callers get the same object. */
@@ -153,11 +157,23 @@ function deepFreeze<T>(value: T): T {
 export function isAccessToken(
   claims: Readonly<Record<string, unknown>> | AccessTokenClaims,
 ): claims is AccessTokenClaims {
-  const { sub, aud, exp, iat, jti, client_id: clientId, scope } = claims;
+  const { sub, aud, exp, iat, nbf = 0, jti, client_id: clientId, scope } = claims;
   const strings = [sub, jti, clientId, scope].every((claim) => typeof claim === 'string');
   const named: unknown[] = [aud].flat();
   const audience = named.length > 0 && named.every((claim) => typeof claim === 'string');
-  return strings && audience && Number.isFinite(exp) && Number.isFinite(iat);
+  return strings && audience && [exp, iat, nbf].every((moment) => Number.isFinite(moment));
+}
+
+/** How far the issuer's clock may differ, for `nbf`. Seconds. */
+const NOT_BEFORE_SKEW = 10;
+
+/** Returns why a token is not valid at a moment in epoch milliseconds, or `undefined` if it is. */
+export function timeFault(
+  { exp, nbf = -Infinity }: Pick<AccessTokenClaims, 'exp' | 'nbf'>,
+  now: number,
+): 'expired' | 'not valid yet' | undefined {
+  if (now >= exp * 1000) return 'expired';
+  return now < (nbf - NOT_BEFORE_SKEW) * 1000 ? 'not valid yet' : undefined;
 }
 
 /** Returns `aud` as a list (RFC 7519 §4.1.3). */
