@@ -19,7 +19,7 @@ const LAYERS = [
   ['clients', 'tokens'],
   ['pages'],
   ['adapters', 'http'],
-  ['host/call', 'tokens/sealed-json', 'tokens/keys', 'events'],
+  ['host/call', 'tokens/sealed-json', 'tokens/keys', 'event-reporter', 'event-log', 'events'],
   ['errors', 'json', 'schemas', 'with-defaults'],
 ];
 

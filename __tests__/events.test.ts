@@ -1,4 +1,5 @@
-import { createEventReporter } from '../lib/events';
+import { createEventLog } from '../lib/event-log';
+import { createEventReporter } from '../lib/event-reporter';
 
 describe('events that nothing listens to', () => {
   const { NODE_ENV } = process.env;
@@ -13,7 +14,7 @@ describe('events that nothing listens to', () => {
   });
 
   it('failures are written to stderr, and nothing else is', () => {
-    const { emit } = createEventReporter();
+    const { emit } = createEventReporter(createEventLog({ logger: undefined, development: false }));
     // Like errors of drivers and HTTP clients, whose other members contain credentials.
     const cause = Object.assign(new Error('no session'), { config: { token: 'a secret' } });
     emit('server.failed', { endpoint: 'authorize', cause });
@@ -26,7 +27,7 @@ describe('events that nothing listens to', () => {
   });
 
   it('a listener replaces that', () => {
-    const { emit, events } = createEventReporter();
+    const { emit, events } = createEventReporter(createEventLog({ logger: undefined, development: false }));
     const heard: unknown[] = [];
     events.on('store.failed', (event) => heard.push(event));
     emit('store.failed', { operation: 'getGrant', cause: new Error('down') });

@@ -1,7 +1,3 @@
-import { EventEmitter } from 'node:events';
-
-import { OAuthError } from './errors';
-
 /** The client, user and grant that an event concerns. No event contains a token, a code or a secret. */
 export interface EventIdentifiers {
   /** The client. */
@@ -27,6 +23,11 @@ export interface OAuthEventMap {
    * tokens.
    */
   'refresh_token.reused': [EventIdentifiers & GenerationsEvent];
+  /**
+   * The previous refresh token was used again within the leeway, and yielded the same successor: its client did not receive the
+   * response or refreshed twice at once, or somebody else has the token too.
+   */
+  'refresh_token.repeated': [EventIdentifiers & GenerationsEvent];
   /** A client presented a newer refresh token than the store has: the store lost writes in a failover. */
   'grant.ahead_of_store': [EventIdentifiers & GenerationsEvent];
   /** A grant was ended by its client or by the host, or because its code or token was misused. */
@@ -141,66 +142,4 @@ export interface ProviderSignInEvent extends ProviderEvent {
 export interface StoreEvent {
   /** The name of the function. */
   operation: string;
-}
-
-/** The typed event emitter that a router carries as `oauth.events`. */
-export type OAuthEvents = Pick<
-  EventEmitter<OAuthEventMap>,
-  'on' | 'once' | 'off' | 'addListener' | 'removeListener' | 'removeAllListeners' | 'listenerCount'
->;
-
-/** The library's side of the events: every listener is called, even if another one throws. */
-export interface EventReporter {
-  readonly events: OAuthEvents;
-  emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void;
-  /** Emits `server.failed` with the cause behind the error that the client sees. */
-  failed(endpoint: string, thrown: unknown): void;
-  /** Emits the event for a request that was refused. */
-  refused(endpoint: string, error: OAuthError, identifiers?: EventIdentifiers): void;
-}
-
-/** Writes a failure that nothing listens to on stderr, as Express does with errors that nothing handles. */
-function writeFailure(name: keyof OAuthEventMap, event: object): void {
-  const isFailure = name === 'server.failed' || name === 'store.failed';
-  if (!isFailure || process.env.NODE_ENV === 'test') return;
-  const { endpoint, operation, cause } = event as { endpoint?: string; operation?: string; cause: unknown };
-  // The stack alone: the other members of a driver's error may contain credentials.
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-  // eslint-disable-next-line no-console -- nothing else would show the operator the failure
-  console.error(`express-oauth-router: ${name} (${endpoint ?? operation ?? ''})\n${text}`);
-}
-
-export function createEventReporter(): EventReporter {
-  const emitter = new EventEmitter<OAuthEventMap>();
-
-  function emit<Name extends keyof OAuthEventMap>(name: Name, event: OAuthEventMap[Name][0]): void {
-    if (emitter.listenerCount(name) === 0) return writeFailure(name, event);
-    for (const listener of emitter.rawListeners(name)) {
-      try {
-        const result: unknown = Reflect.apply(listener, emitter, [event]);
-        Promise.resolve(result).catch(() => undefined);
-      } catch {
-        // A listener observes, and must not change the response.
-      }
-    }
-  }
-
-  function failed(endpoint: string, thrown: unknown): void {
-    const cause = thrown instanceof OAuthError ? (thrown.cause ?? thrown) : thrown;
-    emit('server.failed', { endpoint, cause });
-  }
-
-  function refused(endpoint: string, error: OAuthError, identifiers: EventIdentifiers = {}): void {
-    if (error.code === 'server_error') failed(endpoint, error);
-    emit('request.refused', {
-      endpoint,
-      ...identifiers,
-      error: error.code,
-      description: error.description,
-      reason: error.reason,
-      cause: error.cause,
-    });
-  }
-
-  return { events: emitter, emit, failed, refused };
 }

@@ -22,7 +22,6 @@ export type {
   GenerationsEvent,
   ScopeEvent,
   OAuthEventMap,
-  OAuthEvents,
   ProviderEvent,
   ProviderSignInEvent,
   ReasonEvent,
@@ -32,6 +31,7 @@ export type {
   TokenEvent,
   TokenIdEvent,
 } from './events';
+export type { AnyListener, OAuthEvents } from './event-reporter';
 
 export type {
   Adapter,
@@ -48,6 +48,7 @@ export type { RedisClient } from './adapters/redis-client';
 export type { ConsentContext, ConsentHandler, LoginContext, LoginUrl } from './authorization/host-pages';
 export type { HeaderSubject } from './authorization/out-of-band';
 export type { Prompt } from './authorization/request';
+export type { Logger } from './event-log';
 export type { ClientCertificate, ClientCertificateOf } from './clients/certificate';
 export type { Client, ClientOptions } from './clients/client';
 export type { ClientHeaders } from './clients/identification';

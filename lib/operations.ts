@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { refuseUnknown, type StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
-import type { EventReporter } from './events';
+import type { EventReporter } from './event-reporter';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import { settledInParts } from './grants/in-parts';

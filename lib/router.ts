@@ -11,7 +11,7 @@ import { createMetadataEndpoint, createWellKnownRouter } from './endpoints/metad
 import { PATHS } from './endpoints/paths';
 import { createRevocationEndpoint } from './endpoints/revocation';
 import { createUserinfoEndpoint } from './endpoints/userinfo';
-import type { OAuthEvents } from './events';
+import type { OAuthEvents } from './event-reporter';
 import { PROVIDER_ID } from './federation/provider';
 import type { OAuthUser } from './host/user';
 import { createLinkTicketEndpoint } from './linking/endpoint';
@@ -65,7 +65,9 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const { endpoints, providerEndpoints, metadata } = createEndpoints(server);
 
   // One lookup. Express's own routes would match their patterns one after the other for every request.
+  const checkMount = createMountCheck(server);
   const router = Router().use(function oauth(req, res, next) {
+    checkMount(req.baseUrl);
     const endpoint = endpoints.get(req.path);
     if (endpoint) return endpoint(req, res, next);
     const [, base = '', providerId = ''] = /^(\/[a-z]+)\/([^/]+)$/.exec(req.path) ?? [];
@@ -83,6 +85,22 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     events: reporter.events,
     isResumeUrl: resuming.isResumeUrl,
   });
+}
+
+/** Creates a function that says once if the router is mounted at another path than the issuer's. */
+function createMountCheck({ issuer, reporter }: Server): (baseUrl: string) => void {
+  const expected = new URL(issuer).pathname.replace(/\/$/, '');
+  let isChecked = false;
+  return (baseUrl) => {
+    if (isChecked) return;
+    isChecked = true;
+    // Express matches paths regardless of case.
+    if (baseUrl.toLowerCase() === expected.toLowerCase()) return;
+    const [at, path] = [baseUrl, expected].map((prefix) => prefix || '/');
+    reporter.warn(
+      `the router is mounted at ${at ?? ''}, but the path of the issuer is ${path ?? ''}: unless a proxy rewrites paths, its URLs lead nowhere`,
+    );
+  };
 }
 
 type Endpoints = Map<string, RequestHandler>;

@@ -23,3 +23,17 @@ export function rule<T = unknown>(fault: (value: T) => string | undefined): Joi.
 
 /** The message of a broken {@link rule}. */
 export const RULE_MESSAGES = { 'rule.fault': '{{#label}} {{#fault}}' };
+
+const LOG_FUNCTIONS = ['error', 'warn', 'info', 'debug'] as const;
+
+/** The schema of a logger. It is not copied: a logger may be an instance of a class. */
+export const logger: Joi.Schema = Joi.custom(
+  rule((value) => {
+    if (value === false) return undefined;
+    const functions = Object(value) as Partial<Record<string, unknown>>;
+    const lacking = LOG_FUNCTIONS.filter((name) => typeof functions[name] !== 'function');
+    return lacking.length === 0
+      ? undefined
+      : `lacks ${lacking.join(', ')}: give console, a logger of pino, or false`;
+  }),
+).messages(RULE_MESSAGES);

@@ -28,7 +28,8 @@ import { createClientSecretSealer } from './clients/secret-sealer';
 import type { MetadataFacts } from './endpoints/metadata';
 import { endpointUrl, type EndpointName } from './endpoints/paths';
 import { createTokenEngine } from './engine';
-import { createEventReporter } from './events';
+import { createEventLog } from './event-log';
+import { createEventReporter } from './event-reporter';
 import { createBrowserBinding } from './federation/browser-binding';
 import { createProviderTokenStore, type StoredProviderTokens } from './federation/provider-tokens';
 import { createUpstream } from './federation/upstream';
@@ -95,7 +96,7 @@ export function createServer(options: ResolvedOptions) {
 /** Creates the storage, the events and the pages, and derives keys from the secrets. */
 function createBase(options: ResolvedOptions) {
   const { issuer, secrets, clock, pages, development } = options;
-  const reporter = createEventReporter();
+  const reporter = createEventReporter(createEventLog(options));
   const frame = createEndpointFrame({ ...options, reporter });
   const store = createStore(options.adapter, options.storeTimeout, reporter);
   const page = createPage(pages.branding);
@@ -126,7 +127,7 @@ function createClientParts(options: ResolvedOptions, base: Base) {
   const clientSecretSealer = createClientSecretSealer(secrets, issuer);
   const authentication = createClientAuthentication({
     issuer,
-    endpointUrls: [url('token'), url('par')],
+    endpointUrls: options.clientAssertionAudience === 'issuer' ? [] : [url('token'), url('par')],
     identification,
     registry,
     keySetOf,

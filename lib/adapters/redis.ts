@@ -43,7 +43,7 @@ export function redisAdapter(
     return value === null ? undefined : (JSON.parse(value) as T);
   }
 
-  return {
+  return withoutArguments({
     getClient: (clientId) => getJson<ClientMetadata>(clientKey(clientId)),
     saveClient: (client) => redis.set(clientKey(client.clientId), JSON.stringify(client)),
     deleteClient: (clientId) => redis.del(clientKey(clientId)),
@@ -61,8 +61,40 @@ export function redisAdapter(
     deleteConsent: (userId, clientId) => redis.del(consentKey(userId, clientId)),
 
     ping: () => redis.ping(),
-  };
+  });
 }
+
+/** ioredis attaches the failed command with its arguments: they are the values that were to be stored. */
+function withoutArguments(adapter: RedisAdapter): RedisAdapter {
+  const run =
+    (call: (...args: never[]) => unknown) =>
+    async (...args: never[]): Promise<unknown> => {
+      try {
+        return await call(...args);
+      } catch (thrown) {
+        removeCommands(thrown);
+        throw thrown;
+      }
+    };
+  const functions = Object.entries(adapter).map(([name, call]) => [name, run(call)]);
+  return Object.fromEntries(functions) as RedisAdapter;
+}
+
+/** Removes the commands of an error and of the errors that caused it, such as those of a cluster's nodes. */
+function removeCommands(thrown: unknown, depth = 0): void {
+  if (typeof thrown !== 'object' || thrown === null || depth > MAXIMUM_DEPTH) return;
+  const error = thrown as {
+    command?: unknown;
+    cause?: unknown;
+    lastNodeError?: unknown;
+    previousErrors?: unknown;
+  };
+  delete error.command;
+  const { cause, lastNodeError, previousErrors } = error;
+  for (const inner of [cause, lastNodeError, previousErrors].flat()) removeCommands(inner, depth + 1);
+}
+
+const MAXIMUM_DEPTH = 4;
 
 function milliseconds(seconds: number): number {
   return Math.max(1, Math.ceil(seconds * 1000));

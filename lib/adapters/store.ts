@@ -1,5 +1,5 @@
 import { serverError, storeUnavailable } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
 import { RESULTS } from './results';
 

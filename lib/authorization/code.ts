@@ -1,5 +1,5 @@
 import type { Store } from '../adapters/store';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { insert } from '../grants/commit';
 import { identifiersOf, newAttempt, type Grant } from '../grants/grant';
 import type { Policies } from '../policy/policies';

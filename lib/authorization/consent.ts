@@ -2,7 +2,7 @@ import type { Consent } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { isNativeRedirectUri, isOutOfBandUri } from '../clients/redirect-uris';
 import { accessDenied, consentRequired } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { scopeOfClaims } from '../host/standard-claims';
 import { userNameOf } from '../host/user';
 import type { ConsentView } from '../pages/consent';

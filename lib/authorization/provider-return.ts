@@ -1,6 +1,6 @@
 import type { Client } from '../clients/client';
 import { accessDenied, serverError } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { ProviderIdentity } from '../federation/identity';
 import type { ProviderTokenStore } from '../federation/provider-tokens';
 import type { ResolvedUser } from '../federation/resolve-user';

@@ -1,6 +1,6 @@
 import type { Client } from '../clients/client';
 import { invalidRequest, type OAuthError } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { Upstream } from '../federation/upstream';
 
 /** Finds a provider by its id. Its failures are reported as events that name the client. @throws OAuthError `invalid_request` */

@@ -1,7 +1,7 @@
 import type { Client } from '../clients/client';
 import { isOutOfBandUri, matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
-import { invalidRequest } from '../errors';
+import { invalidRequest, type OAuthError } from '../errors';
 import type { Parameters } from '../http/parameters';
 import { providerTargets, type ProviderTargets, type Providers } from './provider-parameters';
 
@@ -47,7 +47,7 @@ export function createFindTarget(options: {
     const redirectUri = given ?? onlyRedirectUri(client);
     const isOwn = client.redirectUris.some((registered) => matchesRedirectUri(registered, redirectUri));
     if (!isOwn || redirectUriFault(redirectUri, { allowHttp, allowOutOfBand: true })) {
-      throw invalidRequest('redirect_uri is not registered for this client', { reason: 'redirect_uri' });
+      throw unregistered(redirectUri, client, { isShown: allowHttp });
     }
     return {
       client,
@@ -60,6 +60,19 @@ export function createFindTarget(options: {
       ...providerTargets(parameters, client, providers),
     };
   };
+}
+
+/** Creates the error for a redirect URI that is not registered. The event names the URI; in development, so does the page. */
+function unregistered(
+  redirectUri: string,
+  { redirectUris }: Client,
+  { isShown }: { isShown: boolean },
+): OAuthError {
+  const registered = redirectUris.join(', ') || 'none';
+  const details = isShown ? `: ${redirectUri} came, registered are ${registered}` : '';
+  return invalidRequest(`redirect_uri is not registered for this client${details}`, {
+    reason: `redirect_uri ${redirectUri}`,
+  });
 }
 
 /** Returns the requested response mode, or `undefined` for one that is not supported. */

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { BrowserBinding } from '../federation/browser-binding';
 import { callHost } from '../host/call';
 import { sendJson, type EndpointFrame, type RespondError } from '../http/endpoint';

@@ -2,7 +2,7 @@ import type { Request } from 'express';
 
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
 import { invalidClient, invalidRequest, type OAuthError } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
@@ -79,11 +79,25 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
         challenge,
       });
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
-    if (!methods.includes(registered))
-      throw refusal({ reason: `registered for ${registered}`, clientId, method: methods[0], challenge });
+    if (!methods.includes(registered)) throw await wrongMethod(credentials, record, challenge);
     const fault = await credentials.fault(record);
     if (fault !== undefined) throw refusal({ reason: fault, clientId, method: registered, challenge });
     return record;
+  }
+
+  /** Names the registered method to a client that has proven its identity by another one: nobody else learns it. */
+  async function wrongMethod(
+    { methods, fault }: PresentedCredentials,
+    record: ClientRecord,
+    challenge: string | undefined,
+  ): Promise<OAuthError> {
+    const { clientId, tokenEndpointAuthMethod: registered } = record.client;
+    const [method] = methods;
+    const isProven = method !== 'none' && record.client.confidential && (await fault(record)) === undefined;
+    const description = isProven
+      ? `The client is registered for ${registered}, and authenticated by ${method ?? ''}`
+      : undefined;
+    return refusal({ reason: `registered for ${registered}`, clientId, method, challenge, description });
   }
 
   function checkPublishableKeys(req: Request, parameters: Parameters, client: Client): void {
@@ -104,9 +118,9 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
   }
 
   function refusal(given: Refusal): OAuthError {
-    const { reason, clientId, method, challenge } = given;
+    const { reason, clientId, method, challenge, description = 'Client authentication failed' } = given;
     reporter.emit('client_authentication.failed', { clientId, method, reason });
-    return invalidClient('Client authentication failed', { reason, ...(challenge && { challenge }) });
+    return invalidClient(description, { reason, ...(challenge && { challenge }) });
   }
 
   const methods: ClientAuthenticationMethodName[] = [
@@ -125,6 +139,8 @@ interface Refusal {
   readonly clientId?: string | undefined;
   readonly method?: string | undefined;
   readonly challenge?: string | undefined;
+  /** What the client learns. */
+  readonly description?: string | undefined;
 }
 
 /**

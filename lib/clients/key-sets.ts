@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 import type { Outbound } from '../http/outbound';
-import { isJsonObject } from '../json';
+import { isJsonObject, parseJson } from '../json';
 import { algorithmsOf, isSameAlgorithm, publicKeyOf } from '../tokens/algorithms';
 import type { ClientRecord } from './client';
 
@@ -51,7 +51,7 @@ export function createRemoteKeySet(
   async function load(): Promise<void> {
     triedAt = clock();
     try {
-      keys = keysOf(JSON.parse(await fetch({ method: 'GET', url, headers: { Accept: 'application/json' } })));
+      keys = keysOf(parseJson(await fetch({ method: 'GET', url, headers: { Accept: 'application/json' } })));
       fetchedAt = clock();
     } catch (error) {
       failure = error;

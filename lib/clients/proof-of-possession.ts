@@ -77,10 +77,10 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
   }
 
   function demandFresh(proof: DpopProof, requireNonce: boolean, sendNonce: (nonce: string) => void): void {
-    if (requireNonce && nonces) {
+    if (nonces && (requireNonce || proof.nonce === 'stale')) {
       // Sent also if the proof has a nonce, so that the client always has a valid nonce for its next request.
       sendNonce(nonces.current());
-      if (!proof.hasNonce) {
+      if (proof.nonce !== 'valid') {
         throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
       }
     }

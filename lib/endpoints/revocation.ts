@@ -4,7 +4,7 @@ import type { Store } from '../adapters/store';
 import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { invalidGrant } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { identifiersOf } from '../grants/grant';
 import { REVOCATION_GRACE, revocationKey } from '../grants/status';
 import { formParameters } from '../http/body';

@@ -126,7 +126,7 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
     }
   }
 
-  async function link<Linked extends Account>(user: Linked, identity: ProviderIdentity): Promise<Account> {
+  async function link(user: Account, identity: ProviderIdentity): Promise<Account> {
     try {
       await options.linkIdentity({ id: String(user.id) }, identity);
       return user;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Store } from '../adapters/store';
 import { asOAuthError, type OAuthError, temporarilyUnavailable } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { SealedJson } from '../tokens/sealed-json';
 import type { Upstream, UpstreamTokens } from './upstream';
 

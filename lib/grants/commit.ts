@@ -1,6 +1,6 @@
 import type { Store } from '../adapters/store';
 import { storeUnavailable } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { identifiersOf, type Grant } from './grant';
 
 /** The result of a write: it was stored, or `stored` is the record that was found instead. */

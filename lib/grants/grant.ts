@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { StoredGrant } from '../adapters/contract';
 import { grantRecord, type GrantRecord } from '../adapters/results';
 import type { Client } from '../clients/client';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { allowedClaims, type RequestedClaims } from '../host/standard-claims';
 import type { FederationFacts } from '../host/token-hooks';
 import type { Authentication } from '../host/user';

@@ -1,5 +1,5 @@
 import { OAuthError, temporarilyUnavailable } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { callHost, type Awaitable } from './call';
 import type { GrantContext } from './grant-context';
 

@@ -2,7 +2,8 @@ import corsMiddleware from 'cors';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 
 import { asOAuthError, invalidClient, invalidRequest, OAuthError, serverError } from '../errors';
-import type { EventIdentifiers, EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
+import type { EventIdentifiers } from '../events';
 import { callHost, callHostSync, refusePromises, type Awaitable } from '../host/call';
 import { isJsonObject } from '../json';
 import { noStore } from './redirect';

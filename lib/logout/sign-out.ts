@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { Outbound } from '../http/outbound';
 import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';

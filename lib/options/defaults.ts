@@ -4,6 +4,7 @@ const DAY = 86_400;
 export const DEFAULTS = {
   clients: [],
   clientHeaders: {},
+  clientAssertionAudience: 'issuer_or_endpoint',
   clientAssertionMaximumLength: 4096,
   allowPrivateAddresses: false,
   scopes: {},

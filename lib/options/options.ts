@@ -7,6 +7,7 @@ import type { ClientCertificateOf } from '../clients/certificate';
 import type { ClientOptions } from '../clients/client';
 import type { ClientHeaders } from '../clients/identification';
 import type { NoncePolicy } from '../clients/proof-of-possession';
+import type { Logger } from '../event-log';
 import type { Provider } from '../federation/provider';
 import type { ResolveUser } from '../federation/resolve-user';
 import type { Authenticate } from '../host/authenticate';
@@ -70,6 +71,12 @@ export interface ClientsOptions {
   clientHeaders?: ClientHeaders;
   /** Returns the TLS client certificate of a request (RFC 8705). @defaultValue no certificates */
   clientCertificate?: ClientCertificateOf;
+  /**
+   * The accepted `aud` of client assertions: the issuer, or also the URLs of the token and PAR endpoints (RFC 7523 §3). `'issuer'` is
+   * safer if a client also authenticates at other servers, which could pass its assertions on. FAPI clients must name the issuer.
+   * @defaultValue `'issuer_or_endpoint'`
+   */
+  clientAssertionAudience?: 'issuer' | 'issuer_or_endpoint';
   /** The maximum length of a client assertion. Characters. @defaultValue `4096` */
   clientAssertionMaximumLength?: number;
   /**
@@ -124,7 +131,7 @@ export interface TokensOptions<LoadedUser = OAuthUser> {
 
 /** Lifetimes in seconds. Each may be a function of the grant's context. */
 export interface LifetimeOptions {
-  /** An authorization code. @defaultValue `60` */
+  /** An authorization code: at most 600. @defaultValue `60` */
   authorizationCode?: Policy<number>;
   /** An access token. @defaultValue `3600` */
   accessToken?: Policy<number>;
@@ -234,6 +241,11 @@ export interface OperationOptions {
   requestGuard?: RequestGuard;
   /** Returns further members of the JSON body of errors. @defaultValue none */
   formatError?: FormatError;
+  /**
+   * Where events are logged: `console`, a logger of pino, or any other with these functions; `false` logs nothing.
+   * @defaultValue failures on stderr, unless something listens to them; in development, refusals too
+   */
+  logger?: Logger | false;
   /** How long one call of the adapter may take. Seconds. @defaultValue `5` */
   storeTimeout?: number;
   /** The clock, which returns epoch milliseconds. @defaultValue `Date.now` */

@@ -3,8 +3,8 @@ import Joi from 'joi';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../adapters/contract';
 import { isScope } from '../clients/client';
 import { BUILT_IN_GRANT_TYPES, GRANT_TYPE } from '../clients/client-checks';
-import { LONGEST_LIFETIME } from '../policy/policies';
-import { RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
+import { LONGEST_CODE_LIFETIME, LONGEST_LIFETIME } from '../policy/policies';
+import { logger, RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import type { GroupName } from './defaults';
 import { closestName } from './suggestions';
@@ -12,15 +12,14 @@ import { closestName } from './suggestions';
 /** The grant types that a host cannot define: those of this server, and those that OAuth 2.1 has removed. */
 const RESERVED_GRANT_TYPES = [...BUILT_IN_GRANT_TYPES, 'password', 'implicit'];
 
-function lifetime(least = 1): Joi.Schema {
+function lifetime(least = 1, most = LONGEST_LIFETIME): Joi.Schema {
   return Joi.custom(
     rule((value) => {
       if (typeof value === 'function') return undefined;
       if (typeof value !== 'number')
         return 'must be seconds, as a number, or a function that returns them: 3600 is an hour';
       if (!Number.isInteger(value)) return 'must be a whole number of seconds';
-      if (value < least || value > LONGEST_LIFETIME)
-        return `must be between ${least} and ${LONGEST_LIFETIME} seconds`;
+      if (value < least || value > most) return `must be between ${least} and ${most} seconds`;
       return undefined;
     }),
   );
@@ -54,7 +53,7 @@ const resource = Joi.object({
 });
 
 const lifetimes = Joi.object({
-  authorizationCode: lifetime(),
+  authorizationCode: lifetime(1, LONGEST_CODE_LIFETIME),
   accessToken: lifetime(),
   idToken: lifetime(),
   consent: lifetime(),
@@ -96,6 +95,7 @@ export const optionsSchema = Joi.object({
   clients: Joi.array().items(Joi.object().unknown()),
   clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
   clientCertificate: Joi.function(),
+  clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
   allowPrivateAddresses: Joi.boolean(),
   pairwiseSecret: secret,
@@ -123,6 +123,7 @@ export const optionsSchema = Joi.object({
   rateLimit: Joi.function(),
   requestGuard: Joi.function(),
   formatError: Joi.function(),
+  logger,
   storeTimeout: Joi.number().positive().max(600),
   clock: Joi.function(),
   lifetimes,

@@ -38,6 +38,9 @@ export interface Policies {
 /** 100 years, which every date can hold. Seconds. */
 export const LONGEST_LIFETIME = 100 * 365 * 86_400;
 
+/** The longest lifetime of a code: it travels in URLs (OWASP ASVS 5.0, 10.4.3). Seconds. */
+export const LONGEST_CODE_LIFETIME = 600;
+
 export interface PolicyOptions {
   readonly lifetimes: Readonly<
     Record<
@@ -67,7 +70,9 @@ export interface PolicyOptions {
 
 export function createPolicies(options: PolicyOptions): Policies {
   const { lifetimes, refreshTokens, signingKeys, tokenAlgorithms } = options;
-  const codeLifetime = lifetime('lifetimes.authorizationCode', lifetimes.authorizationCode);
+  const codeLifetime = lifetime('lifetimes.authorizationCode', lifetimes.authorizationCode, {
+    most: LONGEST_CODE_LIFETIME,
+  });
   const pushedRequestLifetime = lifetime('lifetimes.pushedRequest', lifetimes.pushedRequest);
   const issue = choice('refreshTokens.issue', refreshTokens.issue, ['always', 'offline_access']);
 
@@ -85,7 +90,7 @@ export function createPolicies(options: PolicyOptions): Policies {
     idTokenAlgorithms: createIdTokenAlgorithms(signingKeys.algorithms),
     refreshTokenIdleLifetime: lifetime('refreshTokens.idleLifetime', refreshTokens.idleLifetime),
     refreshTokenAbsoluteLifetime: lifetime('refreshTokens.absoluteLifetime', refreshTokens.absoluteLifetime),
-    refreshTokenLeeway: lifetime('refreshTokens.leeway', refreshTokens.leeway, 0),
+    refreshTokenLeeway: lifetime('refreshTokens.leeway', refreshTokens.leeway, { least: 0 }),
     refreshTokenRotation: choice('refreshTokens.rotation', refreshTokens.rotation, ['always', 'never']),
     issuesRefreshToken: (context) =>
       context.client.grantTypes.includes('refresh_token') &&
@@ -152,11 +157,15 @@ function isShortLived({ client }: GrantContext): boolean {
   return client.fapi || client.outOfBand !== undefined;
 }
 
-function lifetime(name: string, policy: Policy<number>, least = 1): PolicyOf<number> {
+function lifetime(
+  name: string,
+  policy: Policy<number>,
+  { least = 1, most = LONGEST_LIFETIME } = {},
+): PolicyOf<number> {
   return evaluated(
     name,
     policy,
-    (seconds) => Number.isSafeInteger(seconds) && seconds >= least && seconds <= LONGEST_LIFETIME,
+    (seconds) => Number.isSafeInteger(seconds) && seconds >= least && seconds <= most,
   );
 }
 

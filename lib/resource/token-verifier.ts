@@ -6,12 +6,13 @@ import { createCertificateReader, type ClientCertificateOf } from '../clients/ce
 import { createRemoteKeySet } from '../clients/key-sets';
 import { createProofOfPossession } from '../clients/proof-of-possession';
 import { OAuthConfigurationError, temporarilyUnavailable } from '../errors';
-import { createEventReporter, type OAuthEvents } from '../events';
+import { createEventLog, type Logger } from '../event-log';
+import { createEventReporter, type OAuthEvents } from '../event-reporter';
 import { callHost, type Awaitable } from '../host/call';
 import { sendError } from '../http/endpoint';
 import { isLoopbackUrl } from '../http/loopback';
 import { createOutbound } from '../http/outbound';
-import { RULE_MESSAGES, rule, secret } from '../schemas';
+import { logger, RULE_MESSAGES, rule, secret } from '../schemas';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
 import { createRequireToken, type RequireToken } from './require-token';
@@ -47,6 +48,8 @@ export interface TokenVerifierOptions {
   nonceSecrets?: readonly string[];
   /** Returns the TLS client certificate of a request, for tokens that are bound to one. @defaultValue none */
   clientCertificate?: ClientCertificateOf;
+  /** Where events are logged; `false` logs nothing. @defaultValue failures on stderr; in development, refusals too */
+  logger?: Logger | false;
   /** The clock, which returns epoch milliseconds. @defaultValue `Date.now` */
   clock?: () => number;
 }
@@ -82,6 +85,7 @@ const schema = Joi.object({
   setOnce: Joi.function(),
   nonceSecrets: Joi.array().items(secret).min(1),
   clientCertificate: Joi.function(),
+  logger,
   clock: Joi.function(),
 })
   .required()
@@ -107,7 +111,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       'createTokenVerifier()',
     );
   const { issuer, audience, introspection, nonceSecrets, clock = () => Date.now() } = options;
-  const reporter = createEventReporter();
+  const development = isLoopbackUrl(issuer) && process.env.NODE_ENV !== 'production';
+  const reporter = createEventReporter(createEventLog({ logger: options.logger, development }));
   // The operator chose these URLs.
   const fetch = createOutbound({ allowPrivateAddresses: true });
   const keys = createRemoteKeySet(options.jwksUri ?? `${issuer.replace(/\/$/, '')}/jwks`, { fetch, clock });

@@ -5,7 +5,7 @@ import type { ClientAuthentication } from '../clients/authentication';
 import type { ProofOfPossession } from '../clients/proof-of-possession';
 import type { TokenEngine } from '../engine';
 import { OAuthError, unauthorizedClient } from '../errors';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { required } from '../http/parameters';

@@ -1,3 +1,4 @@
+import type { Client } from '../clients/client';
 import type { UserClaims } from '../host/user-claims';
 import type { Policies } from '../policy/policies';
 import type { IdTokens } from '../tokens/id-token';
@@ -13,6 +14,11 @@ export type IdTokenIssuer<User> = (
     readonly iat: number;
   },
 ) => Promise<string | undefined>;
+
+/** Whether a client does anything with the id of a session: it is notified when the session ends, or ends it itself. */
+function usesSessions({ backchannelLogoutUri, postLogoutRedirectUris }: Client): boolean {
+  return backchannelLogoutUri !== undefined || postLogoutRedirectUris.length > 0;
+}
 
 /** @see OpenID Connect Core §2 and §3.1.3.6 */
 export function createIdTokenIssuer<User>(options: {
@@ -38,7 +44,7 @@ export function createIdTokenIssuer<User>(options: {
       ...(nonce !== undefined && { nonce }),
       ...(acr !== undefined && { acr }),
       ...(amr !== undefined && { amr }),
-      ...(sid !== undefined && { sid: subjects.sid(client, sid) }),
+      ...(sid !== undefined && usesSessions(client) && { sid: subjects.sid(client, sid) }),
     };
     return idTokens.issue(claims, { algorithms: policies.idTokenAlgorithms(client), accessToken });
   };

@@ -2,11 +2,11 @@ import type { Client } from '../clients/client';
 import type { Confirmation } from '../tokens/access-token';
 
 /**
- * Returns the key that a grant's refresh tokens are bound to: that of a public client (RFC 9449 §5, RFC 8705 §4). A confidential
- * client authenticates anyway and may change its key, unless its profile forbids that.
+ * Returns the key that a grant's refresh tokens are bound to: that of a public client (RFC 9449 §5, RFC 8705 §4). The refresh tokens of
+ * a confidential client are bound to the client, which authenticates: it may change its key, and renew its certificate.
  */
 export function boundTo(client: Client, confirmation: Confirmation | undefined): Confirmation | undefined {
-  return client.confidential && !client.fapi ? undefined : confirmation;
+  return client.confidential ? undefined : confirmation;
 }
 
 /** Whether a request has proven the key and certificate that a token is bound to. */

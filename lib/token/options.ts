@@ -1,5 +1,5 @@
 import type { Store } from '../adapters/store';
-import type { EventReporter } from '../events';
+import type { EventReporter } from '../event-reporter';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
 import type { GrantTokens } from '../tokens/grant-token';

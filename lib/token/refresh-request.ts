@@ -5,7 +5,7 @@ import { required, type Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import { invalidProof } from '../tokens/dpop';
 import { refusedGrant, type TokenRequest, type TokenSet } from './grant-type';
-import { isBoundTo } from './key-binding';
+import { boundTo, isBoundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 
 /** A refresh request that has passed the checks which do not depend on the position of its token. */
@@ -35,9 +35,9 @@ export function readRefreshRequest({
   required(parameters, 'refresh_token');
   if (!reference || !grant) throw refusedGrant('refresh token', 'unknown');
   if (grant.clientId !== client.clientId) throw refusedGrant('refresh token', 'issued to another client');
-  if (!isBoundTo(grant.confirmation, confirmation)) {
-    if (grant.confirmation?.jkt !== undefined && confirmation?.jkt === undefined)
-      throw invalidProof('missing');
+  const bound = boundTo(client, grant.confirmation);
+  if (!isBoundTo(bound, confirmation)) {
+    if (bound?.jkt !== undefined && confirmation?.jkt === undefined) throw invalidProof('missing');
     throw refusedGrant('refresh token', 'bound to another key');
   }
   const context: GrantContext = {

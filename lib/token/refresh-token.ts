@@ -50,6 +50,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       if (position === 'unredeemed') throw refused('the store lost the redemption of the code');
       if (position === 'reused') return refuseReused(request, stored, leeway);
       if (position === 'previous') {
+        reporter.emit('refresh_token.repeated', eventOf(stored, presented));
         const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
         const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);

@@ -10,9 +10,9 @@ export interface DpopProof {
   /** The RFC 7638 thumbprint of its key: `cnf.jkt`. */
   readonly jkt: string;
   readonly alg: string;
-  /** Whether it has a valid nonce from this server. */
-  readonly hasNonce: boolean;
-  /** Whether its time is close enough to the server's time. With a valid nonce, the client's clock may differ more. */
+  /** Whether it has a valid nonce from this server, another nonce, or none. */
+  readonly nonce: 'valid' | 'stale' | 'none';
+  /** Whether it is recent: by its nonce, or else by its own time. */
   readonly isTimely: boolean;
   /** The key in the store that marks the proof as used: no other proof may have it. */
   readonly replayKey: string;
@@ -37,12 +37,12 @@ export interface DpopNonces {
 
 /** The length of a period: a nonce is valid for one to two of them. Seconds. */
 const NONCE_PERIOD = 120;
+/** The longest time for which any process accepts a nonce: processes' clocks may be in different periods. Seconds. */
+const NONCE_LIFETIME = 3 * NONCE_PERIOD;
 /** How far the time of a proof may differ from the server's time. Seconds. */
 const MAXIMUM_AGE = 60;
 /** How far processes' clocks may differ. Seconds. */
 const SKEW = 20;
-/** How far the time of a proof with a valid nonce may differ: the nonce already shows that the proof is recent. Seconds. */
-const MAXIMUM_AGE_WITH_NONCE = 300;
 const MAXIMUM_PROOF_LENGTH = 4096;
 
 export function createDpopNonces(
@@ -92,7 +92,8 @@ export function readDpopProof(
   if (typeof htu !== 'string' || expected === undefined || comparable(htu) !== expected)
     throw invalidProof('for another URL');
   const hasNonce = nonces?.isValid(nonce) ?? false;
-  const maximumAge = hasNonce ? MAXIMUM_AGE_WITH_NONCE : MAXIMUM_AGE;
+  // A proof with a nonce is good while the nonce is: later, its own time must not make it good again.
+  const isStale = !hasNonce && nonces !== undefined && nonce !== undefined;
   const now = clock() / 1000;
   if (typeof iat !== 'number' || !Number.isFinite(iat)) throw invalidProof('without a valid iat');
   if (accessToken !== undefined && ath !== sha256(accessToken))
@@ -101,12 +102,13 @@ export function readDpopProof(
   return {
     jkt,
     alg: known,
-    hasNonce,
-    isTimely: Math.abs(now - iat) <= maximumAge,
+    nonce: hasNonce ? 'valid' : isStale ? 'stale' : 'none',
+    // RFC 9449 §4.3: a nonce of this server tells the time. The clock of the client may be wrong.
+    isTimely: hasNonce || (!isStale && Math.abs(now - iat) <= MAXIMUM_AGE),
     // Hashed, because the client chose both values, which must not collide with other keys.
     replayKey: `dpop:${sha256(`${jkt}.${jti}`)}`,
     // Until the proof is too old in every process, even one whose clock is behind.
-    replayLifetime: Math.ceil(iat - now) + maximumAge + SKEW,
+    replayLifetime: hasNonce ? NONCE_LIFETIME + SKEW : Math.ceil(iat - now) + MAXIMUM_AGE + SKEW,
   };
 }
 

@@ -1,0 +1,106 @@
+import type { OAuthEventMap } from './events';
+
+/**
+ * A log, for example `console` or a logger of pino. Each function gets an object with the facts of an event and a message for
+ * people. An exception in `err` is the cause of a failure.
+ */
+export interface Logger {
+  /** Failures of the server, the host's functions and the store. */
+  error(facts: object, message: string): void;
+  /** Events that may be attacks, or failures of others. */
+  warn(facts: object, message: string): void;
+  /** Everything else that happens once for each user or client. */
+  info(facts: object, message: string): void;
+  /** Codes and tokens that were issued. */
+  debug(facts: object, message: string): void;
+}
+
+type EventName = keyof OAuthEventMap;
+/** The members of any event that the log mentions. */
+type AnyEvent = Readonly<Record<string, unknown>>;
+
+const FAILURES: readonly EventName[] = ['server.failed', 'store.failed'];
+const LEVELS: Partial<Record<EventName, keyof Logger>> = {
+  'server.failed': 'error',
+  'store.failed': 'error',
+  'authorization_code.replayed': 'warn',
+  'refresh_token.reused': 'warn',
+  'grant.ahead_of_store': 'warn',
+  'client_authentication.failed': 'warn',
+  'provider.failed': 'warn',
+  'backchannel_logout.failed': 'warn',
+  'authorization_code.issued': 'debug',
+  'token.issued': 'debug',
+};
+
+/** Where events are written. */
+export interface EventLog {
+  /** Writes an event; without a logger, only if nothing listens to it. */
+  write(name: EventName, event: AnyEvent, isHeard: boolean): void;
+  /** Writes a mistake in the host's setup. */
+  warn(text: string): void;
+}
+
+/**
+ * Creates the log. Without a logger, failures are written on stderr, as Express does with errors that nothing handles; in development,
+ * refusals and their reasons too.
+ */
+export function createEventLog({
+  logger,
+  development,
+}: {
+  logger: Logger | false | undefined;
+  development: boolean;
+}): EventLog {
+  if (logger) {
+    return {
+      write: (name, { cause, ...facts }) => {
+        const all = { event: name, ...facts, ...(cause !== undefined && { err: cause }) };
+        quietly(() => logger[LEVELS[name] ?? 'info'](all, messageOf(name, { cause, ...facts })));
+      },
+      warn: (text) => quietly(() => logger.warn({}, text)),
+    };
+  }
+  const names = development ? [...FAILURES, 'request.refused'] : FAILURES;
+  const isSilent = (): boolean => logger === false || process.env.NODE_ENV === 'test';
+  return {
+    write: (name, event, isHeard) => {
+      if (isHeard || isSilent() || !names.includes(name)) return;
+      const text = `express-oauth-router: ${messageOf(name, event)}${FAILURES.includes(name) ? `\n${stackOf(event.cause)}` : ''}`;
+      // eslint-disable-next-line no-console -- nothing else would show the operator the failure
+      console.error(text);
+    },
+    warn: (text) => {
+      if (logger !== false) process.emitWarning(`express-oauth-router: ${text}`);
+    },
+  };
+}
+
+/** Says what happened, in one line. */
+function messageOf(name: EventName, event: AnyEvent): string {
+  const texts = event as Partial<Record<string, string>>;
+  const { endpoint, operation, clientId, error, description, reason } = texts;
+  const place = endpoint ?? operation;
+  const parts = [
+    name,
+    place && `(${place})`,
+    clientId && `client ${clientId}`,
+    error && `${error}: ${description ?? ''}`,
+    reason && `[${reason}]`,
+  ];
+  return parts.filter(Boolean).join(' ');
+}
+
+/** Returns the stack alone: the other members of an exception may contain credentials. */
+function stackOf(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+}
+
+/** A log that fails must not change the response. */
+function quietly(write: () => unknown): void {
+  try {
+    write();
+  } catch {
+    // Nothing else could be told of it.
+  }
+}
