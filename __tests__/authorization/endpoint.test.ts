@@ -253,7 +253,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         event: expect.objectContaining({
           endpoint: 'authorize',
           clientId: 'web',
-          reason: 'redirect_uri',
+          reason: 'redirect_uri https://evil.example',
         }) as object,
       });
     });

@@ -12,7 +12,7 @@ import type * as Library from 'express-oauth-router';
 import type { Express, RequestHandler, Request, Response } from 'express';
 
 interface HostUser {
-  id: string; name: string; email: string; emailVerified: boolean; tenant: string; needsSecondFactor: boolean;
+  id: string; name: string; email: string; emailVerified: boolean; providerIds: string[]; tenant: string; needsSecondFactor: boolean;
   authTime?: number; sid?: string;
 }
 interface Device { userId: string }
@@ -68,7 +68,7 @@ declare global {
       find(id: string): Promise<HostUser | undefined>;
       findByIdentity(provider: string, issuer: string | undefined, subject: string): Promise<HostUser | undefined>;
       findByEmail(email: string): Promise<HostUser | undefined>;
-      create(identity: Library.ProviderIdentity): Promise<HostUser>;
+      create(identity: Library.ProviderIdentity, sameEmail: HostUser | undefined): Promise<HostUser>;
     };
     identities: { create(userId: string, identity: Library.ProviderIdentity): Promise<void> };
   };

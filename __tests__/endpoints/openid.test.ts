@@ -184,6 +184,7 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       const elsewhere = {
         ...OPENID_CLIENTS[2]!,
         redirectUris: ['https://other.example.com/cb'],
+        postLogoutRedirectUris: ['https://other.example.com/bye'],
         ...pairwise,
       };
       const apart = openidHost(variant, {

@@ -62,6 +62,9 @@ export function createFindTarget(options: {
   };
 }
 
+/** The length of a redirect URI in an event or on a page. Characters. */
+const MAXIMUM_SHOWN_LENGTH = 300;
+
 /** Creates the error for a redirect URI that is not registered. The event names the URI; in development, so does the page. */
 function unregistered(
   redirectUri: string,
@@ -69,9 +72,10 @@ function unregistered(
   { isShown }: { isShown: boolean },
 ): OAuthError {
   const registered = redirectUris.join(', ') || 'none';
-  const details = isShown ? `: ${redirectUri} came, registered are ${registered}` : '';
+  const given = redirectUri.slice(0, MAXIMUM_SHOWN_LENGTH);
+  const details = isShown ? `: ${given} came, registered are ${registered}` : '';
   return invalidRequest(`redirect_uri is not registered for this client${details}`, {
-    reason: `redirect_uri ${redirectUri}`,
+    reason: `redirect_uri ${given}`,
   });
 }
 

@@ -21,8 +21,9 @@ const REMEMBERED = 1000;
 
 /**
  * Creates a queue for expensive tasks that strangers cause. The next task is that of the subject, and within it of the source, that
- * has waited longest for its turn: whoever causes many tasks waits for each of them, and delays nobody else. If the queue of a
- * subject is full, the source with the most tasks in it loses its newest task.
+ * has waited longest for its turn; among the tasks of one source the newest comes first. So whoever keeps many tasks waiting delays
+ * nobody but themselves: a single task of somebody else, even of the same source, is run soon. If the queue is full, the busiest source
+ * loses its oldest task.
  */
 export function createFairQueue(options: {
   concurrent: number;
@@ -36,13 +37,13 @@ export function createFairQueue(options: {
   let running = 0;
   let turn = 0;
 
-  const lastTurn = (...names: string[]): number => turns.get(names.join('\n')) ?? 0;
+  const lastTurn = (name: string): number => turns.get(name) ?? 0;
 
   function next(): Waiter | undefined {
     const [first] = waiting
       .map((waiter, position) => ({
         position,
-        order: [lastTurn(waiter.subject), lastTurn(waiter.subject, waiter.source), position],
+        order: [lastTurn(waiter.subject), lastTurn(nameOf(waiter)), -position],
       }))
       .sort((one, other) => compare(one.order, other.order));
     return first && waiting.splice(first.position, 1)[0];
@@ -51,20 +52,24 @@ export function createFairQueue(options: {
   function started({ subject, source }: RunOrigin): void {
     turn++;
     turns.set(subject, turn);
-    turns.set([subject, source].join('\n'), turn);
+    turns.set(nameOf({ subject, source }), turn);
   }
 
-  /** Makes room for a task. Returns `false` if the task itself is the one to refuse. */
-  function makeRoom({ subject, source }: RunOrigin): boolean {
+  function makeRoom({ subject }: RunOrigin): void {
     const ofSubject = waiting.filter((waiter) => waiter.subject === subject);
-    if (ofSubject.length < maximumLengthOfSubject && waiting.length < maximumLength) return true;
+    if (ofSubject.length >= maximumLengthOfSubject) refuseOldest(ofSubject);
+    else if (waiting.length >= maximumLength) refuseOldest(waiting);
+  }
+
+  /** Refuses the oldest task of the source that has the most of these tasks. */
+  function refuseOldest(tasks: readonly Waiter[]): void {
     const counts = new Map<string, number>();
-    for (const waiter of ofSubject) counts.set(waiter.source, (counts.get(waiter.source) ?? 0) + 1);
-    const [busiest, most] = [...counts].reduce((one, other) => (other[1] > one[1] ? other : one), ['', 0]);
-    if (most <= (counts.get(source) ?? 0) + 1) return false;
-    const loser = waiting.findLastIndex((waiter) => waiter.subject === subject && waiter.source === busiest);
-    waiting.splice(loser, 1)[0]?.refuse();
-    return true;
+    for (const task of tasks) counts.set(nameOf(task), (counts.get(nameOf(task)) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    const oldest = tasks.find((task) => counts.get(nameOf(task)) === most);
+    if (!oldest) return;
+    waiting.splice(waiting.indexOf(oldest), 1);
+    oldest.refuse();
   }
 
   async function wait(origin: RunOrigin): Promise<void> {
@@ -72,7 +77,7 @@ export function createFairQueue(options: {
       running++;
       return;
     }
-    if (!makeRoom(origin)) throw full();
+    makeRoom(origin);
     await new Promise<void>((start, reject) => {
       waiting.push({ ...origin, start, refuse: () => reject(full()) });
     });
@@ -90,6 +95,10 @@ export function createFairQueue(options: {
       else running--;
     }
   };
+}
+
+function nameOf({ subject, source }: RunOrigin): string {
+  return `${subject}\n${source}`;
 }
 
 function compare(some: readonly number[], others: readonly number[]): number {

@@ -1,0 +1,108 @@
+import type { Request } from 'express';
+
+import { redirectUriFault, matchesRedirectUri } from '../../lib/clients/redirect-uris';
+import { clientSecretBasic } from '../../lib/clients/client-secret';
+import { isScope, scopeValues } from '../../lib/clients/client';
+import { claimsParameter } from '../../lib/authorization/claims-parameter';
+import { bodyParameters } from '../../lib/http/body';
+import { parametersOf, queryParameters } from '../../lib/http/parameters';
+import { presentedToken } from '../../lib/resource/token-check';
+import { createBrowserBinding } from '../../lib/federation/browser-binding';
+import { decodeJwt } from '../../lib/tokens/jwt';
+import { canonicalBytes, createAuthenticator, createSealer } from '../../lib/tokens/keys';
+
+const KEY = Buffer.alloc(32, 1);
+const binding = createBrowserBinding(createAuthenticator([KEY]), { https: true });
+const sealer = createSealer([KEY]);
+
+const withHeaders = (headers: Record<string, string>): Request => ({ headers }) as unknown as Request;
+const withBody = (text: string, type: string): Request =>
+  ({ headers: { 'content-type': type }, _body: true, body: text }) as unknown as Request;
+const FORM = 'application/x-www-form-urlencoded';
+
+/** Each parser, and the input that costs it the most: `n` is the number of repeated parts. */
+const PARSERS: [name: string, parse: (n: number) => unknown][] = [
+  [
+    'Basic: blanks',
+    (n) => clientSecretBasic(withHeaders({ authorization: `Basic${' '.repeat(n)}!` }), parametersOf([])),
+  ],
+  [
+    'Basic: characters',
+    (n) => clientSecretBasic(withHeaders({ authorization: `Basic ${'a'.repeat(n)} !` }), parametersOf([])),
+  ],
+  [
+    'Basic: escapes',
+    (n) =>
+      clientSecretBasic(
+        withHeaders({ authorization: `Basic ${Buffer.from('%2'.repeat(n)).toString('base64')}` }),
+        parametersOf([]),
+      ),
+  ],
+  ['Bearer: blanks', (n) => presentedToken(withHeaders({ authorization: `Bearer${' '.repeat(n)}!` }))],
+  ['Bearer: characters', (n) => presentedToken(withHeaders({ authorization: `Bearer ${'a='.repeat(n)} !` }))],
+  ['Bearer: padding', (n) => presentedToken(withHeaders({ authorization: `Bearer a${'='.repeat(n)}!` }))],
+  [
+    'parameters: names',
+    (n) => queryParameters(`/?${Array.from({ length: n }, (_, i) => `p${i}=`).join('&')}`),
+  ],
+  ['parameters: values', (n) => parametersOf(Array.from({ length: n }, (_, i) => [`p${i}`, 'x'])).entries()],
+  [
+    'parameters: resources',
+    (n) => parametersOf(Array.from({ length: n }, () => ['resource', 'x'])).entries(),
+  ],
+  [
+    'JSON: strings',
+    (n) => bodyParameters(withBody(`{"a":"${'\\"'.repeat(n)}"}`, 'application/json')).catch(String),
+  ],
+  [
+    'JSON: blanks',
+    (n) => bodyParameters(withBody(`{"a":"b"${' '.repeat(n)}}`, 'application/json')).catch(String),
+  ],
+  ['JSON: nested', (n) => bodyParameters(withBody('['.repeat(n), 'application/json')).catch(String)],
+  [
+    'content type',
+    (n) => bodyParameters(withBody('a=b', `${FORM};${' '.repeat(n)}charset${' '.repeat(n)}`)).catch(String),
+  ],
+  [
+    'content type: parts',
+    (n) => bodyParameters(withBody('a=b', `${FORM}${'; charset='.repeat(n)}`)).catch(String),
+  ],
+  ['scope', (n) => [isScope('a '.repeat(n)), scopeValues('a '.repeat(n))]],
+  ['redirect_uri: colons', (n) => redirectUriFault(`a${':'.repeat(n)}#`)],
+  ['redirect_uri: loopback', (n) => matchesRedirectUri('http://127.0.0.1/cb', `http://${'1'.repeat(n)}`)],
+  ['redirect_uri: brackets', (n) => matchesRedirectUri('http://[::1]/cb', `http://[${':'.repeat(n)}`)],
+  [
+    'claims',
+    (n) => claimsParameter(`{"id_token":{${Array.from({ length: n }, (_, i) => `"c${i}":null`).join(',')}}}`),
+  ],
+  ['cookies', (n) => binding.isBound(withHeaders({ cookie: 'a=b; '.repeat(n) }), 'x'.repeat(43))],
+  ['JWT: dots', (n) => decodeJwt('.'.repeat(n))],
+  ['JWT: characters', (n) => decodeJwt(`${'a'.repeat(n)}.${'a'.repeat(n)}.`)],
+  ['base64url', (n) => canonicalBytes('_'.repeat(n))],
+  ['sealed text', (n) => sealer.open('A'.repeat(n))],
+];
+
+/** Returns the shortest of several times: other processes can only make a run longer. Milliseconds. */
+function shortest(run: () => unknown): number {
+  const times = Array.from({ length: 7 }, () => {
+    const start = performance.now();
+    void run();
+    return performance.now() - start;
+  });
+  return Math.min(...times);
+}
+
+describe('a parser’s work grows with its input, and no faster', () => {
+  // Eight times the input: linear work takes about 8 times as long, and quadratic work 64 times.
+  it.each(PARSERS)('%s', (_name, parse) => {
+    const [short, long] = [4_000, 32_000];
+    parse(short);
+    const ratio =
+      shortest(() => parse(long)) /
+      Math.max(
+        shortest(() => parse(short)),
+        0.02,
+      );
+    expect(ratio).toBeLessThan(24);
+  });
+});

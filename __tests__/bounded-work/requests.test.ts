@@ -1,0 +1,299 @@
+import crypto, { randomBytes, randomUUID } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+
+import Redis from 'ioredis';
+import request from 'supertest';
+
+import {
+  createTokenVerifier,
+  hashClientSecret,
+  OAuthError,
+  redisAdapter,
+  type OAuthErrorOptions,
+} from 'express-oauth-router';
+import express from 'express';
+
+import {
+  authorizationForm,
+  authorize,
+  CALLBACK,
+  CLIENTS,
+  getTokens,
+  listen,
+  makeHost,
+  ORDERS,
+  pkce,
+  post,
+  STORES,
+  VARIANTS,
+  type Host,
+} from '../support/host';
+import { clientKey } from '../support/jose';
+
+const MEMORY = { store: 'memory', mount: 'root' } as const;
+
+describe('work that strangers cause is bounded', () => {
+  it.each(['/token', '/introspect', '/revoke', '/par'])(
+    'POST %s with blanks as credentials',
+    async (path) => {
+      const host = makeHost(MEMORY);
+      const send = (authorization: string): Promise<request.Response> =>
+        request(host.app)
+          .post(path)
+          .set('Authorization', authorization)
+          .type('form')
+          .send('token=x&grant_type=client_credentials');
+      await send('Basic x');
+      const before = process.cpuUsage();
+      const { status } = await send(`Basic${' '.repeat(15_800)}!`);
+      const { user, system } = process.cpuUsage(before);
+      expect(status).toBeGreaterThanOrEqual(400);
+      // Microseconds: the whole request, with its connection. Backtracking took 400 ms and more.
+      expect(user + system).toBeLessThan(80_000);
+    },
+  );
+
+  it('a body of single bytes costs no more memory than its length', async () => {
+    v8.setFlagsFromString('--expose-gc');
+    const gc = vm.runInNewContext('gc') as () => void;
+    const heap = (): number => {
+      gc();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + external + arrayBuffers;
+    };
+    const { server, close } = await listen(makeHost(MEMORY).app);
+    const { port } = server.address() as AddressInfo;
+    let received = 0;
+    server.on('connection', (socket: Socket) => socket.on('data', ({ length }) => (received += length)));
+    const chunks = '1\r\na\r\n'.repeat(65_000);
+    const before = heap();
+    const sockets = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'));
+    for (const socket of sockets) {
+      socket.write(
+        'POST /token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n' +
+          `Content-Type: application/x-www-form-urlencoded\r\n\r\n${chunks}`,
+      );
+    }
+    while (received < 10 * chunks.length) await new Promise((resolve) => setTimeout(resolve, 20));
+    // 64 KiB each, twice while a buffer grows. A buffer for each chunk took 12 MiB for each connection.
+    expect((heap() - before) / sockets.length / 2 ** 20).toBeLessThan(1.5);
+    sockets.forEach((socket) => socket.destroy());
+    await close();
+  }, 60_000);
+
+  it('one user’s many grants: a part of them is looked at', async () => {
+    const redis = new Redis(process.env.REDIS_URL!);
+    const prefix = `test:${randomUUID()}:`;
+    const adapter = redisAdapter(redis, { prefix });
+    const index = `${prefix}user:alice`;
+    const old = Date.now() - 3_600_000;
+    const dead = Array.from({ length: 7_990 }, () => [old, randomBytes(16).toString('base64url')]);
+    await redis.zadd(index, ...dead.flat());
+    const reads = jest.spyOn(redis, 'hget');
+    const save = (): unknown =>
+      adapter.saveGrant({
+        id: randomBytes(16).toString('base64url'),
+        generation: 0,
+        userId: 'alice',
+        clientId: 'web',
+        expiresAt: Date.now() + 60_000,
+      });
+    for (let saved = 0; saved < 32; saved++) await save();
+    expect(reads.mock.calls.length).toBeGreaterThan(0);
+    expect(reads.mock.calls.length).toBeLessThanOrEqual(2 * 64);
+    // More is removed than is added.
+    for (let saved = 0; saved < 200; saved++) await save();
+    expect(await redis.zcard(index)).toBeLessThan(7_990 - 200);
+    // None of those that exist is lost.
+    expect(await adapter.listGrants('alice')).toHaveLength(232);
+    expect(await redis.zcard(index)).toBe(232);
+    redis.disconnect();
+  });
+
+  it.each(STORES)('one user’s many grants are ended a part at a time, on $store', async (variant) => {
+    const { adapter } = makeHost(variant);
+    let running = 0;
+    let most = 0;
+    const host = makeHost(variant, {
+      adapter: {
+        ...adapter,
+        revokeGrant: async (id) => {
+          most = Math.max(most, ++running);
+          const ended = await adapter.revokeGrant(id);
+          await new Promise((resolve) => setImmediate(resolve));
+          running--;
+          return ended;
+        },
+      },
+    });
+    await getTokens(host);
+    const grant = (await host.adapter.listGrants!('alice'))[0]!;
+    for (let copy = 0; copy < 350; copy++)
+      await host.adapter.saveGrant({ ...grant, id: randomBytes(16).toString('base64url') });
+    expect(await host.oauth.revokeGrants({ userId: 'alice' })).toBe(351);
+    expect(most).toBeLessThanOrEqual(100);
+  });
+
+  it('guesses at a secret do not shut its owner out, right after a start', async () => {
+    const host = makeHost(MEMORY);
+    const grantTypes = ['client_credentials'];
+    const clientSecretHash = await hashClientSecret('correct horse');
+    await host.adapter.saveClient!({ clientId: 'attacked', clientSecretHash, grantTypes });
+    const { origin, close } = await listen(host.app);
+    const send = async (clientSecret: string): Promise<number> => {
+      const { status } = await fetch(`${origin.replace('localhost', '127.0.0.1')}/token`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${Buffer.from(`attacked:${clientSecret}`).toString('base64')}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      });
+      return status;
+    };
+    let isOver = false;
+    const guesses = Array.from({ length: 60 }, async () => {
+      while (!isOver) expect([401, 503]).toContain(await send(randomUUID()));
+    });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const start = performance.now();
+    expect(await send('correct horse')).toBe(200);
+    // A run or two take their time; sixty would take ten seconds.
+    expect(performance.now() - start).toBeLessThan(3000);
+    // A client that keeps sending an old secret is refused without any work.
+    await send('an old secret');
+    const before = performance.now();
+    expect(await send('an old secret')).toBe(401);
+    expect(performance.now() - before).toBeLessThan(1000);
+    isOver = true;
+    await Promise.all(guesses);
+    await close();
+  }, 60_000);
+
+  describe('keys of a client', () => {
+    const stored = {
+      clientId: 'keyed',
+      redirectUris: [CALLBACK],
+      tokenEndpointAuthMethod: 'private_key_jwt',
+    } as const;
+    const form = (): Record<string, string> => ({ ...authorizationForm('web', pkce()), client_id: 'keyed' });
+    let imports: jest.SpyInstance;
+    beforeEach(() => {
+      imports = jest.spyOn(crypto, 'createPublicKey');
+    });
+    afterEach(() => imports.mockRestore());
+
+    it.each(STORES)('are imported once, not for each request, on $store', async (variant) => {
+      const host = makeHost(variant);
+      host.user = undefined;
+      const keys = await Promise.all(
+        Array.from({ length: 20 }, async () => (await clientKey('ES512')).publicJwk),
+      );
+      await host.adapter.saveClient!({ ...stored, jwks: { keys } });
+      expect((await authorize(host, form())).status).toBe(302);
+      imports.mockClear();
+      for (let visit = 0; visit < 5; visit++) expect((await authorize(host, form())).status).toBe(302);
+      expect(imports).not.toHaveBeenCalled();
+      // A change counts at once.
+      await host.adapter.saveClient!({
+        ...stored,
+        jwks: { keys },
+        redirectUris: ['https://new.example.com/cb'],
+      });
+      expect((await authorize(host, form())).status).toBe(400);
+    });
+
+    it('are at most 20: none of a thousand is imported', async () => {
+      const host = makeHost(MEMORY);
+      const { publicJwk } = await clientKey('ES512');
+      const keys = Array.from({ length: 1000 }, () => publicJwk);
+      await host.adapter.saveClient!({ ...stored, jwks: { keys } });
+      imports.mockClear();
+      const { status } = await authorize(host, form());
+      expect(status).toBe(500);
+      expect(imports).not.toHaveBeenCalled();
+      const { cause } = host.events.find(({ name }) => name === 'server.failed')!.event;
+      expect((cause as Error).message).toMatch(/keys.*must contain less than or equal to 20/);
+    });
+  });
+
+  it('texts of strangers do not keep a verifier from asking about tokens of the server', async () => {
+    const shell = express();
+    const { origin, close } = await listen(shell);
+    const issuer = `${origin}/oauth`;
+    const host = makeHost(MEMORY, { issuer, clients: [{ ...CLIENTS.machine, scope: '' }, CLIENTS.api] });
+    shell.use('/oauth/introspect', (_req, _res, next) => void setTimeout(next, 300));
+    shell.use('/oauth', host.oauth);
+    host.app = shell;
+    host.base = '/oauth';
+    const { requireToken } = createTokenVerifier({
+      issuer,
+      audience: ORDERS,
+      introspection: { endpoint: `${issuer}/introspect`, clientId: 'api', clientSecret: 'api-secret' },
+    });
+    const api = express().get(
+      '/',
+      requireToken({ checkRevocation: true }),
+      (_req, res) => void res.json('ok'),
+    );
+    const server = await listen(api);
+    const call = async (token: string): Promise<number> =>
+      (await fetch(server.origin, { headers: { Authorization: `Bearer ${token}` } })).status;
+    const { body } = await post(host, '/token', 'machine', {
+      grant_type: 'client_credentials',
+      resource: ORDERS,
+    });
+    const guesses = Array.from({ length: 200 }, () => call(randomBytes(150).toString('base64url')));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await call((body as { access_token: string }).access_token)).toBe(200);
+    const statuses = await Promise.all(guesses);
+    // Those that do not fit into the short queue are told so.
+    expect(new Set(statuses)).toEqual(new Set([401, 503]));
+    await server.close();
+    await close();
+  }, 30_000);
+});
+
+describe.each(VARIANTS)(
+  'an error of a hook with an impossible status, on $store at the $mount',
+  (variant) => {
+    const errorWith = (changes: object, options?: OAuthErrorOptions): OAuthError =>
+      Object.assign(new OAuthError('access_denied', 'No', options), changes);
+
+    it.each<[string, () => OAuthError]>([
+      ['0', () => errorWith({ status: 0 })],
+      ['99', () => errorWith({ status: 99 })],
+      ['600', () => errorWith({}, { status: 600 })],
+      ['NaN', () => errorWith({ status: NaN })],
+      ['a text', () => errorWith({ status: 'no' })],
+      ['a challenge with a line break', () => errorWith({ challenge: 'Basic\r\nSet-Cookie: x=y' })],
+      ['members that cannot be written', () => errorWith({ members: { big: 1n } })],
+    ])('%s: 500 at once', async (_what, create) => {
+      const host: Host = makeHost(variant, {
+        beforeIssueToken: () => {
+          throw create();
+        },
+      });
+      const response = await post(host, '/token', 'machine', { grant_type: 'client_credentials' }).timeout(
+        3000,
+      );
+      expect([response.status, response.body]).toMatchObject([500, { error: 'server_error' }]);
+      const page = makeHost(variant, {
+        authenticate: () => {
+          throw create();
+        },
+        clients: [{ ...CLIENTS.web, redirectUris: [CALLBACK] }],
+        rateLimit: () => {
+          throw create();
+        },
+      });
+      const html = await request(page.app)
+        .get(`${page.base}/authorize`)
+        .set('Accept', 'text/html')
+        .timeout(3000);
+      expect(html.status).toBe(
+        _what === 'members that cannot be written' || _what.startsWith('a challenge') ? 400 : 500,
+      );
+    });
+  },
+);
