@@ -140,6 +140,26 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
     expect((await send(await hmac(ids, 'x'.repeat(40)))).status).toBe(401);
   });
 
+  it('a host may accept its issuer only: another server could pass on what it got for itself', async () => {
+    const own = makeHost(variant, {
+      clients: [{ clientId: 'signer', jwks: { keys: [key.publicJwk] }, grantTypes: ['client_credentials'] }],
+      clientAssertionAudience: 'issuer',
+    });
+    for (const [aud, status] of [
+      [`${own.issuer}/token`, 401],
+      [`${own.issuer}/par`, 401],
+      [own.issuer, 200],
+    ] as const) {
+      const signed = await assertion(key, { clientId: 'signer', issuer: own.issuer, now: own.now }, { aud });
+      const { status: actual } = await request(own.app).post(`${own.base}/token`).type('form').send({
+        grant_type: 'client_credentials',
+        client_assertion: signed,
+        client_assertion_type: ASSERTION_TYPE,
+      });
+      expect(actual).toBe(status);
+    }
+  });
+
   it('the token endpoint’s URL, and the issuer with a slash, are accepted as audience', async () => {
     for (const aud of [`${host.issuer}/token`, `${host.issuer}/`]) {
       expect((await send(await assertion(key, of('signer'), { aud }))).status).toBe(200);

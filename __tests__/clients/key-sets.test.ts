@@ -104,6 +104,33 @@ describe('remote key sets', () => {
     expect(await statusOf(host)).toBe(200);
   });
 
+  it('that fails at first is tried again after a second, and one that is there after thirty', async () => {
+    const host = hostWith(`${origin}/jwks`);
+    answer = (res) => res.writeHead(503).end();
+    expect(await statusOf(host)).toBe(401);
+    answer = undefined;
+    expect(await statusOf(host)).toBe(401);
+    expect(fetches).toBe(1);
+    host.pass(1.1);
+    expect(await statusOf(host)).toBe(200);
+    host.pass(601);
+    answer = (res) => res.writeHead(503).end();
+    expect(await statusOf(host)).toBe(200);
+    host.pass(1.1);
+    expect(await statusOf(host)).toBe(200);
+    expect(fetches).toBe(3);
+  });
+
+  it('of more than twenty keys is refused', async () => {
+    const host = hostWith(`${origin}/jwks`);
+    published = Array.from({ length: 21 }, () => key.publicJwk);
+    expect(await statusOf(host)).toBe(401);
+    expect(reasonOf(host)).toMatch(/more than 20 keys/);
+    host.pass(2);
+    published = published.slice(1);
+    expect(await statusOf(host)).toBe(200);
+  });
+
   it.each<[string, (res: http.ServerResponse) => void, RegExp]>([
     ['a redirect', (res) => res.writeHead(302, { Location: '/jwks' }).end(), /could be fetched/],
     ['an error', (res) => res.writeHead(404).end('{"keys":[]}'), /could be fetched/],

@@ -155,6 +155,18 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       expect([response.status, response.body.error]).toEqual([500, 'server_error']);
     });
 
+    it('have the id of the session only for clients that use it', async () => {
+      for (const [more, expected] of [
+        [{}, undefined],
+        [{ postLogoutRedirectUris: ['https://app.example.com/bye'] }, expect.any(String)],
+        [{ backchannelLogoutUri: 'https://app.example.com/logout' }, expect.any(String)],
+      ] as const) {
+        const own = openidHost(variant, { clients: [{ ...CLIENTS.web, scope: 'openid', ...more }] });
+        own.user = { id: 'alice', sid: 'session-1' };
+        expect(claimsOf((await tokensOf(own)).id_token).sid).toEqual(expected);
+      }
+    });
+
     it('have pairwise subjects for clients that are registered so (§8)', async () => {
       const pairwise = { subjectType: 'pairwise' as const };
       const own = openidHost(variant, {

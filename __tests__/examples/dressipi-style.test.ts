@@ -116,6 +116,20 @@ describe('examples/dressipi-style.ts', () => {
     expect(redeemed.status).toBe(200);
   });
 
+  it('a token that was revoked names nobody: it must not become a new year of refresh tokens', async () => {
+    const { access_token: token } = await tokens();
+    const ask = async (): Promise<number> =>
+      (await authorize({ code_challenge: pkce().challenge }, { 'x-dressipi-jwt': token! })).status;
+    expect(await ask()).toBe(200);
+    const revoked = await fetch(`${origin}/oauth/revoke`, {
+      method: 'POST',
+      headers: { 'x-api-key': API_KEY },
+      body: new URLSearchParams({ token: token!, client_id: 'shop-app' }),
+    });
+    expect(revoked.status).toBe(200);
+    expect(await ask()).toBe(401);
+  });
+
   it('refuses without the api key, or with a wrong one, ahead of everything', async () => {
     for (const key of ['', 'wrong', `${API_KEY}x`]) {
       for (const response of [

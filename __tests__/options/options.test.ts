@@ -50,6 +50,29 @@ const client = (more: object): object => ({
   clients: [{ clientId: 'a', redirectUris: ['https://a.example/cb'], ...more }],
 });
 
+/** An adapter as a class, one of whose functions is misspelled; others are of its own. */
+class MisspelledAdapter {
+  private readonly functions = memoryAdapter();
+  getClient = this.functions.getClient;
+  saveGrant = this.functions.saveGrant;
+  getGrant = this.functions.getGrant;
+  advanceGrant = this.functions.advanceGrant;
+  revokeGrant = this.functions.revokeGrant;
+  setOnce = this.functions.setOnce;
+  put = this.functions.put;
+  get = this.functions.get;
+  take = this.functions.take;
+  saveClients(): void {
+    throw new Error('it must not be called');
+  }
+  sweep(): void {
+    throw new Error('it must not be called');
+  }
+  get connection(): never {
+    throw new Error('it must not be called');
+  }
+}
+
 describe('createOAuthRouter', () => {
   const { NODE_ENV } = process.env;
   let redis: Redis;
@@ -265,6 +288,31 @@ describe('createOAuthRouter', () => {
       'half a consent store',
       { ...development, adapter: { ...memoryAdapter(), getConsent: undefined } },
       /lacks getConsent: remembering consent needs/,
+    ],
+    [
+      'a consent that could not be forgotten',
+      { ...development, adapter: { ...memoryAdapter(), deleteConsent: undefined } },
+      /lacks deleteConsent: remembering consent needs/,
+    ],
+    [
+      'a misspelled function of the adapter',
+      { ...development, adapter: { ...memoryAdapter(), listGrants: undefined, listGrant: () => [] } },
+      /"adapter" has listGrant\(\): did you mean listGrants\?/,
+    ],
+    [
+      'a misspelled function of a class of the host',
+      { ...development, adapter: new MisspelledAdapter() },
+      /"adapter" has saveClients\(\): did you mean saveClient\?/,
+    ],
+    [
+      'a code that lives for a day',
+      { ...development, lifetimes: { authorizationCode: 86_400 } },
+      /"lifetimes.authorizationCode" must be between 1 and 600 seconds/,
+    ],
+    [
+      'an unknown audience of assertions',
+      { ...development, clientAssertionAudience: 'any' },
+      /clientAssertionAudience/,
     ],
     [
       'an unknown color',

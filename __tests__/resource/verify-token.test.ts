@@ -130,7 +130,7 @@ describe.each(VARIANTS)('verifyToken on $store at the $mount', (variant) => {
     });
     const proofFor = async (by = key, accessToken = token): Promise<VerifyTokenOptions> => ({
       dpop: {
-        proof: await dpopProof(by, { url, method: 'GET', now: host.now, accessToken } as never),
+        proof: await dpopProof(by, { url, method: 'GET', now: host.now, accessToken }),
         method: 'GET',
         url,
       },

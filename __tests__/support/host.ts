@@ -202,32 +202,8 @@ export function makeHost({ store, mount }: Variant, { protect, ...options }: Hos
   return host;
 }
 
-const EVENTS: EventName[] = [
-  'authorization_code.issued',
-  'token.issued',
-  'request.refused',
-  'authorization_code.replayed',
-  'refresh_token.reused',
-  'grant.ahead_of_store',
-  'grant.revoked',
-  'access_token.revoked',
-  'client_authentication.failed',
-  'consent.given',
-  'consent.denied',
-  'backchannel_logout.sent',
-  'backchannel_logout.failed',
-  'provider.signed_in',
-  'provider.failed',
-  'store.failed',
-  'server.failed',
-];
-
 function record(host: Host): void {
-  for (const name of EVENTS) {
-    host.oauth.events.on(name, (...args: unknown[]) =>
-      host.events.push({ name, event: args[0] as Record<string, unknown> }),
-    );
-  }
+  host.oauth.events.onAny((name, event) => host.events.push({ name, event: { ...event } }));
 }
 
 export interface Pkce {

@@ -4,6 +4,7 @@ import type { Client } from '../clients/client';
 import { serverError } from '../errors';
 import { callHost, type Awaitable } from '../host/call';
 import { userIdOf, type OAuthUser } from '../host/user';
+import { refusedGrant } from './grant-type';
 
 /**
  * Creates a user for an app whose request names no user. It is called when the code is redeemed, so that fetching the
@@ -15,7 +16,7 @@ export type AnonymousSubject = (
   context: { readonly client: Client; readonly grantId: string },
 ) => Awaitable<OAuthUser>;
 
-/** Creates the user of a code that has none, and returns the user's id. */
+/** Creates the user of a code that has none, and returns the user's id. @throws OAuthError `invalid_grant` without the hook */
 export type AnonymousSubjects = (
   req: Request,
   context: { client: Client; grantId: string },
@@ -23,8 +24,9 @@ export type AnonymousSubjects = (
 
 export function createAnonymousSubjects(hook: AnonymousSubject | undefined): AnonymousSubjects {
   return async (req, context) => {
-    const user: OAuthUser | undefined | null = hook && (await callHost(() => hook(req, context)));
+    if (!hook) throw refusedGrant('authorization code', 'without a user');
+    const user: unknown = await callHost(() => hook(req, context));
     if (!user) throw serverError(new Error('anonymousSubject returned no user'));
-    return userIdOf(user, context.client);
+    return userIdOf(user as OAuthUser, context.client);
   };
 }

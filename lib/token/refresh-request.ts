@@ -35,6 +35,9 @@ export function readRefreshRequest({
   required(parameters, 'refresh_token');
   if (!reference || !grant) throw refusedGrant('refresh token', 'unknown');
   if (grant.clientId !== client.clientId) throw refusedGrant('refresh token', 'issued to another client');
+  // No refresh token is issued without a user: the token must not turn into one of the client itself.
+  if (grant.generation > 0 && grant.userId === undefined)
+    throw refusedGrant('refresh token', 'without a user');
   const bound = boundTo(client, grant.confirmation);
   if (!isBoundTo(bound, confirmation)) {
     if (bound?.jkt !== undefined && confirmation?.jkt === undefined) throw invalidProof('missing');
