@@ -47,6 +47,7 @@ declare global {
   const oauth: Library.OAuthRouter;
   const adapter: Library.Adapter;
   const redis: import('ioredis').Redis;
+  const token: string;
   const log: Record<'info' | 'error', (facts: object, text: string) => void>;
   const limiter: { consume(key: string): Promise<{ allowed: boolean; retryAfter: number }> };
   const pool: { query(text: string, values: readonly unknown[]): Promise<{ rowCount: number }> };
