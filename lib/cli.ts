@@ -4,16 +4,16 @@ import { randomBytes, type KeyObject } from 'node:crypto';
 import { generatePrivateKey } from './tokens/generated-key';
 
 const USAGE =
-  'Usage: express-oauth-router init [--rsa]\n\n' +
-  'Prints a new secret and a new signing key as lines for an environment file.\n' +
-  '--rsa adds an RS256 key, which many OpenID Connect clients expect.\n';
+  'Usage: express-oauth-router init\n\n' +
+  'Prints a new secret and two new signing keys as lines for an environment file: an ES256 key for access tokens,\n' +
+  'and an RS256 key for ID tokens, which most OpenID Connect clients expect.\n';
 
-function init({ rsa }: { rsa: boolean }): string {
+function init(): string {
   const lines = [
     `OAUTH_SECRET=${randomBytes(32).toString('base64url')}`,
     `OAUTH_SIGNING_KEY=${printed(generatePrivateKey('ES256'), 'ES256')}`,
+    `OAUTH_RSA_KEY=${printed(generatePrivateKey('RS256'), 'RS256')}`,
   ];
-  if (rsa) lines.push(`OAUTH_RSA_KEY=${printed(generatePrivateKey('RS256'), 'RS256')}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -25,8 +25,8 @@ function printed(key: KeyObject, alg: string): string {
 }
 
 const [command, ...rest] = process.argv.slice(2);
-if (command === 'init' && rest.every((flag) => flag === '--rsa')) {
-  process.stdout.write(init({ rsa: rest.length > 0 }));
+if (command === 'init' && rest.length === 0) {
+  process.stdout.write(init());
 } else if (command === '--help' || command === 'help') {
   process.stdout.write(USAGE);
 } else {

@@ -162,12 +162,14 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   const accessTokens = createAccessTokens(signingKeys, secrets, {
     issuer,
     isShared: tokenAlgorithms.isShared,
+    typeOf: (audience) =>
+      options.resources.find(({ identifier }) => identifier === audience)?.accessTokenType ?? 'at+jwt',
   });
   const idTokens = createIdTokens(signingKeys, issuer);
   const subjects = createSubjects(options.pairwiseSecret);
   const grantTokens = createGrantTokens(secrets, issuer);
   const loadUser = createUserLoader(options.loadUser, reporter);
-  const userClaims = createUserClaims(options.userClaims);
+  const userClaims = createUserClaims(options.userClaims, options);
   const issue = createTokenIssuer({
     issuer,
     accessTokens,

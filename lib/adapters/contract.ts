@@ -48,7 +48,7 @@ export interface ClientMetadata {
    */
   scope?: string;
   /**
-   * How the client authenticates. @defaultValue `'client_secret_basic'` with a secret, `'client_secret_jwt'` with a sealed
+   * How the client authenticates: exactly that way. @defaultValue `'client_secret_basic'` or `'client_secret_post'` with a secret, `'client_secret_jwt'` with a sealed
    * secret, `'tls_client_auth'` with the subject of a certificate, `'private_key_jwt'` with keys, otherwise `'none'`
    */
   tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
@@ -91,6 +91,11 @@ export interface ClientMetadata {
   requireSignedRequestObject?: boolean;
   /** The algorithm of the client's request objects. @defaultValue any that its keys support */
   requestObjectSigningAlg?: string;
+  /**
+   * The standard claims in ID tokens: those that the granted scope stands for, or only those that the `claims` parameter requests
+   * (OpenID Connect Core §5.4). @defaultValue the router's `idTokenClaims`
+   */
+  idTokenClaims?: 'scope' | 'requested';
   /** The algorithm of ID tokens. @defaultValue RS256 if there is a key for it, otherwise that of the first signing key */
   idTokenSignedResponseAlg?: string;
   /** The algorithm of authorization responses with `response_mode=jwt`. @defaultValue that of ID tokens */

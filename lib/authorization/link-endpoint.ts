@@ -23,6 +23,8 @@ interface LinkOptions {
   respondError: RespondError;
 }
 
+const FORM_PARAMETERS = ['request', 'decision'];
+
 /** `POST /link`: receives the form of the page that asks whether to link an account. */
 export function createLinkEndpoint(options: LinkOptions): RequestHandler {
   const { authorize, transactions, linkForms, frame, respondError } = options;
@@ -31,7 +33,7 @@ export function createLinkEndpoint(options: LinkOptions): RequestHandler {
     frame,
     { name: 'link', methods: ['POST'], respond: respondError },
     async function link(req, res, event) {
-      const parameters = await formParameters(req);
+      const parameters = await formParameters(req, FORM_PARAMETERS);
       const form = linkForms.open(required(parameters, 'request'));
       if (!form) throw invalidRequest('This page was open for too long');
       const answer = required(parameters, 'decision');

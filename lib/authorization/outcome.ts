@@ -11,7 +11,8 @@ export type Outcome =
   | NotSignedInOutcome
   | ConsentOutcome
   | ProviderOutcome
-  | LinkOutcome;
+  | LinkOutcome
+  | ReloadOutcome;
 
 /** The client gets a code. */
 export interface CodeOutcome {
@@ -54,6 +55,12 @@ export interface ConsentOutcome {
 export interface LinkOutcome {
   readonly kind: 'link';
   readonly view: LinkView;
+}
+
+/** The browser continues the request here, with GET. */
+export interface ReloadOutcome {
+  readonly kind: 'reload';
+  readonly url: string;
 }
 
 /** The browser goes to a provider. */

@@ -58,6 +58,8 @@ export function createRespond(options: RespondOptions): Respond {
         return page(res, 400, notSignedInPage(outcome.signInUrl));
       case 'consent':
         return askForConsent(req, res, outcome);
+      case 'reload':
+        return redirect(res, outcome.url, { seeOther: true });
       case 'link':
         return page(res, 200, linkPage(outcome.view));
       case 'provider':

@@ -8,7 +8,7 @@ import type { LinkTokens } from '../linking/link-token';
 import type { Policies } from '../policy/policies';
 import type { Subjects } from '../tokens/subject';
 import type { Decision } from './arrival';
-import type { LoginOutcome, NotSignedInOutcome } from './outcome';
+import type { LoginOutcome, NotSignedInOutcome, ReloadOutcome } from './outcome';
 import type { PendingRequest, Progress } from './progress';
 import { grantContext, type AuthorizationRequest, type Prompt } from './request';
 import { unmetRequirement, type UnmetRequirement } from './requirements';
@@ -20,7 +20,9 @@ export type SignIn = (
   request: AuthorizationRequest,
   pending: PendingRequest,
   decision: Decision | undefined,
-) => Promise<{ readonly kind: 'user'; readonly user: OAuthUser } | LoginOutcome | NotSignedInOutcome>;
+) => Promise<
+  { readonly kind: 'user'; readonly user: OAuthUser } | LoginOutcome | NotSignedInOutcome | ReloadOutcome
+>;
 
 interface SignInOptions {
   authenticate: Authenticate<OAuthUser>;
@@ -42,9 +44,13 @@ export function createSignIn(options: SignInOptions): SignIn {
     const unmet = user && unmetRequirement(user, request, progress, { decision, now: clock(), subjects });
     const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
     if (user && isSelected && unmet === undefined) return { kind: 'user', user };
-    refuseLogin(request, progress, unmet);
-
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
+    // A form on the client's site does not bring the host's SameSite cookie along: the browser comes back with GET, and with the cookie.
+    if (!user && req.method === 'POST' && !decision) {
+      const parked = await resuming.park(pending, { once: true });
+      return { kind: 'reload', url: resuming.url(parked, lifetime) };
+    }
+    refuseLogin(request, progress, unmet);
     // A request that requires a fresh sign-in gives one code only: later, the sign-in is not fresh.
     const once = req.method === 'POST' || request.prompt.length > 0 || request.maxAge !== undefined;
     const parked = await resuming.park(pending, { once });

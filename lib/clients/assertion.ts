@@ -27,8 +27,10 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 /** The accepted values of `typ`, which may also be absent (RFC 8725 §3.11). */
 const TYPES = ['jwt', 'client-authentication+jwt'];
 const SECRET_ALGORITHMS = ['HS256', 'HS384', 'HS512'];
-/** How far ahead `exp` may be. Seconds. */
-const MAXIMUM_LIFETIME = 300;
+/** How far ahead `exp` may be: some libraries set it to an hour, and the assertion is remembered as long. Seconds. */
+const MAXIMUM_LIFETIME = 3600;
+/** The same for clients with the FAPI profile. Seconds. */
+const MAXIMUM_FAPI_LIFETIME = 300;
 /** How far clients' clocks may differ. Seconds. */
 const SKEW = 10;
 
@@ -58,14 +60,16 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
         return (
           claimsFault(jwt, record) ??
           (await signatureFault(assertion, jwt, record)) ??
-          (await reuse(jwt, record))
+          (await reuse(assertion, jwt, record))
         );
       },
     };
   };
 
   function claimsFault({ header, claims }: DecodedJwt, { client }: ClientRecord): string | undefined {
-    const { iss, sub, aud, exp, nbf, iat, jti } = claims;
+    const { iss, sub, exp, nbf, iat, jti } = claims;
+    const aud = client.fapi ? claims.aud : audienceOf(claims);
+    const maximumLifetime = client.fapi ? MAXIMUM_FAPI_LIFETIME : MAXIMUM_LIFETIME;
     const now = clock() / 1000;
     const { tokenEndpointAuthSigningAlg: alg } = client.metadata;
     if (alg !== undefined && !isSameAlgorithm(header.alg, alg))
@@ -78,10 +82,10 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     const accepted = client.fapi ? [issuer] : [...issuers, ...endpointUrls];
     if (typeof aud !== 'string' || !accepted.includes(aud)) return 'for another audience';
     if (typeof exp !== 'number' || exp <= now - SKEW) return 'expired, or without a valid exp';
-    if (exp > now + MAXIMUM_LIFETIME + SKEW) return `valid for more than ${MAXIMUM_LIFETIME} s`;
+    if (exp > now + maximumLifetime + SKEW) return `valid for more than ${maximumLifetime} s`;
     if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + SKEW)) return 'not valid yet';
     if (iat !== undefined && !(typeof iat === 'number' && iat <= now + SKEW)) return 'issued in the future';
-    if (!isJti(jti)) return 'invalid jti';
+    if (jti === undefined ? client.fapi : !isJti(jti)) return 'invalid jti';
     return undefined;
   }
 
@@ -119,10 +123,21 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
   }
 
   /** Marks an assertion as used until it has expired in every process: a second use is a fault (RFC 7523 §3). */
-  async function reuse({ claims }: DecodedJwt, { client }: ClientRecord): Promise<string | undefined> {
-    const hash = createHash('sha256').update(JSON.stringify([client.clientId, claims.jti]));
+  async function reuse(
+    assertion: string,
+    { claims }: DecodedJwt,
+    { client }: ClientRecord,
+  ): Promise<string | undefined> {
+    // RFC 7523 §3 does not require `jti`: without it, the assertion itself is remembered.
+    const id = typeof claims.jti === 'string' ? { jti: claims.jti } : { assertion };
+    const hash = createHash('sha256').update(JSON.stringify([client.clientId, id]));
     const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;
     const first = await store.setOnce(`assertion:${hash.digest('base64url')}`, lifetime);
     return first ? undefined : 'used before';
   }
+}
+
+/** Returns `aud`. A list of one is the same as its value (RFC 7519 §4.1.3); a longer one would let another server replay the assertion. */
+function audienceOf({ aud }: DecodedJwt['claims']): unknown {
+  return Array.isArray(aud) && aud.length === 1 ? (aud[0] as unknown) : aud;
 }

@@ -8,7 +8,7 @@ import { createAssertionMethod, type ClientAssertionOptions } from './assertion'
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
 import { certificateFault, type CertificateReader } from './certificate';
 import { claimedClientId, type Client, type ClientRecord } from './client';
-import { clientSecretBasic, createClientSecretPost } from './client-secret';
+import { clientSecretBasic, createClientSecretPost, usesBasic } from './client-secret';
 import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientRegistry } from './registry';
 
@@ -59,17 +59,20 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
 
     return {
       authenticate: async () => {
-        const { client } = await authenticatedRecord(credentials);
+        // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
+        const challenge = usesBasic(req) ? 'Basic realm="OAuth"' : undefined;
+        const { client } = await authenticatedRecord(credentials, challenge);
         checkPublishableKeys(req, parameters, client);
         return client;
       },
     };
   }
 
-  async function authenticatedRecord(credentials: PresentedCredentials): Promise<ClientRecord> {
+  async function authenticatedRecord(
+    credentials: PresentedCredentials,
+    challenge: string | undefined,
+  ): Promise<ClientRecord> {
     const { clientIds, methods } = credentials;
-    // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
-    const challenge = methods.includes('client_secret_basic') ? 'Basic realm="OAuth"' : undefined;
     const record = await firstKnown(clientIds);
     if (!record)
       throw refusal({
@@ -79,7 +82,8 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
         challenge,
       });
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
-    if (!methods.includes(registered)) throw await wrongMethod(credentials, record, challenge);
+    if (!methods.some((method) => record.methods.includes(method)))
+      throw await wrongMethod(credentials, record, challenge);
     const fault = await credentials.fault(record);
     if (fault !== undefined) throw refusal({ reason: fault, clientId, method: registered, challenge });
     return record;

@@ -96,6 +96,7 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     requirePushedAuthorizationRequests: Joi.boolean(),
     requireSignedRequestObject: Joi.boolean(),
     requestObjectSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS),
+    idTokenClaims: Joi.valid('scope', 'requested'),
     idTokenSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
     authorizationSignedResponseAlg: Joi.valid(...SIGNING_ALGORITHMS),
     subjectType: Joi.valid('public', 'pairwise'),

@@ -15,24 +15,31 @@ const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
  * @see RFC 6749 §2.3.1
  */
 export const clientSecretBasic: ClientAuthenticationMethod = (req) => {
-  const header = req.headers.authorization;
-  if (!header || !/^basic(\s|$)/i.test(header)) return undefined;
-  const text = Buffer.from(BASIC.exec(header)?.[1] ?? '', 'base64').toString();
+  if (!usesBasic(req)) return undefined;
+  const text = Buffer.from(BASIC.exec(req.headers.authorization ?? '')?.[1] ?? '', 'base64').toString();
   const colon = text.indexOf(':');
   const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
   const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
   const pairs = [decoded, raw].filter(
     (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
   );
+  // RFC 6749 §2.3.1: a client without a secret may leave it empty, and proves nothing.
+  const isEmpty = colon >= 0 && raw.clientSecret === '';
   return {
-    methods: ['client_secret_basic'],
+    methods: isEmpty ? ['none'] : ['client_secret_basic'],
     clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
     fault: async (record) => {
+      if (isEmpty) return undefined;
       const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
       return secretFault(req, [...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
     },
   };
 };
+
+/** Whether a request has credentials for HTTP Basic, well-formed or not. */
+export function usesBasic({ headers }: Pick<Request, 'headers'>): boolean {
+  return /^basic(\s|$)/i.test(headers.authorization ?? '');
+}
 
 /**
  * Creates the method for `client_secret_post`. A public client's `client_secret` is a publishable key, which is checked

@@ -67,6 +67,8 @@ export interface Client {
 /** {@link Client} with its credentials, which only client authentication may see. */
 export interface ClientRecord {
   readonly client: Client;
+  /** The authentication methods that are accepted: the registered one, or both with a secret if none was chosen. */
+  readonly methods: readonly ClientAuthenticationMethodName[];
   readonly secretHashes: readonly string[];
   readonly sealedSecrets: readonly string[];
   readonly jwks: ClientMetadata['jwks'];
@@ -98,8 +100,12 @@ export function asList(value: string | readonly string[] = []): readonly string[
 
 /** Fills in the defaults of a checked client. */
 export function clientRecord(metadata: ClientMetadata): ClientRecord {
+  const client = resolveClient(metadata);
+  const { tokenEndpointAuthMethod: method } = client;
+  const isChosen = metadata.tokenEndpointAuthMethod !== undefined;
   return {
-    client: resolveClient(metadata),
+    client,
+    methods: method === 'client_secret_basic' && !isChosen ? [method, 'client_secret_post'] : [method],
     secretHashes: asList(metadata.clientSecretHash),
     sealedSecrets: asList(metadata.clientSecretSealed),
     jwks: metadata.jwks,
@@ -167,7 +173,7 @@ function frozen(values: readonly string[] = []): readonly string[] {
 
 /** Splits a `scope` string into its distinct values. */
 export function scopeValues(scope: string | undefined): string[] {
-  return scope ? [...new Set(scope.split(' '))] : [];
+  return [...new Set(scope?.split(' ').filter((value) => value !== ''))];
 }
 
 export function isScope(scope: string): boolean {

@@ -36,8 +36,10 @@ export function redirectUriFault(
   if (!scheme || !URL.canParse(uri)) return 'is not an absolute URI';
   if (uri.includes('#')) return 'has a fragment';
   if (FORBIDDEN_SCHEMES.has(scheme)) return `has the forbidden scheme ${scheme}:`;
-  const query = new URLSearchParams(uri.split('?')[1]);
-  const ambiguous = RESPONSE_PARAMETERS.find((name) => query.has(name));
+  // Parsers disagree about a second question mark: `?a=b?c&code=x` has a code for all of them.
+  const queries = uri.split('?').slice(1);
+  const all = [queries.join('?'), ...queries].map((query) => new URLSearchParams(query));
+  const ambiguous = RESPONSE_PARAMETERS.find((name) => all.some((query) => query.has(name)));
   if (ambiguous) return `has ${ambiguous} in its query, which the response adds`;
   if (scheme !== 'http' && scheme !== 'https') return undefined;
 

@@ -23,9 +23,9 @@ export interface UserClaimsContext<User> {
 }
 
 /**
- * Returns all claims of a user. The standard claims (OpenID Connect Core §5.1) are then filtered: a userinfo response contains
- * those that the scope covers or that the `claims` parameter requested for userinfo, and an ID token contains those that the
- * parameter requested for ID tokens. All other claims always appear.
+ * Returns all claims of a user. The standard claims (OpenID Connect Core §5.1) are then filtered: a userinfo response and an ID token
+ * contain those that the scope covers or that the `claims` parameter requested for them; with `idTokenClaims: 'requested'`, an ID token
+ * contains the latter only. All other claims always appear.
  */
 export type UserClaimsHook<User> = (context: UserClaimsContext<User>) => Awaitable<ExtraClaims>;
 
@@ -34,11 +34,16 @@ export type UserClaims<User> = (
   context: UserClaimsContext<User> & { requested: readonly string[] },
 ) => Promise<Readonly<Record<string, unknown>>>;
 
-export function createUserClaims<User>(hook: UserClaimsHook<User> | undefined): UserClaims<User> {
+export function createUserClaims<User>(
+  hook: UserClaimsHook<User> | undefined,
+  { idTokenClaims }: { idTokenClaims: 'scope' | 'requested' },
+): UserClaims<User> {
   if (!hook) return () => Promise.resolve({});
   return async ({ requested, ...context }) => {
     const claims = await callForMembers('userClaims', () => hook(context), PROTOCOL_CLAIMS);
-    const scope = context.target === 'userinfo' ? context.scope : [];
+    const { target, client } = context;
+    const idTokenHas = client.metadata.idTokenClaims ?? idTokenClaims;
+    const scope = target === 'userinfo' || idTokenHas === 'scope' ? context.scope : [];
     const visible = [...scope.flatMap(claimsOfScope), ...requested];
     const isVisible = (name: string): boolean =>
       visible.includes(name) || visible.includes(withoutLanguage(name)) || !isStandardClaim(name);

@@ -6,6 +6,14 @@ const MAXIMUM_VALUE_LENGTH = 8192;
 /** The one parameter that may repeat (RFC 8707 §2). */
 const REPEATABLE = 'resource';
 
+/** The parameters with which clients authenticate (RFC 6749 §2.3.1, RFC 7521 §4.2). */
+export const CLIENT_PARAMETERS: readonly string[] = [
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+];
+
 /** Parameters that must not appear in a URL, where logs, histories and the Referer header would keep them. */
 const SECRET_NAMES = [
   'access_token',
@@ -98,9 +106,15 @@ export function queryParameters(url: string): Parameters {
   return mark < 0 ? NONE : parametersOf(new URLSearchParams(url.slice(mark + 1)));
 }
 
-/** Refuses faulty parameters. @throws OAuthError `invalid_request` if a parameter was repeated, too long or malformed */
-export function refuseFaults(parameters: Parameters): void {
+/**
+ * Refuses faulty parameters. Parameters that are not `known` are ignored (RFC 6749 §3.1); without `known`, any parameter may have a
+ * meaning.
+ *
+ * @throws OAuthError `invalid_request` if a parameter was repeated, too long or malformed
+ */
+export function refuseFaults(parameters: Parameters, known?: readonly string[]): void {
   for (const [name, fault] of parameters.faults) {
+    if (known && !known.includes(name)) continue;
     // The sender chose the name, which may be shown on a page.
     const what = /^[a-z_]{1,40}$/.test(name) ? `The parameter ${name}` : 'A parameter';
     throw invalidRequest(`${what} ${fault}`);

@@ -38,6 +38,14 @@ interface LogoutOptions {
   respondError: RespondError;
 }
 
+const LOGOUT_PARAMETERS: readonly string[] = [
+  'client_id',
+  'confirmation',
+  'decision',
+  'id_token_hint',
+  'post_logout_redirect_uri',
+  'state',
+];
 /** How long the confirmation page may stay open. Milliseconds. */
 const CONFIRMATION_LIFETIME = 600_000;
 
@@ -57,7 +65,7 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
         return confirmed(req, res, parameters, user);
 
       const request = await readLogoutRequest(parameters);
-      if (!user) return finish(res, request.location);
+      if (!user) return request.hint ? finish(res, request.location) : offer(res, request);
       if (isOfSession(request, user, subjects)) return end(req, res, user, request.location);
       ask(res, request, user);
     },
@@ -101,6 +109,15 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     finish(res, location);
   }
 
+  /** Tells a user who is signed out already, and offers the way back to an app that has proven nothing. */
+  function offer(res: Response, { client, location }: LogoutRequest): void {
+    page(
+      res,
+      200,
+      signedOutPage(location === undefined ? undefined : { clientName: client?.clientName, location }),
+    );
+  }
+
   function finish(res: Response, location: string | undefined): void {
     if (res.headersSent) return;
     if (location === undefined) page(res, 200, signedOutPage());
@@ -112,6 +129,6 @@ async function logoutParameters(req: Request): Promise<Parameters> {
   const query = queryParameters(req.url);
   refuseSecrets(query);
   const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
-  refuseFaults(parameters);
+  refuseFaults(parameters, LOGOUT_PARAMETERS);
   return parameters;
 }

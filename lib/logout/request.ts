@@ -11,7 +11,10 @@ import type { Subjects } from '../tokens/subject';
 export interface LogoutRequest {
   readonly client: Client | undefined;
   readonly hint: IdTokenClaims | undefined;
-  /** The URI that the browser goes to afterwards, with `state`; `undefined` unless an ID token proves that the client asks. */
+  /**
+   * The registered URI that the browser goes to afterwards, with `state`. Without `hint`, anyone may have sent the browser here in the
+   * client's name: the user must decide to go there.
+   */
   readonly location: string | undefined;
 }
 
@@ -40,9 +43,9 @@ export function createReadLogoutRequest(options: {
     const uri = parameters.get('post_logout_redirect_uri');
     if (uri !== undefined && record && !record.client.postLogoutRedirectUris.includes(uri))
       throw invalidRequest('post_logout_redirect_uri is not registered for this client');
-    // Without a hint, anyone could have sent the browser here in the client's name.
+    // Without a client there is nothing that the URI could be registered for.
     const location =
-      hint && uri !== undefined ? withParameters(uri, { state: parameters.get('state') }) : undefined;
+      record && uri !== undefined ? withParameters(uri, { state: parameters.get('state') }) : undefined;
     return { client: record?.client, hint, location };
   };
 }

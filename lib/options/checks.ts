@@ -3,13 +3,14 @@ import { isMemoryAdapter } from '../adapters/memory';
 import { CERTIFICATE_SUBJECTS } from '../clients/client';
 import { providerFaults } from '../federation/provider-checks';
 import { isJsonObject } from '../json';
-import type { ResolvedResource } from '../policy/audiences';
+import { comparableUrl, type ResolvedResource } from '../policy/audiences';
 import { FAPI_ALGORITHMS } from '../tokens/algorithms';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
 
 /** The condition in every message about a value or a default that exists in development only. */
-const OUTSIDE_DEVELOPMENT = 'outside development (a loopback issuer and a NODE_ENV other than "production")';
+const OUTSIDE_DEVELOPMENT =
+  'outside development (a loopback issuer, or "allowHttp", and a NODE_ENV other than "production")';
 
 /**
  * Finds options that are allowed, or may be left out, in development only. `wrong` contains the names of the options that already
@@ -62,7 +63,7 @@ export function featureFaults(
   { clients, resources }: { clients: readonly ClientMetadata[]; resources: readonly ResolvedResource[] },
   signingKeys: SigningKeys,
 ): string[] {
-  const identifiers = resources.map(({ identifier }) => identifier);
+  const identifiers = resources.map(({ identifier }) => comparableUrl(String(identifier)));
   const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
   return [
     ...clients.flatMap((client, position) =>

@@ -2,11 +2,13 @@ const DAY = 86_400;
 
 /** The default of every option that has a fixed one. Durations are in seconds. */
 export const DEFAULTS = {
+  allowHttp: false,
   clients: [],
   clientHeaders: {},
   clientAssertionAudience: 'issuer_or_endpoint',
   clientAssertionMaximumLength: 4096,
   allowPrivateAddresses: false,
+  idTokenClaims: 'scope',
   scopes: {},
   resources: [],
   multipleAudiences: false,

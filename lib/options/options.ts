@@ -100,6 +100,11 @@ export interface UsersOptions<LoadedUser = OAuthUser> {
   loadUser?: LoadUser<LoadedUser>;
   /** Returns the claims of a user for ID tokens and userinfo (OpenID Connect Core §5.1). @defaultValue `sub` only */
   userClaims?: UserClaimsHook<LoadedUser>;
+  /**
+   * The standard claims in ID tokens (OpenID Connect Core §5.4): `'scope'` includes those that the granted scope stands for, because most
+   * clients read nothing but the ID token; with `'requested'`, clients get them from userinfo. @defaultValue `'scope'`
+   */
+  idTokenClaims?: 'scope' | 'requested';
   /** Ends the host's session and turns `/logout` on (OpenID Connect RP-Initiated Logout). @defaultValue no `/logout` */
   endSession?: EndSession;
 }
@@ -229,6 +234,11 @@ export interface DpopOptions {
 
 /** Running the server. */
 export interface OperationOptions {
+  /**
+   * Allows an http issuer on any host, with everything else that development allows: for a device in the local network, or a service of
+   * a Compose file. It is an error if `NODE_ENV` is `production`. @defaultValue `false`: http is for loopback
+   */
+  allowHttp?: boolean;
   /**
    * Limits requests, before anything else looks at them except their method. Return the seconds to wait, which responds 429 with
    * `Retry-After`, or nothing. @defaultValue no limit

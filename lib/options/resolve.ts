@@ -47,7 +47,7 @@ export interface ResolvedOptions extends Omit<
     readonly linkScope: readonly string[];
   };
   readonly pages: Omit<WithGroups['pages'], 'branding'> & { readonly branding: ResolvedBranding };
-  /** A loopback issuer, and a `NODE_ENV` other than `production`. */
+  /** A loopback issuer, or `allowHttp`, and a `NODE_ENV` other than `production`. */
   readonly development: boolean;
 }
 
@@ -63,7 +63,8 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   // The hooks get the types that they expect: `User` and `LoadedUser` come from the host's own functions.
   const options = given as unknown as AnyOptions;
   const wrong = new Set(details.map(({ path }) => path[0]));
-  const development = isDevelopmentIssuer(options.issuer) && process.env.NODE_ENV !== 'production';
+  const isProduction = process.env.NODE_ENV === 'production';
+  const development = !isProduction && (isDevelopmentIssuer(options.issuer) || options.allowHttp === true);
   const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
   // Nothing can be sealed without secrets and an issuer, and their absence is already a fault: any text of the right form will do.
   const canSeal = secrets.length > 0 && !wrong.has('issuer');
@@ -75,6 +76,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const faults = [
     ...schemaFaults,
     ...(development ? [] : productionFaults(options, wrong)),
+    ...(isProduction && options.allowHttp === true ? ['"allowHttp" must not be set in production'] : []),
     ...credentialFaults,
     ...clientFaults,
     ...featureFaults(options, { clients, resources }, signingKeys),

@@ -48,6 +48,7 @@ const resource = Joi.object({
   clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
   accessTokenLifetime: lifetime(),
   accessTokenFormat: tokenFormat,
+  accessTokenType: Joi.valid('at+jwt', 'JWT'),
   signingAlgorithm: Joi.valid(...SIGNING_ALGORITHMS, SHARED_ALGORITHM),
   dpop: Joi.valid('allowed', 'required'),
 });
@@ -103,6 +104,7 @@ export const optionsSchema = Joi.object({
   loginUrl: Joi.alternatives(Joi.string().custom(rule(loginUrlFault)), Joi.function()).required(),
   loadUser: Joi.function(),
   userClaims: Joi.function(),
+  idTokenClaims: Joi.valid('scope', 'requested'),
   endSession: Joi.function(),
   scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
@@ -120,6 +122,7 @@ export const optionsSchema = Joi.object({
   claims: Joi.function(),
   beforeIssueToken: Joi.function(),
   tokenResponse: Joi.function(),
+  allowHttp: Joi.boolean(),
   rateLimit: Joi.function(),
   requestGuard: Joi.function(),
   formatError: Joi.function(),

@@ -23,8 +23,12 @@ ${asker}
   };
 }
 
-export function signedOutPage(): PageContent {
-  return { title: 'Signed out', body: html`<h1>You are signed out</h1><p>You can close this page.</p>` };
+/** `back` is the app's page, if the user may want to go there. */
+export function signedOutPage(back?: { clientName: string | undefined; location: string }): PageContent {
+  const way = back
+    ? html`<p><a class="button primary" href="${back.location}">Back to ${back.clientName ?? 'the app'}</a></p>`
+    : html`<p>You can close this page.</p>`;
+  return { title: 'Signed out', body: html`<h1>You are signed out</h1>${way}` };
 }
 
 export function stillSignedInPage(): PageContent {

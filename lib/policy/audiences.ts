@@ -3,7 +3,7 @@ import { invalidScope, invalidTarget } from '../errors';
 import type { Policy } from '../host/grant-context';
 import { CLAIMS_OF_SCOPE } from '../host/standard-claims';
 import type { Parameters } from '../http/parameters';
-import type { AccessTokenFormat } from '../tokens/access-token';
+import type { AccessTokenFormat, AccessTokenType } from '../tokens/access-token';
 import type { AccessTokenAlgorithm } from '../tokens/algorithms';
 
 /** A resource server that access tokens are issued for (RFC 8707). */
@@ -20,6 +20,11 @@ export interface ResourceOptions {
   accessTokenFormat?: Policy<AccessTokenFormat>;
   /** The algorithm of its access tokens; the first signing key for it signs. @defaultValue that of the first signing key */
   signingAlgorithm?: AccessTokenAlgorithm;
+  /**
+   * `typ` of its access tokens, if they are JWTs: `'JWT'` is for resource servers that know no other, such as Spring's by default.
+   * @defaultValue `'at+jwt'` (RFC 9068 §2.1)
+   */
+  accessTokenType?: AccessTokenType;
   /** `'required'` issues tokens for it only with a DPoP proof. @defaultValue `'allowed'` */
   dpop?: 'allowed' | 'required';
 }
@@ -27,12 +32,18 @@ export interface ResourceOptions {
 /** {@link ResourceOptions} with every default filled in. */
 export interface ResolvedResource extends ResourceOptions {
   readonly clients: 'any' | readonly string[];
+  readonly accessTokenType: AccessTokenType;
   readonly dpop: 'allowed' | 'required';
 }
 
 export function resolveResource(resource: string | ResourceOptions): ResolvedResource {
   const given: ResourceOptions = typeof resource === 'string' ? { identifier: resource } : resource;
-  return { ...given, clients: given.clients ?? 'any', dpop: given.dpop ?? 'allowed' };
+  return {
+    ...given,
+    clients: given.clients ?? 'any',
+    accessTokenType: given.accessTokenType ?? 'at+jwt',
+    dpop: given.dpop ?? 'allowed',
+  };
 }
 
 /** Decides which audiences and scope values a client may request. */
@@ -64,6 +75,8 @@ export interface Audiences {
 
 /** Scope values that concern the user and not a resource (OpenID Connect Core §5.4 and §11). */
 const UNIVERSAL_SCOPES = ['offline_access', ...Object.keys(CLAIMS_OF_SCOPE)];
+/** Scope values that have no meaning without a user. */
+export const USER_SCOPES: readonly string[] = ['openid', ...UNIVERSAL_SCOPES];
 
 export function createAudiences(options: {
   resources: readonly ResolvedResource[];
@@ -80,12 +93,20 @@ export function createAudiences(options: {
     ]),
   );
 
+  const byUrl = new Map(
+    [...byIdentifier.keys()].map((identifier) => [comparableUrl(identifier), identifier]),
+  );
+  /** Returns the registered form of an identifier. */
+  const registered = (identifier: string): string =>
+    byIdentifier.has(identifier) ? identifier : (byUrl.get(comparableUrl(identifier)) ?? identifier);
+
   function isAllowed(identifier: string, { clientId }: Client): boolean {
     const resource = byIdentifier.get(identifier);
     return resource !== undefined && (resource.clients === 'any' || resource.clients.includes(clientId));
   }
 
-  function checked(resources: readonly string[], client: Client): readonly string[] {
+  function checked(given: readonly string[], client: Client): readonly string[] {
+    const resources = given.map(registered);
     if (resources.length === 0 || !resources.every((resource) => isAllowed(resource, client))) {
       throw invalidTarget('The resource is unknown or not allowed here');
     }
@@ -93,14 +114,14 @@ export function createAudiences(options: {
   }
 
   function requested(parameters: Parameters, client: Client): readonly string[] {
-    const named = namedResources(parameters);
+    const named = namedResources(parameters, registered);
     return checked(named.length > 0 ? named : [defaultAudience], client);
   }
 
   function narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[] {
     // The options may have changed since the grant was made.
     const allowed = granted.filter((resource) => isAllowed(resource, client));
-    const named = namedResources(parameters);
+    const named = namedResources(parameters, registered);
     const resources = named.length > 0 ? named : allowed;
     return checked(resources.every((resource) => allowed.includes(resource)) ? resources : [], client);
   }
@@ -118,12 +139,14 @@ export function createAudiences(options: {
     resources: readonly string[],
   ): readonly string[] {
     const available = allowed.filter((value) => isAvailable(value, resources));
-    if (requestedScope === undefined) return frozen(available);
-    if (!isScope(requestedScope)) throw invalidScope('scope is malformed');
+    // Blanks around and between values are forgiven: some libraries join lists that have empty entries.
     const values = scopeValues(requestedScope);
+    if (values.length === 0) return frozen(available);
+    if (!isScope(values.join(' '))) throw invalidScope('scope is malformed');
     const excess = values.find((value) => !available.includes(value));
-    if (excess !== undefined) throw invalidScope(`The scope ${excess} is not allowed here`);
-    return frozen(values);
+    if (excess === undefined) return frozen(values);
+    const hint = excess.includes(',') ? ': separate scope values by spaces' : '';
+    throw invalidScope(`The scope ${excess} is not allowed here${hint}`);
   }
 
   function refuseMultiple(resources: readonly string[]): void {
@@ -139,12 +162,24 @@ export function createAudiences(options: {
 }
 
 /** Returns the resources that a request names: `audience` and `resource` are two names for the same parameter. */
-function namedResources(parameters: Parameters): readonly string[] {
-  const audience = parameters.get('audience');
-  const { resource } = parameters;
-  if (audience === undefined) return resource;
+function namedResources(
+  parameters: Parameters,
+  registered: (identifier: string) => string,
+): readonly string[] {
+  const given = parameters.get('audience');
+  const resource = parameters.resource.map(registered);
+  if (given === undefined) return resource;
+  const audience = registered(given);
   if (resource.some((value) => value !== audience)) throw invalidTarget('audience and resource differ');
   return [audience];
+}
+
+/**
+ * Normalizes a URL as in RFC 3986 §6.2.2 and §6.2.3: `https://api.example.com`, `https://API.example.com/` and
+ * `https://api.example.com:443/` are the same. Any other identifier is compared exactly.
+ */
+export function comparableUrl(identifier: string): string {
+  return /^https?:/i.test(identifier) && URL.canParse(identifier) ? new URL(identifier).href : identifier;
 }
 
 /** Freezes a list, because hooks receive it and must not change the response. */

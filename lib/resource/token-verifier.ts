@@ -13,6 +13,7 @@ import { sendError } from '../http/endpoint';
 import { isLoopbackUrl } from '../http/loopback';
 import { createOutbound } from '../http/outbound';
 import { logger, RULE_MESSAGES, rule, secret } from '../schemas';
+import { ACCESS_TOKEN_TYPE, PLAIN_TYPE } from '../tokens/jwt';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
 import { createRequireToken, type RequireToken } from './require-token';
@@ -27,6 +28,8 @@ export interface TokenVerifierOptions {
   issuer: string;
   /** This resource server: it must be among the audiences of a token. */
   audience: string;
+  /** Accepts `typ: 'JWT'` too, for a resource with `accessTokenType: 'JWT'`. @defaultValue `'at+jwt'` (RFC 9068) */
+  accessTokenType?: 'at+jwt' | 'JWT';
   /** The URL of the server's key set. @defaultValue `<issuer>/jwks` */
   jwksUri?: string;
   /**
@@ -48,6 +51,8 @@ export interface TokenVerifierOptions {
   nonceSecrets?: readonly string[];
   /** Returns the TLS client certificate of a request, for tokens that are bound to one. @defaultValue none */
   clientCertificate?: ClientCertificateOf;
+  /** Allows http on any host; an error if `NODE_ENV` is `production`. @defaultValue `false`: http is for loopback */
+  allowHttp?: boolean;
   /** Where events are logged; `false` logs nothing. @defaultValue failures on stderr; in development, refusals too */
   logger?: Logger | false;
   /** The clock, which returns epoch milliseconds. @defaultValue `Date.now` */
@@ -64,17 +69,11 @@ export interface TokenVerifier {
   readonly events: OAuthEvents;
 }
 
-const url = Joi.string()
-  .uri({ scheme: ['https', 'http'] })
-  .custom(
-    rule((value: string) =>
-      value.startsWith('https:') || isLoopbackUrl(value) ? undefined : 'must be https, except on loopback',
-    ),
-  )
-  .messages(RULE_MESSAGES);
+const url = Joi.string().uri({ scheme: ['https', 'http'] });
 const schema = Joi.object({
   issuer: url.required(),
   audience: Joi.string().required(),
+  accessTokenType: Joi.valid('at+jwt', 'JWT'),
   jwksUri: url,
   introspection: Joi.object({
     endpoint: url.required(),
@@ -85,11 +84,22 @@ const schema = Joi.object({
   setOnce: Joi.function(),
   nonceSecrets: Joi.array().items(secret).min(1),
   clientCertificate: Joi.function(),
+  allowHttp: Joi.boolean(),
   logger,
   clock: Joi.function(),
 })
+  .custom(rule(httpFault))
+  .messages(RULE_MESSAGES)
   .required()
   .label('options');
+
+function httpFault({ allowHttp, issuer, jwksUri, introspection }: TokenVerifierOptions): string | undefined {
+  if (allowHttp)
+    return process.env.NODE_ENV === 'production' ? 'must not have "allowHttp" in production' : undefined;
+  const urls = { issuer, jwksUri, 'introspection.endpoint': introspection?.endpoint };
+  const insecure = Object.entries(urls).find(([, url]) => /^http:/i.test(url ?? '') && !isLoopbackUrl(url));
+  return insecure && `must have https as "${insecure[0]}", except on loopback`;
+}
 
 /**
  * Verifies access tokens in a process that shares nothing with the authorization server but its URL.
@@ -111,12 +121,19 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       'createTokenVerifier()',
     );
   const { issuer, audience, introspection, nonceSecrets, clock = () => Date.now() } = options;
-  const development = isLoopbackUrl(issuer) && process.env.NODE_ENV !== 'production';
+  const development =
+    (isLoopbackUrl(issuer) || options.allowHttp === true) && process.env.NODE_ENV !== 'production';
   const reporter = createEventReporter(createEventLog({ logger: options.logger, development }));
   // The operator chose these URLs.
   const fetch = createOutbound({ allowPrivateAddresses: true });
   const keys = createRemoteKeySet(options.jwksUri ?? `${issuer.replace(/\/$/, '')}/jwks`, { fetch, clock });
-  const tokens = createVerifiedTokens({ issuer, keys, introspection, fetch });
+  const tokens = createVerifiedTokens({
+    issuer,
+    keys,
+    introspection,
+    fetch,
+    types: options.accessTokenType === 'JWT' ? [ACCESS_TOKEN_TYPE, PLAIN_TYPE] : [ACCESS_TOKEN_TYPE],
+  });
   const { setOnce = memoryAdapter({ clock }).setOnce } = options;
   const possession = createProofOfPossession({
     nonces: nonceSecrets && createDpopNonces(nonceSecrets, issuer, clock),

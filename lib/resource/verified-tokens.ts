@@ -14,7 +14,7 @@ import {
   type AccessTokenClaims,
 } from '../tokens/access-token';
 import { SIGNING_ALGORITHMS } from '../tokens/algorithms';
-import { ACCESS_TOKEN_TYPE, decodeJwt, hasSignature, isType } from '../tokens/jwt';
+import { decodeJwt, hasSignature, isType } from '../tokens/jwt';
 import { canonicalBytes } from '../tokens/keys';
 import type { StatusOf } from './token-check';
 
@@ -52,8 +52,10 @@ export function createVerifiedTokens(options: {
   keys: KeySet;
   introspection: IntrospectionCredentials | undefined;
   fetch: Outbound;
+  /** The accepted values of `typ`. */
+  types: readonly string[];
 }): VerifiedTokens {
-  const { issuer, keys, introspection, fetch } = options;
+  const { issuer, keys, introspection, fetch, types } = options;
   let cache = createAccessTokenCache();
   /** The version of the key set that all tokens in the cache were verified with. */
   let version: object | undefined;
@@ -87,7 +89,7 @@ export function createVerifiedTokens(options: {
   async function readJwt(token: string): Promise<AccessTokenClaims | undefined> {
     const jwt = decodeJwt(token);
     const alg = SIGNING_ALGORITHMS.find((algorithm) => algorithm === jwt?.header.alg);
-    if (!jwt || !alg || !isType(jwt.header.typ, ACCESS_TOKEN_TYPE)) return undefined;
+    if (!jwt || !alg || !types.some((type) => isType(jwt.header.typ, type))) return undefined;
     const { claims, header } = jwt;
     if (claims.iss !== issuer || !isAccessToken(claims) || typeof header.kid !== 'string') return undefined;
     const candidates = await keys.find(header).catch((cause: unknown) => {

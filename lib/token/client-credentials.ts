@@ -1,4 +1,5 @@
 import { unauthorizedClient } from '../errors';
+import { USER_SCOPES } from '../policy/audiences';
 import type { GrantType } from './grant-type';
 import type { GrantTypeOptions } from './options';
 
@@ -18,11 +19,14 @@ export function createClientCredentialsGrant({
         throw unauthorizedClient('client_credentials is for confidential clients');
       }
       const resources = audiences.requested(parameters, client);
+      const requested = parameters.get('scope');
+      // A request without scope means all values, but not those that have no meaning without a user.
+      const isMeant = (value: string): boolean => requested !== undefined || !USER_SCOPES.includes(value);
       const context = {
         client,
         grantType: 'client_credentials',
         userId: undefined,
-        scope: audiences.scope(parameters.get('scope'), client.scope, resources),
+        scope: audiences.scope(requested, client.scope.filter(isMeant), resources),
         resources,
       };
       return { ...(await issue({ context, confirmation })), context };

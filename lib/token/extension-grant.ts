@@ -109,7 +109,7 @@ export function createExtensionGrant(
     return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
   }
 
-  return { name, respond };
+  return { name, readsAllParameters: true, respond };
 }
 
 /**

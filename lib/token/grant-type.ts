@@ -32,6 +32,8 @@ export interface TokenSet extends IssuedTokens {
 /** A value of `grant_type`. */
 export interface GrantType {
   readonly name: string;
+  /** Whether a host's function gets the parameters, those that this server does not know included. */
+  readonly readsAllParameters?: boolean;
   /** Reads the code or refresh token of a request without I/O: its grant is fetched together with the client. */
   reference?(parameters: Parameters): GrantReference | undefined;
   respond(request: TokenRequest): Promise<TokenSet>;

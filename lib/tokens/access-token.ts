@@ -1,11 +1,14 @@
 import { LRUCache } from 'lru-cache';
 
-import { ACCESS_TOKEN_TYPE, signJwt } from './jwt';
+import { ACCESS_TOKEN_TYPE, PLAIN_TYPE, signJwt } from './jwt';
 import { deriveKeys, createSealer } from './keys';
 import type { SigningKeys } from './signing-keys';
 
 /** The form of an access token: a signed JWT, or the same claims encrypted. */
 export type AccessTokenFormat = 'jwt' | 'opaque';
+
+/** `typ` of access tokens that are JWTs: that of RFC 9068, or the type of ID tokens. */
+export type AccessTokenType = 'at+jwt' | 'JWT';
 
 /** The claims of an access token, in either form (RFC 9068 §2.2). Times are epoch seconds. */
 export interface AccessTokenClaims {
@@ -80,8 +83,17 @@ const CACHED_TOKENS = 10_000;
 export function createAccessTokens(
   keys: SigningKeys,
   secrets: readonly string[],
-  /** `isShared`: whether the resource server of an audience holds a secret that signs tokens for it. */
-  { issuer, isShared }: { issuer: string; isShared: (audience: string) => boolean },
+  {
+    issuer,
+    isShared,
+    typeOf,
+  }: {
+    issuer: string;
+    /** Whether the resource server of an audience holds a secret that signs tokens for it. */
+    isShared: (audience: string) => boolean;
+    /** Returns the type of access tokens for an audience. */
+    typeOf: (audience: string) => AccessTokenType;
+  },
 ): AccessTokens {
   const opaque = createSealer(deriveKeys(secrets, 'opaque access token', issuer));
   const cache = createAccessTokenCache();
@@ -95,7 +107,7 @@ export function createAccessTokens(
     const token =
       format === 'opaque'
         ? opaque.seal(JSON.stringify(claims))
-        : signJwt(claims, keys.signer(algorithms), ACCESS_TOKEN_TYPE);
+        : signJwt(claims, keys.signer(algorithms), isPlain(claims) ? 'JWT' : ACCESS_TOKEN_TYPE);
     if (token.length > MAXIMUM_ACCESS_TOKEN_LENGTH)
       throw new RangeError('the access token is too long: add fewer claims');
     return token;
@@ -121,6 +133,11 @@ export function createAccessTokens(
     return text === undefined ? undefined : (JSON.parse(text) as AccessTokenClaims);
   }
 
+  /** Whether all audiences of a token expect the type of ID tokens. */
+  function isPlain(claims: Pick<AccessTokenClaims, 'aud'>): boolean {
+    return audiencesOf(claims).every((audience) => typeOf(audience) === 'JWT');
+  }
+
   function readJwt(token: string): AccessTokenClaims | undefined {
     const signature = { isBySecret: false };
     // A resource server must not be able to sign tokens for an audience that does not share its secret.
@@ -128,8 +145,11 @@ export function createAccessTokens(
       signature.isBySecret = true;
       return isAccessToken(claims) && audiencesOf(claims).every(isShared);
     };
-    const claims = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
+    const ownType = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
+    const claims = ownType ?? keys.read(token, PLAIN_TYPE, maySign);
     if (!claims || !isAccessToken(claims) || claims.iss !== issuer) return undefined;
+    // Only where a resource says so: everything else of that type is no access token.
+    if (!ownType && !isPlain(claims)) return undefined;
     if (signature.isBySecret) signedBySecret.add(claims);
     return claims;
   }

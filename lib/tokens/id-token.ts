@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
-import { signJwt } from './jwt';
+import { isAccessToken } from './access-token';
+import { PLAIN_TYPE, signJwt } from './jwt';
 import type { SigningKeys } from './signing-keys';
 
 /** The claims of an ID token, besides those that every ID token has (OpenID Connect Core §2). Times are epoch seconds. */
@@ -40,9 +41,10 @@ export function createIdTokens(keys: SigningKeys, issuer: string): IdTokens {
 
   function read(token: string): IdTokenClaims | undefined {
     if (token.length > MAXIMUM_ID_TOKEN_LENGTH) return undefined;
-    const claims = keys.read(token, TYPE.toLowerCase());
+    const claims = keys.read(token, PLAIN_TYPE);
     const valid = claims?.iss === issuer && typeof claims.sub === 'string' && typeof claims.aud === 'string';
-    return valid ? (claims as IdTokenClaims) : undefined;
+    // Access tokens may have the same type, for resource servers that know no other.
+    return valid && !isAccessToken(claims) ? (claims as IdTokenClaims) : undefined;
   }
 
   return { issue, read };

@@ -8,6 +8,9 @@ import { canonicalBytes } from './keys';
 /** RFC 9068 §2.1 */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 
+/** The type of ID tokens, and of access tokens for resource servers that know no other. In lower case, as it is compared. */
+export const PLAIN_TYPE = 'jwt';
+
 /** A JWT that has not been verified. */
 export interface DecodedJwt {
   readonly header: Readonly<Record<string, unknown>> & { readonly alg: string };

@@ -24,13 +24,13 @@ export interface SigningKeys {
   /** Returns the public half of every key (RFC 7517 §5). */
   published(): readonly Readonly<Record<string, unknown>>[];
   /**
-   * Returns the claims of a JWT of this `typ` that was signed here. Times are not checked. The key is chosen by `kid` among the
+   * Returns the claims of a JWT with one of these values of `typ`, in lower case, that was signed here. Times are not checked. The key is chosen by `kid` among the
    * server's keys, and only the key's own algorithm is accepted (RFC 8725 §3.1). A shared secret is accepted only for claims that
    * `sharedMaySign` allows.
    */
   read(
     token: string,
-    typ: string,
+    types: string | readonly string[],
     sharedMaySign?: (claims: Readonly<Record<string, unknown>>) => boolean,
   ): Readonly<Record<string, unknown>> | undefined;
 }
@@ -48,12 +48,13 @@ export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]):
 
   function read(
     token: string,
-    typ: string,
+    types: string | readonly string[],
     sharedMaySign: (claims: Readonly<Record<string, unknown>>) => boolean = () => false,
   ): Readonly<Record<string, unknown>> | undefined {
     const jwt = decodeJwt(token);
     const key = existing().find(({ kid }) => kid === jwt?.header.kid);
-    if (!key || jwt?.header.alg !== key.alg || !isType(jwt.header.typ, typ)) return undefined;
+    if (!key || jwt?.header.alg !== key.alg) return undefined;
+    if (![types].flat().some((type) => isType(jwt.header.typ, type))) return undefined;
     if (key.alg === SHARED_ALGORITHM && !sharedMaySign(jwt.claims)) return undefined;
     return hasSignature(token, key.verificationKey, key.alg) ? jwt.claims : undefined;
   }
