@@ -150,7 +150,7 @@ describe('logs', () => {
     });
     expect(warned.mock.calls[0]).toEqual([
       expect.objectContaining({ event: 'client_authentication.failed', clientId: 'web' }),
-      expect.stringMatching(/^client_authentication\.failed client web \[registered for/),
+      expect.stringMatching(/^client_authentication\.failed client web \[wrong credentials/),
     ]);
     warned.mockRestore();
     informed.mockRestore();

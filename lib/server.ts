@@ -79,6 +79,7 @@ export function createServer(options: ResolvedOptions) {
   const checks = createTokenChecks(options, base, clients, tokens);
   const federation = createFederationParts(options, base, tokens);
   const authorization = createAuthorizationParts(options, base, clients, tokens, federation);
+  warnAboutAlgorithms(options, base);
   const { responseModes } = authorization;
   const metadataFacts = createMetadataFacts(options, base, clients, tokens, responseModes);
   return {
@@ -91,6 +92,24 @@ export function createServer(options: ResolvedOptions) {
     ...authorization,
     metadataFacts,
   };
+}
+
+/** Development has an RSA key; without one in production, most OpenID Connect clients refuse the ID tokens (OpenID Connect Core §15.1). */
+function warnAboutAlgorithms({ signingKeys }: ResolvedOptions, { registry, reporter }: Base): void {
+  const { algorithms } = signingKeys;
+  if (algorithms.length === 0 || algorithms.includes('RS256')) return;
+  const surprised = registry.fixed.filter(
+    ({ client }) =>
+      client.scope.includes('openid') &&
+      !client.fapi &&
+      client.metadata.idTokenSignedResponseAlg === undefined,
+  );
+  if (surprised.length === 0) return;
+  const names = surprised.map(({ client }) => client.clientId).join(', ');
+  reporter.warn(
+    `ID tokens for ${names} are signed with ${algorithms[0] ?? ''}, but most clients expect RS256: add a key for it ` +
+      '(npx express-oauth-router init prints one), or name another algorithm as idTokenSignedResponseAlg',
+  );
 }
 
 /** Creates the storage, the events and the pages, and derives keys from the secrets. */

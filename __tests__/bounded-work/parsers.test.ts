@@ -82,12 +82,12 @@ const PARSERS: [name: string, parse: (n: number) => unknown][] = [
   ['sealed text', (n) => sealer.open('A'.repeat(n))],
 ];
 
-/** Returns the shortest of several times: other processes can only make a run longer. Milliseconds. */
+/** Returns the least CPU time of several runs: other work can only make a run longer. Microseconds. */
 function shortest(run: () => unknown): number {
-  const times = Array.from({ length: 7 }, () => {
-    const start = performance.now();
+  const times = Array.from({ length: 15 }, () => {
+    const before = process.cpuUsage();
     void run();
-    return performance.now() - start;
+    return process.cpuUsage(before).user;
   });
   return Math.min(...times);
 }
@@ -101,8 +101,8 @@ describe('a parser’s work grows with its input, and no faster', () => {
       shortest(() => parse(long)) /
       Math.max(
         shortest(() => parse(short)),
-        0.02,
+        20,
       );
-    expect(ratio).toBeLessThan(24);
+    expect(ratio).toBeLessThan(32);
   });
 });

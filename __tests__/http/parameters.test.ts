@@ -231,7 +231,7 @@ describe('a body on the wire', () => {
       return fetch(`${origin}/token`, init as RequestInit);
     };
     expect((await send(200, 'a'.repeat(1000))).status).toBe(400);
-    const response = await send(3, `${GRANT}&`.replace('grant_type', 'x').repeat(1));
+    const response = await send(3, `${GRANT}&`.replace('grant_type', 'scope'));
     expect(((await response.json()) as { error_description: string }).error_description).toContain(
       'is repeated',
     );

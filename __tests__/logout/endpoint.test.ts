@@ -82,7 +82,7 @@ describe.each(VARIANTS)('RP-initiated logout on $store at the $mount', (variant)
     ['no parameter at all', {}],
     ['state only', { state: 'x' }],
     ['a URI without a hint', { post_logout_redirect_uri: BYE }],
-    ['a URI and a client, without a hint', { post_logout_redirect_uri: BYE, client_id: 'web' }],
+    ['a client only', { client_id: 'web' }],
   ])('with %s: asks first, and never redirects', async (_name, query) => {
     const page = await logout(query);
     expect([page.status, page.headers.location, ended]).toEqual([200, undefined, 0]);
@@ -93,6 +93,25 @@ describe.each(VARIANTS)('RP-initiated logout on $store at the $mount', (variant)
       .type('form')
       .send({ confirmation, decision: 'sign_out' });
     expect([answer.status, answer.headers.location, ended]).toEqual([200, undefined, 1]);
+  });
+
+  it('with a client and a registered URI, without a hint: whoever confirms is sent back', async () => {
+    const query = { post_logout_redirect_uri: BYE, client_id: 'web', state: 's' };
+    const page = await logout(query);
+    expect([page.status, page.headers.location, ended]).toEqual([200, undefined, 0]);
+    const confirmation = /name="confirmation" value="([^"]+)"/.exec(page.text)![1]!;
+    const send = (decision: string): request.Test =>
+      request(host.app).post(`${host.base}/logout`).type('form').send({ confirmation, decision });
+    expect((await send('stay')).headers.location).toBeUndefined();
+    expect(ended).toBe(0);
+    expect((await send('sign_out')).headers.location).toBe(`${BYE}?state=s`);
+    expect(ended).toBe(1);
+    // Nobody is left to confirm it: the way back is a link.
+    host.user = undefined;
+    const done = await logout(query);
+    expect([done.status, done.headers.location]).toEqual([200, undefined]);
+    expect(done.text).toContain(`href="${BYE}?state=s"`);
+    expect((await logout({ ...query, post_logout_redirect_uri: `${BYE}/x` })).status).toBe(400);
   });
 
   it('another user’s hint is asked about, and whoever stays is not signed out', async () => {

@@ -63,6 +63,13 @@ export const CLIENTS = {
     grantTypes: ['client_credentials'],
     scope: 'jobs:run jobs:read',
   },
+  /** Its registration names the method, and no other is accepted. */
+  chosen: {
+    clientId: 'chosen',
+    clientSecret: 'chosen-secret',
+    tokenEndpointAuthMethod: 'client_secret_basic',
+    grantTypes: ['client_credentials'],
+  },
   /** The resource server. */
   api: {
     clientId: 'api',

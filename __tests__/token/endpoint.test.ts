@@ -343,7 +343,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
 
     it.each([
       ['a wider scope', { scope: 'profile admin' }, 'invalid_scope'],
-      ['a malformed scope', { scope: 'profile  orders:read' }, 'invalid_scope'],
+      ['a malformed scope', { scope: 'profile "orders:read"' }, 'invalid_scope'],
       ['an unknown resource', { resource: 'https://nowhere.example' }, 'invalid_target'],
     ])('%s is refused, and the client can still refresh', async (_name, wrong, error) => {
       const first = await getTokens(host);
@@ -876,8 +876,8 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       ['Basic with nothing', grant, 'Basic', true],
       ['a wrong secret in the body', `${grant}&client_id=post&client_secret=wrong`, undefined, false],
       [
-        'a secret in the body of a client that is registered for Basic',
-        `${grant}&client_id=machine&client_secret=machine-secret`,
+        'a secret in the body of a client that has chosen Basic',
+        `${grant}&client_id=chosen&client_secret=chosen-secret`,
         undefined,
         false,
       ],
@@ -889,7 +889,8 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
         false,
       ],
       ['no client at all', grant, undefined, false],
-      ['a public client by Basic', grant, basic('spa:'), true],
+      ['a public client by Basic, with a secret', grant, basic('spa:x'), true],
+      ['a confidential client by Basic, without its secret', grant, basic('machine:'), true],
     ])('refuses %s', async (_name, body, authorization, challenged) => {
       const response = await send(body, authorization);
       expect([response.status, response.body.error]).toEqual([401, 'invalid_client']);

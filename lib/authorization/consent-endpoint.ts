@@ -17,7 +17,6 @@ interface ConsentEndpointOptions {
   respondError: RespondError;
 }
 
-const FORM_PARAMETERS = ['request', 'decision'];
 /** The maximum length of the form, which contains the sealed request with its whole scope. Characters. */
 const MAXIMUM_FORM_LENGTH = 65_536;
 
@@ -29,7 +28,7 @@ export function createConsentEndpoint(options: ConsentEndpointOptions): RequestH
     frame,
     { name: 'consent', methods: ['POST'], respond: respondError },
     async function consent(req, res) {
-      const parameters = await formParameters(req, FORM_PARAMETERS, { maximumLength: MAXIMUM_FORM_LENGTH });
+      const parameters = await formParameters(req, { maximumLength: MAXIMUM_FORM_LENGTH });
       const form = consentForms.open(required(parameters, 'request'));
       if (!form) throw invalidRequest('This page was open for too long');
       const answer = required(parameters, 'decision');

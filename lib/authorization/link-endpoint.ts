@@ -23,8 +23,6 @@ interface LinkOptions {
   respondError: RespondError;
 }
 
-const FORM_PARAMETERS = ['request', 'decision'];
-
 /** `POST /link`: receives the form of the page that asks whether to link an account. */
 export function createLinkEndpoint(options: LinkOptions): RequestHandler {
   const { authorize, transactions, linkForms, frame, respondError } = options;
@@ -33,7 +31,7 @@ export function createLinkEndpoint(options: LinkOptions): RequestHandler {
     frame,
     { name: 'link', methods: ['POST'], respond: respondError },
     async function link(req, res, event) {
-      const parameters = await formParameters(req, FORM_PARAMETERS);
+      const parameters = await formParameters(req);
       const form = linkForms.open(required(parameters, 'request'));
       if (!form) throw invalidRequest('This page was open for too long');
       const answer = required(parameters, 'decision');

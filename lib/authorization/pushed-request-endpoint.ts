@@ -6,14 +6,14 @@ import type { ProofOfPossession } from '../clients/proof-of-possession';
 import { invalidRequest, OAuthError } from '../errors';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
-import { CLIENT_PARAMETERS, only, withParameter, type Parameters } from '../http/parameters';
+import { only, withParameter, type Parameters } from '../http/parameters';
 import type { Policies } from '../policy/policies';
 import type { DpopProof } from '../tokens/dpop';
 import { PROVIDER_PARAMETERS, type Providers } from './provider-parameters';
 import type { PushedRequests } from './pushed-requests';
 import { relevantParameters } from './relevant-parameters';
 import type { FindTarget } from './redirect-target';
-import { grantContext, KNOWN_PARAMETERS, REQUEST_PARAMETERS, type Validate } from './request';
+import { grantContext, REQUEST_PARAMETERS, type Validate } from './request';
 import type { RequestObjects } from './request-object';
 
 interface PushedRequestEndpointOptions {
@@ -43,7 +43,7 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
     frame,
     { name: 'par', methods: ['POST'], cors: true },
     async function pushedRequest(req, res, event) {
-      const body = await formParameters(req, [...CLIENT_PARAMETERS, ...KNOWN_PARAMETERS]);
+      const body = await formParameters(req);
       const proof = possession.read(req, parUrl);
       const client = await authentication.identify(req, body).authenticate();
       event.clientId = client.clientId;

@@ -7,12 +7,7 @@ import type { Audiences } from '../policy/audiences';
 import type { IdTokens } from '../tokens/id-token';
 import { claimsParameter, type ClaimsParameter } from './claims-parameter';
 import type { Progress } from './progress';
-import {
-  PROVIDER_PARAMETERS,
-  providerRequest,
-  type ProviderRequest,
-  type Providers,
-} from './provider-parameters';
+import { providerRequest, type ProviderRequest, type Providers } from './provider-parameters';
 import { responseModeOf, type RedirectTarget, type ResponseMode } from './redirect-target';
 
 /** The parameters that are read; all others are ignored (RFC 6749 §3.1). */
@@ -41,9 +36,6 @@ export const REQUEST_PARAMETERS: readonly string[] = [
   'state',
   'ui_locales',
 ];
-
-/** The parameters of all authorization requests, those that name a provider included. */
-export const KNOWN_PARAMETERS: readonly string[] = [...REQUEST_PARAMETERS, ...PROVIDER_PARAMETERS];
 
 /** The values of `prompt` (OpenID Connect Core §3.1.2.1). */
 export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const;
@@ -108,7 +100,7 @@ export function createValidate(options: {
   const { audiences, idTokens, providers, responseModes } = options;
 
   return (target, parameters, origin) => {
-    refuseFaults(parameters, KNOWN_PARAMETERS);
+    refuseFaults(parameters);
     const { client } = target;
     refuseUnsupported(parameters, responseModes);
     refuseOrigin(target, origin);

@@ -8,7 +8,7 @@ import { isRefreshable, refreshExpiryOf, type Grant } from '../grants/grant';
 import type { TokenStatus } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
-import { CLIENT_PARAMETERS, required } from '../http/parameters';
+import { required } from '../http/parameters';
 import { audiencesOf, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
 import type { GrantReference, GrantTokens } from '../tokens/grant-token';
 import type { Subjects } from '../tokens/subject';
@@ -40,7 +40,7 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Requ
     options.frame,
     { name: 'introspect', methods: ['POST'] },
     async function introspect(req, res) {
-      const parameters = await formParameters(req, [...CLIENT_PARAMETERS, 'token']);
+      const parameters = await formParameters(req);
       const token = required(parameters, 'token');
       const { authenticate } = authentication.identify(req, parameters);
 

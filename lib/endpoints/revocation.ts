@@ -9,7 +9,7 @@ import { identifiersOf } from '../grants/grant';
 import { REVOCATION_GRACE, revocationKey } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
-import { CLIENT_PARAMETERS, required } from '../http/parameters';
+import { required } from '../http/parameters';
 import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
 import type { GrantTokens } from '../tokens/grant-token';
 
@@ -31,7 +31,7 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
     frame,
     { name: 'revoke', methods: ['POST'], cors: true },
     async function revoke(req, res, event) {
-      const parameters = await formParameters(req, [...CLIENT_PARAMETERS, 'token']);
+      const parameters = await formParameters(req);
       const client = await authentication.identify(req, parameters).authenticate();
       event.clientId = client.clientId;
       const token = required(parameters, 'token');

@@ -75,7 +75,7 @@ async function tokenOf(req: Request): Promise<PresentedToken | undefined> {
     refuseSecrets(queryParameters(req.url));
     return inHeader;
   }
-  const token = (await formParameters(req, ['access_token'])).get('access_token');
+  const token = (await formParameters(req)).get('access_token');
   if (token === undefined) return inHeader;
   if (inHeader) throw invalidRequest('The access token must not be sent twice');
   return { scheme: 'Bearer', token };

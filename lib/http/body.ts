@@ -13,18 +13,14 @@ const JSON_TYPE = 'application/json';
 const MAXIMUM_BODY_BYTES = 65_536;
 
 /**
- * Returns the parameters of a POST request: from the body alone, the `known` ones each once, and with no secret in the query.
+ * Returns the parameters of a POST request: from the body alone, each once, and with no secret in the query.
  *
  * @throws OAuthError `invalid_request`
  */
-export async function formParameters(
-  req: Request,
-  known: readonly string[],
-  options?: { maximumLength: number },
-): Promise<Parameters> {
+export async function formParameters(req: Request, options?: { maximumLength: number }): Promise<Parameters> {
   refuseSecrets(queryParameters(req.url));
   const parameters = await bodyParameters(req, options);
-  refuseFaults(parameters, known);
+  refuseFaults(parameters);
   return parameters;
 }
 

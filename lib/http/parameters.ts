@@ -6,13 +6,16 @@ const MAXIMUM_VALUE_LENGTH = 8192;
 /** The one parameter that may repeat (RFC 8707 §2). */
 const REPEATABLE = 'resource';
 
-/** The parameters with which clients authenticate (RFC 6749 §2.3.1, RFC 7521 §4.2). */
-export const CLIENT_PARAMETERS: readonly string[] = [
-  'client_id',
-  'client_secret',
-  'client_assertion',
-  'client_assertion_type',
-];
+/** The parameters of the protocol that some endpoint reads; all others are ignored (RFC 6749 §3.1 and §3.2). */
+const KNOWN_NAMES = new Set(
+  (
+    'access_token acr_values after_callback_redirect_url audience claims client_assertion client_assertion_type client_id ' +
+    'client_secret code code_challenge code_challenge_method code_verifier confirmation connection decision display dpop_jkt ' +
+    'error_redirect_uri error_redirect_url grant_type id_token_hint login_hint max_age nonce post_logout_redirect_uri prompt ' +
+    'provider_scope redirect_uri refresh_token request request_uri resource response_mode response_type resume scope state token ' +
+    'token_type_hint type ui_locales'
+  ).split(' '),
+);
 
 /** Parameters that must not appear in a URL, where logs, histories and the Referer header would keep them. */
 const SECRET_NAMES = [
@@ -107,14 +110,13 @@ export function queryParameters(url: string): Parameters {
 }
 
 /**
- * Refuses faulty parameters. Parameters that are not `known` are ignored (RFC 6749 §3.1); without `known`, any parameter may have a
- * meaning.
+ * Refuses faulty parameters. Those that the protocol does not know are ignored, unless a host's function gets `all` parameters.
  *
  * @throws OAuthError `invalid_request` if a parameter was repeated, too long or malformed
  */
-export function refuseFaults(parameters: Parameters, known?: readonly string[]): void {
+export function refuseFaults(parameters: Parameters, { all = false } = {}): void {
   for (const [name, fault] of parameters.faults) {
-    if (known && !known.includes(name)) continue;
+    if (!all && !KNOWN_NAMES.has(name)) continue;
     // The sender chose the name, which may be shown on a page.
     const what = /^[a-z_]{1,40}$/.test(name) ? `The parameter ${name}` : 'A parameter';
     throw invalidRequest(`${what} ${fault}`);

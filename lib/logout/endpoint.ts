@@ -38,14 +38,6 @@ interface LogoutOptions {
   respondError: RespondError;
 }
 
-const LOGOUT_PARAMETERS: readonly string[] = [
-  'client_id',
-  'confirmation',
-  'decision',
-  'id_token_hint',
-  'post_logout_redirect_uri',
-  'state',
-];
 /** How long the confirmation page may stay open. Milliseconds. */
 const CONFIRMATION_LIFETIME = 600_000;
 
@@ -129,6 +121,6 @@ async function logoutParameters(req: Request): Promise<Parameters> {
   const query = queryParameters(req.url);
   refuseSecrets(query);
   const parameters = req.method === 'POST' ? await bodyParameters(req) : query;
-  refuseFaults(parameters, LOGOUT_PARAMETERS);
+  refuseFaults(parameters);
   return parameters;
 }

@@ -9,8 +9,7 @@ import type { SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
 
 /** The condition in every message about a value or a default that exists in development only. */
-const OUTSIDE_DEVELOPMENT =
-  'outside development (a loopback issuer, or "allowHttp", and a NODE_ENV other than "production")';
+const OUTSIDE_DEVELOPMENT = 'outside development (a loopback issuer and a NODE_ENV other than "production")';
 
 /**
  * Finds options that are allowed, or may be left out, in development only. `wrong` contains the names of the options that already
@@ -63,7 +62,7 @@ export function featureFaults(
   { clients, resources }: { clients: readonly ClientMetadata[]; resources: readonly ResolvedResource[] },
   signingKeys: SigningKeys,
 ): string[] {
-  const identifiers = resources.map(({ identifier }) => comparableUrl(String(identifier)));
+  const identifiers = resources.map(({ identifier }) => comparableUrl(identifier));
   const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
   return [
     ...clients.flatMap((client, position) =>

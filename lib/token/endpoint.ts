@@ -8,7 +8,7 @@ import { OAuthError, unauthorizedClient } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
-import { CLIENT_PARAMETERS, refuseFaults, required } from '../http/parameters';
+import { refuseFaults, required } from '../http/parameters';
 import type { GrantType, TokenSet } from './grant-type';
 
 interface TokenEndpointOptions {
@@ -23,18 +23,6 @@ interface TokenEndpointOptions {
   frame: EndpointFrame;
 }
 
-const TOKEN_PARAMETERS: readonly string[] = [
-  ...CLIENT_PARAMETERS,
-  'audience',
-  'code',
-  'code_verifier',
-  'grant_type',
-  'redirect_uri',
-  'refresh_token',
-  'resource',
-  'scope',
-];
-
 /** `POST /token`. @see RFC 6749 §3.2 and §5, RFC 9449 §5 */
 export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandler {
   const { tokenUrl, grantTypes, authentication, possession, engine, store, reporter, frame } = options;
@@ -43,11 +31,11 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
     frame,
     { name: 'token', methods: ['POST'], cors: true },
     async function token(req, res, event) {
-      const parameters = await formParameters(req, TOKEN_PARAMETERS);
+      const parameters = await formParameters(req);
       const grantType = grantTypes.get(required(parameters, 'grant_type'));
       if (!grantType) throw new OAuthError('unsupported_grant_type', 'The grant type is not supported');
       // The host's function may know parameters that this server does not.
-      if (grantType.readsAllParameters) refuseFaults(parameters);
+      if (grantType.readsAllParameters) refuseFaults(parameters, { all: true });
 
       const reference = grantType.reference?.(parameters);
       const proof = possession.read(req, tokenUrl);
