@@ -64,9 +64,9 @@ export const CLIENTS = {
     scope: 'jobs:run jobs:read',
   },
   /** Its registration names the method, and no other is accepted. */
-  chosen: {
-    clientId: 'chosen',
-    clientSecret: 'chosen-secret',
+  exact: {
+    clientId: 'exact',
+    clientSecret: 'exact-secret',
     tokenEndpointAuthMethod: 'client_secret_basic',
     grantTypes: ['client_credentials'],
   },

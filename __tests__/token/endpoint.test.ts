@@ -877,7 +877,7 @@ describe.each(VARIANTS)('POST /token on $store at the $mount', (variant) => {
       ['a wrong secret in the body', `${grant}&client_id=post&client_secret=wrong`, undefined, false],
       [
         'a secret in the body of a client that has chosen Basic',
-        `${grant}&client_id=chosen&client_secret=chosen-secret`,
+        `${grant}&client_id=exact&client_secret=exact-secret`,
         undefined,
         false,
       ],

@@ -12,12 +12,24 @@ export interface RedirectTarget extends ProviderTargets {
   readonly redirectUriGiven: boolean;
   readonly state: string | undefined;
   readonly responseMode: ResponseMode;
+  /** Whether no page may be shown: only such a response may be in a frame. */
+  readonly isSilent: boolean;
   /** How the code is returned without a redirect, for an out-of-band redirect URI. */
   readonly outOfBand: 'page' | 'json' | undefined;
 }
 
-/** How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3). */
-export const RESPONSE_MODES = ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'] as const;
+/**
+ * How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, JARM §2.3, and
+ * draft-sakimura-oauth-wmrm for silent requests in a frame).
+ */
+export const RESPONSE_MODES = [
+  'query',
+  'form_post',
+  'web_message',
+  'jwt',
+  'query.jwt',
+  'form_post.jwt',
+] as const;
 export type ResponseMode = (typeof RESPONSE_MODES)[number];
 
 /** Finds the client of a request and checks its redirect URI. @throws OAuthError `invalid_request`, which is shown to the user */
@@ -55,7 +67,8 @@ export function createFindTarget(options: {
       redirectUriGiven: given !== undefined,
       state: parameters.get('state'),
       // An unknown mode is an error, and the response with that error needs a mode.
-      responseMode: responseModeOf(parameters, responseModes) ?? 'query',
+      responseMode: responseModeOf(parameters, responseModes, redirectUri) ?? 'query',
+      isSilent: parameters.get('prompt') === 'none',
       outOfBand: isOutOfBandUri(redirectUri) ? client.outOfBand : undefined,
       ...providerTargets(parameters, client, providers),
     };
@@ -79,12 +92,15 @@ function unregistered(
   });
 }
 
-/** Returns the requested response mode, or `undefined` for one that is not supported. */
+/** Returns the requested response mode, or `undefined` for one that is not supported, or not for this redirect URI. */
 export function responseModeOf(
   parameters: Parameters,
   responseModes: readonly ResponseMode[],
+  redirectUri: string,
 ): ResponseMode | undefined {
   const given = parameters.get('response_mode') ?? 'query';
+  // A message is sent to an origin, which a custom scheme does not have.
+  if (given === 'web_message' && !/^https?:/i.test(redirectUri)) return undefined;
   return responseModes.find((mode) => mode === given);
 }
 

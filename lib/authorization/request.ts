@@ -102,7 +102,7 @@ export function createValidate(options: {
   return (target, parameters, origin) => {
     refuseFaults(parameters);
     const { client } = target;
-    refuseUnsupported(parameters, responseModes);
+    refuseUnsupported(parameters, responseModes, target.redirectUri);
     refuseOrigin(target, origin);
     if (!client.grantTypes.includes('authorization_code')) {
       throw unauthorizedClient('The client is not registered for authorization_code');
@@ -159,12 +159,16 @@ function dpopJktOf(parameters: Parameters): string | undefined {
   return jkt;
 }
 
-function refuseUnsupported(parameters: Parameters, responseModes: readonly ResponseMode[]): void {
+function refuseUnsupported(
+  parameters: Parameters,
+  responseModes: readonly ResponseMode[],
+  redirectUri: string,
+): void {
   const responseType = parameters.get('response_type');
   if (responseType === undefined) throw invalidRequest('response_type is missing');
   if (responseType !== 'code')
     throw new OAuthError('unsupported_response_type', 'The response_type must be code');
-  if (!responseModeOf(parameters, responseModes))
+  if (!responseModeOf(parameters, responseModes, redirectUri))
     throw invalidRequest(`The response_mode must be one of ${responseModes.join(', ')}`);
 }
 

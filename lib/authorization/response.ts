@@ -2,6 +2,7 @@ import type { Response } from 'express';
 
 import { redirect, withParameters } from '../http/redirect';
 import { formPostPage } from '../pages/form-post';
+import { webMessagePage } from '../pages/web-message';
 import type { Policies } from '../policy/policies';
 import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
@@ -39,10 +40,12 @@ export function createSendToClient(options: {
   }
 
   return (res, target, given, { seeOther }) => {
-    const { redirectUri, responseMode, state } = target;
+    const { redirectUri, responseMode, state, isSilent } = target;
     const all = { ...given, state, iss: issuer };
     const parameters = responseMode.endsWith('jwt') ? signed(target, all) : all;
     if (responseMode.startsWith('form_post')) formPostPage(res, redirectUri, parameters);
+    else if (responseMode === 'web_message')
+      webMessagePage(res, redirectUri, parameters, { framed: isSilent });
     else redirect(res, withParameters(redirectUri, parameters), { seeOther });
   };
 }
