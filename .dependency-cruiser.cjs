@@ -20,7 +20,7 @@ const LAYERS = [
   ['pages'],
   ['adapters', 'http'],
   ['host/call', 'tokens/sealed-json', 'tokens/keys', 'event-reporter', 'event-log', 'events'],
-  ['errors', 'json', 'schemas', 'with-defaults'],
+  ['errors', 'json', 'printable', 'schemas', 'with-defaults'],
 ];
 
 /** What the package exports, and its command. */

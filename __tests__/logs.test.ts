@@ -157,8 +157,17 @@ describe('logs', () => {
     const fail = (): never => {
       throw new Error('the disk is full');
     };
-    const broken: Logger = { error: fail, warn: fail, info: fail, debug: fail };
-    expect(await getTokens(makeHost(MEMORY, { logger: broken }))).toHaveProperty('access_token');
+    const reject = (): Promise<never> => Promise.reject(new Error('the log service is down'));
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    for (const write of [fail, reject]) {
+      // An async function is a function that returns nothing, for TypeScript.
+      const broken = { error: write, warn: write, info: write, debug: write } as Logger;
+      expect(await getTokens(makeHost(MEMORY, { logger: broken }))).toHaveProperty('access_token');
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
     expect(() => createOAuthRouter({ ...minimal, logger: { log: fail } as never })).toThrow(
       OAuthConfigurationError,
     );
@@ -217,7 +226,7 @@ describe.each(VARIANTS)('what events contain, on $store at the $mount', (variant
     host = makeHost(variant);
   });
   // eslint-disable-next-line no-control-regex -- it looks for them
-  const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+  const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/;
   const textsOf = (value: unknown): string[] =>
     typeof value === 'string'
       ? [value]
@@ -245,7 +254,11 @@ describe.each(VARIANTS)('what events contain, on $store at the $mount', (variant
     });
     await authorize(host, { ...authorizationForm('web', pkce()), client_id: evil });
     await authorize(host, { ...authorizationForm('web', pkce()), redirect_uri: evil });
-    expect(host.events.length).toBeGreaterThanOrEqual(8);
+    await authorize(host, {
+      ...authorizationForm('web', pkce()),
+      redirect_uri: 'https://a.example/\u202etxt\u2028[forged]',
+    });
+    expect(host.events.length).toBeGreaterThanOrEqual(9);
     for (const text of textsOf(host.events)) expect(text).not.toMatch(CONTROL);
     for (const { event } of host.events.slice(0, 6)) expect(event.clientId).toBeUndefined();
   });

@@ -96,11 +96,11 @@ function stackOf(cause: unknown): string {
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
 }
 
-/** A log that fails must not change the response. */
-function quietly(write: () => unknown): void {
+/** Calls a function of the host that observes: whether it throws or rejects, it must not change the response or end the process. */
+export function quietly(call: () => unknown): void {
   try {
-    write();
+    Promise.resolve(call()).catch(() => undefined);
   } catch {
-    // Nothing else could be told of it.
+    // Its exception is the host's own.
   }
 }

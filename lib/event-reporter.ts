@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 
 import { OAuthError } from './errors';
-import type { EventLog } from './event-log';
+import { quietly, type EventLog } from './event-log';
+import { printable } from './printable';
 import type { EventIdentifiers, OAuthEventMap } from './events';
 
 /** A listener for every event. */
@@ -38,7 +39,7 @@ export function createEventReporter(log: EventLog): EventReporter {
   const anyListeners = new Set<AnyListener>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, given: OAuthEventMap[Name][0]): void {
-    const event = printable(given);
+    const event = printableEvent(given);
     const listeners = emitter.rawListeners(name);
     log.write(name, { ...event }, listeners.length + anyListeners.size > 0);
     for (const listener of listeners) quietly(() => Reflect.apply(listener, emitter, [event]));
@@ -75,22 +76,11 @@ export function createEventReporter(log: EventLog): EventReporter {
   return { events, emit, failed, refused, warn: (text) => log.warn(text) };
 }
 
-/** Calls a listener. It observes, and must not change the response. */
-function quietly(call: () => unknown): void {
-  try {
-    Promise.resolve(call()).catch(() => undefined);
-  } catch {
-    // Its exception is the host's own.
-  }
-}
-
-const CONTROL_CHARACTERS = /\p{Cc}/gu;
-
-/** Replaces line breaks and escape sequences in the texts of an event, which would forge lines of a log. */
-function printable<Event extends object>(event: Event): Event {
+/** Makes the texts of an event printable. */
+function printableEvent<Event extends object>(event: Event): Event {
   const entries = Object.entries(event).map(([name, value]: [string, unknown]) => [
     name,
-    typeof value === 'string' ? value.replace(CONTROL_CHARACTERS, '?') : value,
+    typeof value === 'string' ? printable(value) : value,
   ]);
   return Object.fromEntries(entries) as Event;
 }

@@ -15,6 +15,7 @@ import {
   ORDERS,
   pkce,
   redeem,
+  refresh,
   claimsOf,
   VARIANTS,
   type Form,
@@ -558,6 +559,37 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
       const codes = new Set((await Promise.all(visits)).map(({ code }) => code));
       expect([codes.size, codes.has(undefined as never)]).toEqual([1, false]);
       expect(await host.oauth.listGrants('alice')).toHaveLength(1);
+    });
+
+    it('a code that was redeemed or revoked is not handed out again: its second use would end the session', async () => {
+      const forms = { prompt: 'login' };
+      host.user = undefined;
+      const pair = pkce();
+      const toLogin = await authorize(host, authorizationForm('web', pair, forms));
+      host.user = { id: 'alice', authTime: Math.floor(host.now / 1000) };
+      const back = answerOf(toLogin).return_to!;
+      const { code } = answerOf(await request(host.app).get(back));
+      const { body } = await redeem(host, 'web', { code: code!, verifier: pair.verifier });
+      expect(answerOf(await request(host.app).get(back)).code).toBeUndefined();
+      const { refresh_token: token } = body as { refresh_token: string };
+      expect((await refresh(host, 'web', token)).status).toBe(200);
+    });
+
+    it('an answer of the store that is lost does not make the request impossible', async () => {
+      let lost = 1;
+      const setOnce = async (key: string, ttl: number): Promise<boolean> => {
+        const first = await host.adapter.setOnce(key, ttl);
+        if (key.startsWith('completed:') && lost-- > 0) throw new Error('the connection was reset');
+        return first;
+      };
+      const own = makeHost(variant, { adapter: { ...host.adapter, setOnce } });
+      own.user = undefined;
+      const toLogin = await authorize(own, authorizationForm('web', pkce(), { prompt: 'login' }));
+      own.user = { id: 'alice', authTime: Math.floor(own.now / 1000) };
+      const back = answerOf(toLogin).return_to!;
+      const { code } = answerOf(await request(own.app).get(back));
+      expect(code).toBeDefined();
+      expect(answerOf(await request(own.app).get(back)).code).toBe(code);
     });
 
     it('refuses a resume parameter that was changed, is of another request or server, or has expired', async () => {

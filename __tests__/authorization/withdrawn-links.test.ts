@@ -32,7 +32,7 @@ describe.each(STORES)('a link whose permission was withdrawn, on $store', (varia
     exists = true;
     host = federatedHost(variant, providersOf(upstreams), {
       clients: [CLIENTS.web, CLIENTS.machine],
-      loadUser: (id) => (exists ? { id, name: 'Bob Brown' } : undefined),
+      loadUser: (id) => (exists ? { id, name: 'Bob \u202eBrown', email: 'bob@example.com' } : undefined),
     });
     host.user = { id: 'bob' };
     tokens = await getTokens(host);
@@ -114,7 +114,9 @@ describe.each(STORES)('a link whose permission was withdrawn, on $store', (varia
       const page = await callback(agent, await signInUpstream(host, location));
       expect([page.status, page.headers['cache-control']]).toEqual([200, 'no-store']);
       expect(page.headers['content-security-policy']).toContain("frame-ancestors 'none'");
-      expect(page.text).toContain('Link your acme account alice@example.com to the account of Bob Brown?');
+      expect(page.text).toContain('Link your acme account alice@example.com to the account of Bob ?Brown?');
+      // The name is the user's own choice.
+      expect(page.text).toContain('Bob ?Brown · bob@example.com · id bob');
       expect(host.resolved).toHaveLength(0);
       expect(answerOf(await answerLinkPage(agent, page))).toHaveProperty('code');
       expect(host.resolved.map(({ context }) => context.currentUser)).toEqual([{ id: 'bob' }]);

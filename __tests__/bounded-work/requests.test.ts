@@ -152,19 +152,23 @@ describe('work that strangers cause is bounded', () => {
       return status;
     };
     let isOver = false;
+    let answered = 0;
     const guesses = Array.from({ length: 60 }, async () => {
-      while (!isOver) expect([401, 503]).toContain(await send(randomUUID()));
+      while (!isOver) {
+        expect([401, 503]).toContain(await send(randomUUID()));
+        answered++;
+      }
     });
     await new Promise((resolve) => setTimeout(resolve, 500));
-    const start = performance.now();
+    const before = answered;
     expect(await send('correct horse')).toBe(200);
-    // A run or two take their time; sixty would take ten seconds.
-    expect(performance.now() - start).toBeLessThan(3000);
+    // A few guesses were being answered; the owner did not wait for all the others.
+    expect(answered - before).toBeLessThan(20);
     // A client that keeps sending an old secret is refused without any work.
     await send('an old secret');
-    const before = performance.now();
+    const runs = answered;
     expect(await send('an old secret')).toBe(401);
-    expect(performance.now() - before).toBeLessThan(1000);
+    expect(answered - runs).toBeLessThan(2);
     isOver = true;
     await Promise.all(guesses);
     await close();

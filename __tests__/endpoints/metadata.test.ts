@@ -20,7 +20,7 @@ describe.each(MOUNTS)('metadata (RFC 8414) at the $mount', (variant) => {
     introspection_endpoint: `${host.issuer}/introspect`,
     scopes_supported: ['openid', 'orders:read', 'profile', 'orders:write', 'jobs:run', 'jobs:read'],
     response_types_supported: ['code'],
-    response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
+    response_modes_supported: ['query', 'form_post', 'web_message', 'jwt', 'query.jwt', 'form_post.jwt'],
     grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: [...methods, 'none'],

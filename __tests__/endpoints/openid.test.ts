@@ -681,7 +681,36 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       }
     });
 
-    it.each(['fragment', 'web_message', 'x'])('%s is refused', async (mode) => {
+    it('web_message posts a silent response to the origin of the redirect URI only', async () => {
+      const page = await authorize(
+        host,
+        authorizationForm('web', pkce(), { prompt: 'none', response_mode: 'web_message' }),
+      );
+      const { 'content-security-policy': policy, 'x-frame-options': frames } = page.headers;
+      expect([page.status, frames, page.headers.location]).toEqual([200, undefined, undefined]);
+      expect(policy).toContain('frame-ancestors https://app.example.com');
+      expect(page.text).toContain('data-origin="https://app.example.com"');
+      const response = JSON.parse(
+        /data-response="([^"]+)"/.exec(page.text)![1]!.replaceAll('&quot;', '"'),
+      ) as Record<string, string>;
+      expect(response).toEqual({ code: expect.any(String) as string, state: 'xyz', iss: host.issuer });
+
+      host.user = undefined;
+      const refused = await authorize(
+        host,
+        authorizationForm('web', pkce(), { prompt: 'none', response_mode: 'web_message' }),
+      );
+      expect(refused.text).toContain('login_required');
+      // Only what the user decides nothing on may be framed.
+      host.user = { id: 'alice' };
+      const loud = await authorize(host, authorizationForm('web', pkce(), { response_mode: 'web_message' }));
+      expect(loud.headers['content-security-policy']).toContain("frame-ancestors 'none'");
+      // A redirect URI that is not registered gets no message, whoever asks.
+      const evil = { prompt: 'none', response_mode: 'web_message', redirect_uri: 'https://evil.example/cb' };
+      expect((await authorize(host, authorizationForm('web', pkce(), evil))).status).toBe(400);
+    });
+
+    it.each(['fragment', 'x'])('%s is refused', async (mode) => {
       expect(await errorOf({ response_mode: mode })).toBe('invalid_request');
     });
   });

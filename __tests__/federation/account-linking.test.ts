@@ -171,6 +171,13 @@ describe('accountLinking, on accounts in a database', () => {
     },
   );
 
+  it.each(['false', 'true', 1, undefined])(
+    'emailVerified %j is neither yes nor no',
+    async (emailVerified) => {
+      await expect(resolve({ emailVerified: emailVerified as never })).rejects.toThrow(/emailVerified/);
+    },
+  );
+
   it('an account of unknown providers is not linked: that is a mistake of the host', async () => {
     await expect(resolve({ providerIds: undefined })).rejects.toThrow(/providerIds/);
   });

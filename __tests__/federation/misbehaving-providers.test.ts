@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 import { oauth2Provider, OAuthError, oidcProvider } from 'express-oauth-router';
 
@@ -417,6 +418,26 @@ describe('providers that misbehave', () => {
     await come();
     expect(host.resolved[0]!.identity).toMatchObject({ email: 'eve@example.com', emailVerified: false });
     expect(host.resolved[0]!.identity.claims.email_verified).toBe(true);
+  });
+
+  it('an address and its verification come from the same document', async () => {
+    host = federatedHost(VARIANTS[0]!, {
+      acme: oidcProvider({ ...own(), clientSecret: SECRET, trustEmailVerified: true } as never),
+    });
+    provider.claims = { email_verified: true };
+    provider.instead['/userinfo'] = (_req, res) =>
+      json(res, 200, { sub: 'eve', email: 'victim@example.com', email_verified: false });
+    await come();
+    expect(host.resolved[0]!.identity).toMatchObject({ email: 'victim@example.com', emailVerified: false });
+  });
+
+  it('a response that is compressed although nobody asked for it is read', async () => {
+    provider.instead['/userinfo'] = (_req, res) =>
+      res
+        .writeHead(200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' })
+        .end(gzipSync(JSON.stringify({ sub: 'eve', name: 'Eve' })));
+    expect(await come()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity.name).toBe('Eve');
   });
 
   describe('whose discovery document names a private address', () => {

@@ -105,7 +105,9 @@ describe.each(VARIANTS)('verifyToken on $store at the $mount', (variant) => {
       expect((await refusalOf(verify(other)))[1]).toBe(
         'The access token is malformed or from another server',
       );
-    await expect(verify(undefined as never)).rejects.toThrow(TypeError);
+    // A WebSocket's URL may have none.
+    for (const missing of [undefined, null, 1 as never])
+      expect((await refusalOf(verify(missing as never)))[0]).toBe('invalid_token');
     await expect(verify(token, { scopes: 'x' } as never)).rejects.toThrow(OAuthConfigurationError);
   });
 
@@ -150,6 +152,23 @@ describe.each(VARIANTS)('verifyToken on $store at the $mount', (variant) => {
       expect(await refusalOf(verify(token, await proofFor(await clientKey())))).toEqual([
         'invalid_token',
         'The access token is bound to another key',
+      ]);
+    });
+
+    it('a proof that is missing or nonsense is a wrong proof, not a mistake of the host', async () => {
+      for (const [proof, to] of [
+        [undefined, url],
+        ['', url],
+        ['garbage', url],
+        ['garbage', 'https://ws.example.com/a|b'],
+      ] as const) {
+        const [code] = await refusalOf(verify(token, { dpop: { proof, method: 'GET', url: to } }));
+        expect(code).toBe('invalid_dpop_proof');
+      }
+      const unbound = host.oauth.issueAccessToken({ subject: 'alice', clientId: 'web' });
+      expect(await refusalOf(verify(unbound, { dpop: { proof: 'garbage', method: 'GET', url } }))).toEqual([
+        'invalid_token',
+        'The access token is not bound to a key: send it as Bearer',
       ]);
     });
 

@@ -56,6 +56,7 @@ describe('access tokens by a shared secret (RFC 7518 §3.2)', () => {
     expect((metadata as { response_modes_supported: string[] }).response_modes_supported).toEqual([
       'query',
       'form_post',
+      'web_message',
     ]);
     expect(text).not.toContain('HS256"],"id_token');
     const kid = headerOf((await getTokens(host)).access_token).kid;

@@ -1,4 +1,5 @@
 import { serverError, storeUnavailable } from '../errors';
+import { printable } from '../printable';
 import type { EventReporter } from '../event-reporter';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
 import { RESULTS } from './results';
@@ -58,12 +59,17 @@ function withoutValues(thrown: unknown, depth = 0): Error {
   if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
   const { name, message, stack, code, cause } = thrown as Partial<Record<string, unknown>>;
   const error = new Error(
-    String(message),
+    printableLines(String(message)),
     cause === undefined || depth === MAXIMUM_CAUSES ? undefined : { cause: withoutValues(cause, depth + 1) },
   );
   error.name = String(name);
-  if (typeof stack === 'string') error.stack = stack;
+  if (typeof stack === 'string') error.stack = printableLines(stack);
   return typeof code === 'string' || typeof code === 'number' ? Object.assign(error, { code }) : error;
+}
+
+/** A message of a driver has lines of its own. */
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {

@@ -1,7 +1,7 @@
 import type { Store } from '../adapters/store';
 import type { EventReporter } from '../event-reporter';
 import { insert } from '../grants/commit';
-import { identifiersOf, newAttempt, type Grant } from '../grants/grant';
+import { identifiersOf, isActive, newAttempt, type Grant } from '../grants/grant';
 import type { Policies } from '../policy/policies';
 import { newGrantId, type GrantTokens } from '../tokens/grant-token';
 import type { CompletedRequests, Completion } from './completed-requests';
@@ -34,7 +34,7 @@ export function createIssueCode(options: IssueCodeOptions): IssueCode {
     // Spent after the code is stored, so that an earlier failure costs nothing.
     const { onceId } = progress;
     const isFirst = onceId === undefined || (await complete(onceId, grant, request).catch(undo(grant)));
-    if (!isFirst) return repeat(onceId, grant, progress);
+    if (!isFirst) return repeat(onceId, grant, request, progress);
     await pushedRequests.forget(progress);
     reporter.emit('authorization_code.issued', { ...identifiersOf(grant), scope: request.scope.join(' ') });
     return grantTokens.code(grant.id);
@@ -50,13 +50,21 @@ export function createIssueCode(options: IssueCodeOptions): IssueCode {
   }
 
   /** Returns the code that the request has already given to this user. @throws OAuthError `invalid_request` for another user */
-  async function repeat(onceId: string, grant: Grant, { parkedId, detours }: Progress): Promise<string> {
+  async function repeat(
+    onceId: string,
+    grant: Grant,
+    request: AuthorizationRequest,
+    { parkedId, detours }: Progress,
+  ): Promise<string> {
     await store.revokeGrant(grant.id);
     // A user clicks twice on a page of the host or on the consent page; a request that arrives twice is not from a user.
     const isClicked = parkedId !== undefined || detours > 0;
     const earlier = isClicked ? await completed.repeated(onceId, completionOf(grant)) : undefined;
-    if (!earlier) throw stale('already completed');
-    return grantTokens.code(earlier.grantId);
+    const first = earlier && (await store.getGrant(earlier.grantId));
+    // A code that was redeemed, or revoked, is not handed out again: its second use would end the tokens of the first.
+    if (first?.generation !== 0 || !isActive(first, request.client, clock()))
+      throw stale('already completed');
+    return grantTokens.code(first.id);
   }
 
   function undo(grant: Grant): (thrown: unknown) => Promise<never> {

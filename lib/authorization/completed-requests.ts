@@ -45,19 +45,35 @@ export function createCompletedRequests(options: {
     sealed.open(await store.get(completionKey(onceId)));
   const isRecent = ({ at }: Completion): boolean => Math.abs(clock() - at) < REPEAT_WINDOW;
 
+  /** Marks a request. If the answer of the store is lost, the mark is ours unless somebody else has recorded a completion. */
+  async function isFirst(onceId: string, lifetime: number): Promise<boolean> {
+    const mark = (): Promise<boolean> => store.setOnce(`completed:${onceId}`, lifetime);
+    try {
+      return await mark();
+    } catch {
+      return (await mark()) || (await recorded(onceId)) === undefined;
+    }
+  }
+
+  /** Waits for the record of a concurrent completion, which is written right after its mark. */
+  async function recorded(onceId: string): Promise<Completion | undefined> {
+    for (let reads = 1; reads < READS; reads++) {
+      const found = await find(onceId);
+      if (found) return found;
+      await sleep(PAUSE);
+    }
+    return find(onceId);
+  }
+
   return {
     complete: async (onceId, completion, lifetime) => {
-      if (!(await store.setOnce(`completed:${onceId}`, lifetime))) return false;
+      if (!(await isFirst(onceId, lifetime))) return false;
       // Without the record, a second click gets an error: that is no reason to refuse this code.
       await store.put(completionKey(onceId), sealed.seal(completion), lifetime).catch(() => undefined);
       return true;
     },
     repeated: async (onceId, { userId, scope }) => {
-      let earlier = await find(onceId);
-      for (let reads = 1; !earlier && reads < READS; reads++) {
-        await sleep(PAUSE);
-        earlier = await find(onceId);
-      }
+      const earlier = await recorded(onceId);
       const isSame = earlier?.userId === userId && earlier?.scope.join(' ') === scope.join(' ');
       return earlier && isSame && isRecent(earlier) ? earlier : undefined;
     },

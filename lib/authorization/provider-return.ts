@@ -8,6 +8,8 @@ import { authTimeOf, essentialsOf, userIdOf, userNameOf, type OAuthUser } from '
 import { isJsonObject } from '../json';
 import type { LinkTokens } from '../linking/link-token';
 import type { LinkPermission } from '../linking/tickets';
+import type { LinkView } from '../pages/link';
+import { printable } from '../printable';
 import type { SealedJson } from '../tokens/sealed-json';
 import type { ReturnedArrival } from './arrival';
 import type { LinkOutcome } from './outcome';
@@ -107,7 +109,8 @@ export function createProviderReturn(options: {
       view: {
         providerId: transaction.providerId,
         identityName: identityNameOf(identified.identity),
-        userName: userNameOf({ ...(isJsonObject(user) ? user : {}), id: permission.userId }),
+        type: transaction.type,
+        ...describeUser(user, permission.userId),
         clientName: client.clientName,
         action: options.linkUrl,
         request: linkForms.seal({ transactionId }, transaction.expiresAt + TRANSACTION_GRACE * 1000),
@@ -116,8 +119,20 @@ export function createProviderReturn(options: {
   }
 }
 
+/** Describes a user by the name that the user may have chosen, and by the address and the id that belong to nobody else. */
+function describeUser(user: unknown, id: string): Pick<LinkView, 'userName' | 'userDetails'> {
+  const known = isJsonObject(user) ? user : {};
+  const userName = userNameOf({ ...known, id });
+  const details = [typeof known.email === 'string' ? printable(known.email) : undefined, `id ${id}`];
+  return {
+    userName,
+    userDetails: details.filter((detail) => detail !== undefined && detail !== userName) as string[],
+  };
+}
+
 function identityNameOf({ email, username, name }: ProviderIdentity): string | undefined {
-  return email ?? username ?? name;
+  const shown = email ?? username ?? name;
+  return shown && printable(shown);
 }
 
 /**

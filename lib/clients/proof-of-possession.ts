@@ -81,7 +81,7 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
       // Sent also if the proof has a nonce, so that the client always has a valid nonce for its next request.
       sendNonce(nonces.current());
       if (proof.nonce !== 'valid') {
-        throw new OAuthError('use_dpop_nonce', 'The authorization server requires a nonce in the DPoP proof');
+        throw new OAuthError('use_dpop_nonce', 'The DPoP proof needs a nonce of this server');
       }
     }
     if (!proof.isTimely) throw invalidProof('too old or too new');

@@ -71,7 +71,7 @@ const pending = new Map<string, Promise<boolean>>();
 const cacheKey = randomBytes(32);
 
 /**
- * Whether a secret matches a hash, compared in constant time. `source` is the address that sent it.
+ * Whether a secret matches a hash, compared in constant time. `source` is the network that sent it.
  *
  * @throws OAuthError `temporarily_unavailable` if the queue is full
  */

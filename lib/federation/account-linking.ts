@@ -105,7 +105,9 @@ export function accountLinking<User extends Account>(options: AccountLinkingOpti
     if (email === undefined || !emailVerified || emailStrategy === 'allow_duplicates') return undefined;
     const found = (await options.findByEmail(email)) ?? undefined;
     if (!found) return undefined;
-    if (typeof (found.email as unknown) !== 'string' || !Array.isArray(found.providerIds))
+    const { email: own, emailVerified: isVerified, providerIds } = found as Partial<AccountByEmail<User>>;
+    // Even the text 'false' is truthy.
+    if (typeof own !== 'string' || typeof isVerified !== 'boolean' || !Array.isArray(providerIds))
       throw new TypeError('findByEmail must return user, email, emailVerified and providerIds');
     return found.email === email ? found : undefined;
   }

@@ -1,3 +1,4 @@
+import { printable } from '../printable';
 import { accessDenied, OAuthError, temporarilyUnavailable } from '../errors';
 
 /** The members of openid-client's errors and of connection errors. */
@@ -86,7 +87,7 @@ function withoutTokens(thrown: unknown, secrets: readonly string[]): Error {
     words.push(...[said, error, description, code, status].filter((word) => word !== undefined).map(String));
     current = cause;
   }
-  const text = words.map((word) => redacted(word, secrets).slice(0, MAXIMUM_QUOTE)).join(': ');
+  const text = words.map((word) => printable(redacted(word, secrets)).slice(0, MAXIMUM_QUOTE)).join(': ');
   return new Error(text || 'the provider failed');
 }
 

@@ -14,12 +14,18 @@ export async function readOidcIdentity(
 ): Promise<ProviderIdentity> {
   const { fetchUserInfo } = await openidClient();
   const hasUserinfo = config.serverMetadata().userinfo_endpoint !== undefined;
-  const userinfo =
+  const userinfo: Record<string, unknown> =
     provider.userinfo && hasUserinfo ? await fetchUserInfo(config, accessToken, claims.sub ?? '') : {};
   const name = nameInForm(user);
   // An address and its verification must come from the same document.
-  const ownEmail = claims.email === undefined ? {} : { email: undefined, email_verified: undefined };
-  const all = { ...(name !== undefined && { name }), ...userinfo, ...ownEmail, ...claims };
+  const { email, email_verified: emailVerified } = claims.email === undefined ? userinfo : claims;
+  const all = {
+    ...(name !== undefined && { name }),
+    ...userinfo,
+    ...claims,
+    email,
+    email_verified: emailVerified,
+  };
   const { trustEmailVerified } = provider;
   return identityOf(providerId, all, { issuer: claims.iss, names: STANDARD_CLAIM_NAMES, trustEmailVerified });
 }

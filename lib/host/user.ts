@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { serverError } from '../errors';
+import { printable } from '../printable';
 
 /** A user of the host. Further members belong to the host. */
 export interface OAuthUser {
@@ -78,7 +79,7 @@ export function essentialsOf(user: OAuthUser & { name?: unknown; email?: unknown
 /** Returns a name for pages: most hosts' users have one of these members. */
 export function userNameOf(user: OAuthUser & { name?: unknown; email?: unknown }): string {
   const name = [user.name, user.email].find((value) => typeof value === 'string');
-  return typeof name === 'string' ? name : String(user.id);
+  return printable(typeof name === 'string' ? name : String(user.id));
 }
 
 /** Returns `authTime` in epoch seconds. @throws OAuthError `server_error` if it is not a number of seconds */

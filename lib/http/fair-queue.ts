@@ -22,8 +22,8 @@ const REMEMBERED = 1000;
 /**
  * Creates a queue for expensive tasks that strangers cause. The next task is that of the subject, and within it of the source, that
  * has waited longest for its turn; among the tasks of one source the newest comes first. So whoever keeps many tasks waiting delays
- * nobody but themselves: a single task of somebody else, even of the same source, is run soon. If the queue is full, the busiest source
- * loses its oldest task.
+ * nobody but themselves. It cannot tell apart who comes from very many sources, or all through one proxy: that is for a rate limit. If the
+ * queue is full, the busiest source loses its oldest task.
  */
 export function createFairQueue(options: {
   concurrent: number;

@@ -2,6 +2,7 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 
 import { createBoundedBuffer } from './bounded-buffer';
 
@@ -86,9 +87,13 @@ export function createGuardedFetch(
     const text = body === undefined || body === null ? undefined : textOf(body);
     const request = { method, headers: Object.fromEntries(new Headers(headers)), body: text, signal };
     const { status, headers: received, body: bytes } = await exchange(url, request);
-    return new Response(bytes.length > 0 ? new Uint8Array(bytes) : null, { status, headers: received });
+    const hasBody = bytes.length > 0 && !BODILESS.includes(status);
+    return new Response(hasBody ? new Uint8Array(bytes) : null, { status, headers: received });
   };
 }
+
+/** The statuses of responses without a body, which `Response` refuses to combine with one. */
+const BODILESS = [204, 205, 304];
 
 /** The members of `RequestInit` that are supported. */
 export interface GuardedFetchRequest {
@@ -179,7 +184,17 @@ function createExchange(options: OutboundOptions): Exchange {
         response.on('data', (chunk: Buffer) => {
           if (!received.append(chunk)) request.destroy(new Error('the response is too long'));
         });
-        response.on('end', () => resolve({ status, headers: headersOf(response), body: received.bytes() }));
+        response.on('end', () => {
+          try {
+            resolve({
+              status,
+              headers: headersOf(response),
+              body: decoded(response, received.bytes(), maximumLength),
+            });
+          } catch (error) {
+            reject(error);
+          }
+        });
         if (!acceptsStatus(status)) request.destroy(new Error(`the response has status ${status}`));
       });
       request.end(body);
@@ -191,12 +206,23 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status <= 299;
 }
 
-/** Returns the headers, without those that describe the body as it was transmitted. */
+/** Decodes a body that the server compressed although nobody asked for it. @throws Error if it is too long, or of another coding */
+function decoded({ headers }: IncomingMessage, body: Buffer, maximumLength: number): Buffer {
+  const coding = headers['content-encoding'] ?? 'identity';
+  if (coding === 'identity') return body;
+  if (coding !== 'gzip') throw new Error(`the response has the content coding ${coding}`);
+  return gunzipSync(body, { maxOutputLength: maximumLength });
+}
+
+/** Headers that describe the body as it was transmitted. */
+const TRANSMISSION_HEADERS = ['content-encoding', 'content-length', 'trailer', 'transfer-encoding'];
+
+/** Returns the headers of the body as it was before it was transmitted. */
 function headersOf({ headersDistinct }: IncomingMessage): Headers {
   const pairs = Object.entries(headersDistinct).flatMap(([name, values = []]) =>
     values.map((value): [string, string] => [name, value]),
   );
   const headers = new Headers(pairs);
-  headers.delete('content-length');
+  TRANSMISSION_HEADERS.forEach((name) => headers.delete(name));
   return headers;
 }

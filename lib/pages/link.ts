@@ -7,8 +7,10 @@ export interface LinkView {
   readonly providerId: string;
   /** The account at the provider, as its user knows it; `undefined` if the provider does not say. */
   readonly identityName: string | undefined;
-  /** The user to whose account it will belong. */
+  readonly type: 'authenticate' | 'link';
+  /** The user to whose account it will belong: a name that the user chose, and what else the host knows. */
   readonly userName: string;
+  readonly userDetails: readonly string[];
   readonly clientName: string;
   /** The URL that the form is posted to. */
   readonly action: string;
@@ -18,17 +20,20 @@ export interface LinkView {
 
 /** Asks a person whom the host does not know whether their account at a provider shall belong to the user of a link ticket. */
 export function linkPage(view: LinkView): PageContent {
-  const { providerId, identityName, userName, clientName, action, request } = view;
+  const { providerId, identityName, type, userName, userDetails, clientName, action, request } = view;
   const identity = identityName === undefined ? '' : ` ${identityName}`;
+  const what = type === 'link' ? 'Link' : 'Use';
+  const purpose = type === 'link' ? 'to' : 'for';
   return {
-    title: 'Link this account?',
-    body: html`<h1>Link your ${providerId} account${identity} to the account of ${userName}?</h1>
+    title: `${what} this account?`,
+    body: html`<h1>${what} your ${providerId} account${identity} ${purpose} the account of ${userName}?</h1>
+<p>That account is <strong>${[userName, ...userDetails].join(' · ')}</strong>.</p>
 <p>Whoever uses the account of <strong>${userName}</strong> can then use everything that you share with ${clientName} from this ${providerId} account.</p>
-<p>If you are not <strong>${userName}</strong>, somebody else has sent you here: choose “Do not link”.</p>
+<p>If you are not <strong>${userName}</strong>, somebody else has sent you here: choose “No”.</p>
 <form method="post" action="${action}">
 <input type="hidden" name="request" value="${request}">
-<button class="primary" name="decision" value="allow">Link</button>
-<button name="decision" value="deny">Do not link</button>
+<button class="primary" name="decision" value="allow">${what}</button>
+<button name="decision" value="deny">No</button>
 </form>`,
   };
 }

@@ -42,6 +42,8 @@ export interface CheckedToken<Status> {
 export interface Possession {
   /** The scheme of the request; `undefined` for a token that did not come with a request. */
   readonly scheme: Scheme | undefined;
+  /** Whether there is a proof, for a token without a scheme. */
+  readonly isShown: boolean;
   /** Reads the DPoP proof. @throws OAuthError `invalid_dpop_proof` */
   proof(): DpopProof | undefined;
   certificate(): Pick<PresentedCertificate, 'thumbprint'> | undefined;
@@ -106,7 +108,8 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   /** RFC 9449 §7.1 and §7.2, RFC 8705 §3 */
   async function prove(shown: Possession, bound: Confirmation = {}): Promise<void> {
     const { jkt, 'x5t#S256': thumbprint } = bound;
-    if (shown.scheme === 'DPoP' && jkt === undefined)
+    const isPlain = jkt === undefined;
+    if (isPlain && (shown.scheme === 'DPoP' || (!shown.scheme && shown.isShown)))
       throw invalidToken('not bound to a key: send it as Bearer');
     if (shown.scheme === 'Bearer' && jkt !== undefined)
       throw invalidToken('bound to a key: send it as DPoP, with a proof', 'DPoP');
@@ -136,6 +139,7 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     ofRequest: async (req, res, { scheme, token }, requirements) => {
       const shown: Possession = {
         scheme,
+        isShown: scheme === 'DPoP',
         proof: () => {
           const url = callHostSync('resourceUrl', () => urlOf(req as Request));
           return possession.read(req, url, token);

@@ -9,6 +9,7 @@ import type { Outbound } from '../http/outbound';
 import { parseJsonObject } from '../json';
 import {
   createAccessTokenCache,
+  deepFreeze,
   isAccessToken,
   MAXIMUM_ACCESS_TOKEN_LENGTH,
   type AccessTokenClaims,
@@ -117,7 +118,7 @@ export function createVerifiedTokens(options: {
         throw serverUnavailable(cause);
       });
     if (claims.active !== true || claims.iss !== issuer || !isAccessToken(claims)) return undefined;
-    introspected.add(claims);
+    introspected.add(deepFreeze(claims));
     return claims;
   }
 

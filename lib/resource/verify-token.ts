@@ -11,7 +11,7 @@ import type { Possession, TokenCheck } from './token-check';
 /** A DPoP proof, and the request that it was sent with (RFC 9449 §4.3). */
 export interface PresentedProof {
   /** The proof: the value of the header `DPoP`. */
-  proof: string;
+  proof: string | undefined;
   /** The method of the request. */
   method: string;
   /** The URL of the request as its client called it. */
@@ -34,18 +34,18 @@ export interface VerifyTokenOptions extends RequireTokenOptions {
  * Verifies an access token outside of a route: for a WebSocket, a message queue, a test. A token that is bound to a key or a
  * certificate is refused unless its proof comes along.
  *
- * @throws OAuthError `invalid_token`, `insufficient_scope`, `invalid_dpop_proof` or `temporarily_unavailable`
+ * @throws OAuthError `invalid_token`, also without a token; `insufficient_scope`, `invalid_dpop_proof`, `use_dpop_nonce`,
+ *   `temporarily_unavailable`, or `server_error` for a certificate that cannot be read
  * @throws OAuthConfigurationError for invalid options
  */
-export type VerifyToken = (token: string, options?: VerifyTokenOptions) => Promise<AccessTokenInfo>;
+export type VerifyToken = (
+  token: string | undefined | null,
+  options?: VerifyTokenOptions,
+) => Promise<AccessTokenInfo>;
 
 const schema = requirementsSchema.keys({
-  dpop: Joi.object({
-    proof: Joi.string().required(),
-    method: Joi.string().required(),
-    url: Joi.string().uri().required(),
-    sendNonce: Joi.function(),
-  }),
+  // A stranger sent the values: a wrong one is a wrong proof.
+  dpop: Joi.object({ proof: Joi.any(), method: Joi.any(), url: Joi.any(), sendNonce: Joi.function() }),
   certificate: Joi.any(),
   possessionChecked: Joi.boolean(),
 });
@@ -60,7 +60,11 @@ export function createVerifyToken(options: {
   function possessionOf(token: string, { dpop, certificate }: VerifyTokenOptions): Possession {
     return {
       scheme: undefined,
-      proof: () => dpop && possession.readProof(dpop.proof, { ...dpop, accessToken: token }),
+      isShown: dpop !== undefined,
+      proof: () => {
+        if (typeof dpop?.proof !== 'string' || dpop.proof === '') return undefined;
+        return possession.readProof(dpop.proof, { ...dpop, accessToken: token });
+      },
       certificate: () => (certificate === undefined ? undefined : readCertificate(certificate)),
       sendNonce: (nonce) => dpop?.sendNonce?.(nonce),
     };
@@ -68,9 +72,9 @@ export function createVerifyToken(options: {
 
   return async function verifyToken(token, given = {}) {
     const requirements = readRequirements('verifyToken()', given, schema);
-    if (typeof (token as unknown) !== 'string') throw new TypeError('the access token must be a string');
-    const shown = given.possessionChecked ? undefined : possessionOf(token, given);
-    const { claims } = await check.ofToken(token, shown, requirements);
+    const text = typeof (token as unknown) === 'string' ? (token ?? '') : '';
+    const shown = given.possessionChecked ? undefined : possessionOf(text, given);
+    const { claims } = await check.ofToken(text, shown, requirements);
     return accessTokenInfo(claims);
   };
 }

@@ -168,7 +168,8 @@ export function createAccessTokenCache(): Pick<Map<string, AccessTokenClaims>, '
   };
 }
 
-function deepFreeze<T>(value: T): T {
+/** Freezes a value, because all callers get the same object. */
+export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(deepFreeze);
   return value;
 }
