@@ -162,8 +162,8 @@ describe('logs', () => {
     process.on('unhandledRejection', unhandled);
     for (const write of [fail, reject]) {
       // An async function is a function that returns nothing, for TypeScript.
-      const broken = { error: write, warn: write, info: write, debug: write } as Logger;
-      expect(await getTokens(makeHost(MEMORY, { logger: broken }))).toHaveProperty('access_token');
+      const broken: object = { error: write, warn: write, info: write, debug: write };
+      expect(await getTokens(makeHost(MEMORY, { logger: broken as Logger }))).toHaveProperty('access_token');
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(unhandled).not.toHaveBeenCalled();

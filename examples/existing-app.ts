@@ -2,7 +2,12 @@
 import express, { type Express, Router } from 'express';
 import session from 'express-session';
 import helmet from 'helmet';
-import { createOAuthRouter, memoryAdapter, type ClientMetadata } from 'express-oauth-router';
+import {
+  createOAuthRouter,
+  generateClientSecret,
+  memoryAdapter,
+  type ClientMetadata,
+} from 'express-oauth-router';
 import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
@@ -13,16 +18,23 @@ declare module 'express-session' {
 
 /** The host's own tables. */
 const accounts = [{ accountId: 7, email: 'alice@example.com', password: 'wonderland' }];
-const apps: ClientMetadata[] = [
-  {
-    clientId: 'mobile',
-    clientName: 'Mobile app',
-    redirectUris: ['com.example.mobile:/callback'],
-    scope: 'invoices:read',
-  },
-];
+const mobile: ClientMetadata = {
+  clientId: 'mobile',
+  clientName: 'Mobile app',
+  redirectUris: ['com.example.mobile:/callback'],
+  scope: 'invoices:read',
+};
+/** The host's own web app, on another origin: it needs no consent. Its server has the secret. */
+export const dashboardSecret = generateClientSecret();
+const dashboard: ClientMetadata = {
+  clientId: 'dashboard',
+  clientSecretHash: dashboardSecret.clientSecretHash,
+  scope: 'invoices:read',
+  firstParty: true,
+};
 
-export function createApp(origin: string): Express {
+export function createApp(origin: string, dashboardUri = 'http://localhost:4000/callback'): Express {
+  const apps = [mobile, { ...dashboard, redirectUris: [dashboardUri] }];
   const app = express();
   app.use(helmet());
   app.use(express.json());
@@ -64,6 +76,20 @@ export function createApp(origin: string): Express {
   app.use('/api/v1', api);
   app.use(oauth.wellKnown);
 
+  // helmet's Cross-Origin-Opener-Policy would separate a popup from the app that opened it.
+  app.use('/login', (_req, res, next) => {
+    res.removeHeader('Cross-Origin-Opener-Policy');
+    next();
+  });
+  // The form is posted to the URL of the page, which has return_to in its query.
+  app.get('/login', (_req, res) => {
+    res.send(`<!doctype html><title>Sign in</title>
+<form method="post">
+<label>Email <input name="email" type="email" autocomplete="username"></label>
+<label>Password <input name="password" type="password" autocomplete="current-password"></label>
+<button>Sign in</button>
+</form>`);
+  });
   app.post('/login', (req, res, next) => {
     const { email, password } = (req.body ?? {}) as { email?: string; password?: string };
     const account = accounts.find((row) => row.email === email && row.password === password);
@@ -79,4 +105,4 @@ export function createApp(origin: string): Express {
   return app;
 }
 
-if (require.main === module) listenOnLoopback(createApp);
+if (require.main === module) listenOnLoopback((origin) => createApp(origin));

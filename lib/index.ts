@@ -9,6 +9,7 @@ export type {
   OperationOptions,
   OutOfBandOptions,
   PageOptions,
+  PathOptions,
   RefreshTokenOptions,
   TokensOptions,
   UsersOptions,

@@ -8,7 +8,7 @@ import { createPushedRequestEndpoint } from './authorization/pushed-request-endp
 import { createIntrospectionEndpoint } from './endpoints/introspection';
 import { createJwksEndpoint } from './endpoints/jwks';
 import { createMetadataEndpoint, createWellKnownRouter } from './endpoints/metadata';
-import { PATHS } from './endpoints/paths';
+import { WELL_KNOWN_PATHS } from './endpoints/paths';
 import { createRevocationEndpoint } from './endpoints/revocation';
 import { createUserinfoEndpoint } from './endpoints/userinfo';
 import type { OAuthEvents } from './event-reporter';
@@ -70,7 +70,8 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     checkMount(req.baseUrl);
     const endpoint = endpoints.get(req.path);
     if (endpoint) return endpoint(req, res, next);
-    const [, base = '', providerId = ''] = /^(\/[a-z]+)\/([^/]+)$/.exec(req.path) ?? [];
+    const slash = req.path.lastIndexOf('/');
+    const [base, providerId] = [req.path.slice(0, slash), req.path.slice(slash + 1)];
     const providerEndpoint = providerEndpoints.get(base);
     if (!providerEndpoint || !PROVIDER_ID.test(providerId)) return next();
     req.params = { providerId };
@@ -107,30 +108,29 @@ type Endpoints = Map<string, RequestHandler>;
 
 /** Creates the endpoints by path; those with `/:provider_id` by the path before it. */
 function createEndpoints(server: Server) {
-  const { url, endSession, providers } = server;
+  const { url, paths, endSession, providers } = server;
   const authorization = createAuthorizationEndpoint(server);
   const metadata = createMetadataEndpoint(server);
   const endpoints: Endpoints = new Map([
-    [PATHS.authorize, authorization],
-    [PATHS.consent, createConsentEndpoint(server)],
-    [PATHS.par, createPushedRequestEndpoint({ ...server, parUrl: url('par') })],
-    [PATHS.token, createTokenEndpoint({ ...server, tokenUrl: url('token') })],
-    [PATHS.userinfo, createUserinfoEndpoint(server)],
-    [PATHS.revoke, createRevocationEndpoint(server)],
-    [PATHS.introspect, createIntrospectionEndpoint(server)],
-    [PATHS.jwks, createJwksEndpoint(server)],
-    [PATHS.metadata, metadata],
-    [PATHS.discovery, metadata],
+    [paths.authorize, authorization],
+    [paths.consent, createConsentEndpoint(server)],
+    [paths.par, createPushedRequestEndpoint({ ...server, parUrl: url('par') })],
+    [paths.token, createTokenEndpoint({ ...server, tokenUrl: url('token') })],
+    [paths.userinfo, createUserinfoEndpoint(server)],
+    [paths.revoke, createRevocationEndpoint(server)],
+    [paths.introspect, createIntrospectionEndpoint(server)],
+    [paths.jwks, createJwksEndpoint(server)],
+    ...WELL_KNOWN_PATHS.map((path): [string, RequestHandler] => [path, metadata]),
   ]);
   if (endSession)
-    endpoints.set(PATHS.logout, createLogoutEndpoint({ ...server, endSession, logoutUrl: url('logout') }));
+    endpoints.set(paths.logout, createLogoutEndpoint({ ...server, endSession, logoutUrl: url('logout') }));
 
   const providerEndpoints: Endpoints = new Map();
   if (providers.size > 0) {
-    endpoints.set(PATHS.linkTickets, createLinkTicketEndpoint(server));
-    endpoints.set(PATHS.link, createLinkEndpoint(server));
-    providerEndpoints.set(PATHS.authorize, authorization);
-    providerEndpoints.set(PATHS.callback, createCallbackEndpoint(server));
+    endpoints.set(paths.linkTickets, createLinkTicketEndpoint(server));
+    endpoints.set(paths.link, createLinkEndpoint(server));
+    providerEndpoints.set(paths.authorize, authorization);
+    providerEndpoints.set(paths.callback, createCallbackEndpoint(server));
   }
   return { endpoints, providerEndpoints, metadata };
 }

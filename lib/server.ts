@@ -114,13 +114,13 @@ function warnAboutAlgorithms({ signingKeys }: ResolvedOptions, { registry, repor
 
 /** Creates the storage, the events and the pages, and derives keys from the secrets. */
 function createBase(options: ResolvedOptions) {
-  const { issuer, secrets, clock, pages, development } = options;
+  const { issuer, secrets, clock, pages, paths, development } = options;
   const reporter = createEventReporter(createEventLog(options));
   const frame = createEndpointFrame({ ...options, reporter });
   const store = createStore(options.adapter, options.storeTimeout, reporter);
   const page = createPage(pages.branding);
   return {
-    url: (name: EndpointName): string => endpointUrl(issuer, name),
+    url: (name: EndpointName): string => endpointUrl(issuer, paths[name]),
     /** http is for development only. */
     allowHttp: development,
     reporter,
@@ -370,7 +370,7 @@ function createAuthorizationParts(
 
 function createMetadataFacts(
   options: ResolvedOptions,
-  { registry }: Base,
+  { registry, url }: Base,
   { authentication }: ClientParts,
   { grantTypes, hasIdTokens }: TokenParts,
   responseModes: readonly string[],
@@ -383,6 +383,7 @@ function createMetadataFacts(
   ];
   return {
     issuer: options.issuer,
+    url,
     grantTypes: [...grantTypes.keys()],
     scopes: [...new Set(scopes)],
     authenticationMethods: authentication.methods,

@@ -23,6 +23,7 @@ const SECTIONS = [
   ['`federation`', 'lib/options/options.ts', 'FederationOptions', 'federation'],
   ['`outOfBand`', 'lib/options/options.ts', 'OutOfBandOptions', 'outOfBand'],
   ['`pages`', 'lib/options/options.ts', 'PageOptions', 'pages'],
+  ['`paths`', 'lib/options/options.ts', 'PathOptions', 'paths'],
   ['`dpop`', 'lib/options/options.ts', 'DpopOptions', 'dpop'],
   ['Resources', 'lib/policy/audiences.ts', 'ResourceOptions'],
   ['Client metadata', 'lib/adapters/contract.ts', 'ClientMetadata'],

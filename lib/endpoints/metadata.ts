@@ -4,11 +4,12 @@ import { PROMPTS } from '../authorization/request';
 import { STANDARD_CLAIMS } from '../host/standard-claims';
 import { createEndpoint, writeJson, type EndpointFrame } from '../http/endpoint';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
-import { endpointUrl, PATHS } from './paths';
+import { WELL_KNOWN_PATHS, type EndpointName } from './paths';
 
 /** The features of a server that its metadata advertises. */
 export interface MetadataFacts {
   issuer: string;
+  url: (endpoint: EndpointName) => string;
   grantTypes: readonly string[];
   scopes: readonly string[];
   authenticationMethods: readonly string[];
@@ -40,18 +41,18 @@ export function createMetadataEndpoint(options: {
 
 /** @see RFC 8414 §2, OpenID Connect Discovery §3 */
 function metadataOf(facts: MetadataFacts): object {
-  const { issuer, grantTypes, scopes, authenticationMethods, signingAlgorithms } = facts;
+  const { issuer, url, grantTypes, scopes, authenticationMethods, signingAlgorithms } = facts;
   const assertionAlgorithms = [...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'];
   return {
     issuer,
-    authorization_endpoint: endpointUrl(issuer, 'authorize'),
-    token_endpoint: endpointUrl(issuer, 'token'),
-    jwks_uri: endpointUrl(issuer, 'jwks'),
-    userinfo_endpoint: endpointUrl(issuer, 'userinfo'),
-    ...(facts.hasLogout && { end_session_endpoint: endpointUrl(issuer, 'logout') }),
-    pushed_authorization_request_endpoint: endpointUrl(issuer, 'par'),
-    revocation_endpoint: endpointUrl(issuer, 'revoke'),
-    introspection_endpoint: endpointUrl(issuer, 'introspect'),
+    authorization_endpoint: url('authorize'),
+    token_endpoint: url('token'),
+    jwks_uri: url('jwks'),
+    userinfo_endpoint: url('userinfo'),
+    ...(facts.hasLogout && { end_session_endpoint: url('logout') }),
+    pushed_authorization_request_endpoint: url('par'),
+    revocation_endpoint: url('revoke'),
+    introspection_endpoint: url('introspect'),
     // RFC 8414 §3.2: an empty list is left out.
     ...(scopes.length > 0 && { scopes_supported: scopes }),
     response_types_supported: ['code'],
@@ -92,7 +93,7 @@ function metadataOf(facts: MetadataFacts): object {
  */
 export function createWellKnownRouter(issuer: string, metadata: RequestHandler): Router {
   const issuerPath = new URL(issuer).pathname.replace(/\/$/, '');
-  const paths = [PATHS.metadata, PATHS.discovery].flatMap((path) => [path + issuerPath, issuerPath + path]);
+  const paths = WELL_KNOWN_PATHS.flatMap((path) => [path + issuerPath, issuerPath + path]);
   return Router().use(function wellKnown(req, res, next) {
     if (paths.includes(req.path)) metadata(req, res, next);
     else next();

@@ -185,15 +185,13 @@ function createExchange(options: OutboundOptions): Exchange {
           if (!received.append(chunk)) request.destroy(new Error('the response is too long'));
         });
         response.on('end', () => {
-          try {
-            resolve({
-              status,
-              headers: headersOf(response),
-              body: decoded(response, received.bytes(), maximumLength),
-            });
-          } catch (error) {
-            reject(error);
-          }
+          const exchanged = (): Exchanged => ({
+            status,
+            headers: headersOf(response),
+            body: decoded(response, received.bytes(), maximumLength),
+          });
+          // Its exception is the rejection.
+          Promise.resolve().then(exchanged).then(resolve, reject);
         });
         if (!acceptsStatus(status)) request.destroy(new Error(`the response has status ${status}`));
       });

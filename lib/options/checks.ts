@@ -1,6 +1,7 @@
 import type { ClientMetadata } from '../adapters/contract';
 import { isMemoryAdapter } from '../adapters/memory';
 import { CERTIFICATE_SUBJECTS } from '../clients/client';
+import { PATHS, pathFaults } from '../endpoints/paths';
 import { providerFaults } from '../federation/provider-checks';
 import { isJsonObject } from '../json';
 import { comparableUrl, type ResolvedResource } from '../policy/audiences';
@@ -64,7 +65,12 @@ export function featureFaults(
 ): string[] {
   const identifiers = resources.map(({ identifier }) => comparableUrl(identifier));
   const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
+  const paths: Readonly<Record<string, unknown>> = isJsonObject(options.paths) ? options.paths : {};
+  const chosen = Object.entries(paths).filter(([, path]) => typeof path === 'string');
   return [
+    ...pathFaults({ ...PATHS, ...Object.fromEntries(chosen) })
+      .filter(([name]) => name in paths)
+      .map(([name, fault]) => `"paths.${name}" ${fault}`),
     ...clients.flatMap((client, position) =>
       clientFeatureFaults(client, options, signingKeys).map((fault) => `clients[${position}]: ${fault}`),
     ),

@@ -1,3 +1,5 @@
+import { PATHS } from '../endpoints/paths';
+
 const DAY = 86_400;
 
 /** The default of every option that has a fixed one. Durations are in seconds. */
@@ -36,9 +38,18 @@ export const DEFAULTS = {
   federation: { providers: {}, linkScope: '', linkWithAccessTokens: false, allowPrivateAddresses: false },
   outOfBand: {},
   pages: { branding: {} },
+  paths: PATHS,
   dpop: { nonce: 'public' },
 } as const;
 
 /** The groups of options. */
-export const GROUPS = ['lifetimes', 'refreshTokens', 'federation', 'outOfBand', 'pages', 'dpop'] as const;
+export const GROUPS = [
+  'lifetimes',
+  'refreshTokens',
+  'federation',
+  'outOfBand',
+  'pages',
+  'paths',
+  'dpop',
+] as const;
 export type GroupName = (typeof GROUPS)[number];

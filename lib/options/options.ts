@@ -218,6 +218,37 @@ export interface PageOptions {
   error?: ErrorPageHandler;
 }
 
+/**
+ * The paths of the endpoints below the issuer, for clients that expect them elsewhere, such as `{ token: '/oauth/token' }`. Metadata,
+ * DPoP proofs, client assertions and all other URLs follow.
+ */
+export interface PathOptions {
+  /** The authorization endpoint, and `/:provider_id` below it. @defaultValue `'/authorize'` */
+  authorize?: string;
+  /** The form of the consent page. @defaultValue `'/consent'` */
+  consent?: string;
+  /** The responses of providers, at `/:provider_id` below it. @defaultValue `'/callback'` */
+  callback?: string;
+  /** Pushed authorization requests. @defaultValue `'/par'` */
+  par?: string;
+  /** The token endpoint. @defaultValue `'/token'` */
+  token?: string;
+  /** Userinfo. @defaultValue `'/userinfo'` */
+  userinfo?: string;
+  /** RP-initiated logout. @defaultValue `'/logout'` */
+  logout?: string;
+  /** Revocation. @defaultValue `'/revoke'` */
+  revoke?: string;
+  /** Introspection. @defaultValue `'/introspect'` */
+  introspect?: string;
+  /** The form of the page that asks before a link. @defaultValue `'/link'` */
+  link?: string;
+  /** Link tickets. @defaultValue `'/link_tickets'` */
+  linkTickets?: string;
+  /** The key set. A verifier in another process then needs `jwksUri`. @defaultValue `'/jwks'` */
+  jwks?: string;
+}
+
 /** DPoP (RFC 9449). */
 export interface DpopOptions {
   /**
@@ -280,6 +311,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   outOfBand?: OutOfBandOptions;
   /** The consent page, the error page and their look. */
   pages?: PageOptions;
+  /** The paths of the endpoints. */
+  paths?: PathOptions;
   /** Tokens that are bound to a key of the client. */
   dpop?: DpopOptions;
 }

@@ -3,6 +3,7 @@ import Joi from 'joi';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../adapters/contract';
 import { isScope } from '../clients/client';
 import { BUILT_IN_GRANT_TYPES, GRANT_TYPE } from '../clients/client-checks';
+import { PATHS } from '../endpoints/paths';
 import { LONGEST_CODE_LIFETIME, LONGEST_LIFETIME } from '../policy/policies';
 import { logger, RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
@@ -134,6 +135,7 @@ export const optionsSchema = Joi.object({
   federation,
   outOfBand: Joi.object({ anonymousSubject: Joi.function(), headerSubject: Joi.function() }),
   pages: Joi.object({ branding, consent: Joi.function(), error: Joi.function() }),
+  paths: Joi.object(Object.fromEntries(Object.keys(PATHS).map((name) => [name, Joi.string()]))),
   dpop: Joi.object({ nonce: Joi.valid('never', 'public', 'always'), resourceUrl: Joi.function() }),
 })
   .required()

@@ -38,6 +38,8 @@ export function resolveBranding({ name, logoUrl, colors }: Branding, issuer: str
 export interface PageContent {
   readonly title: string;
   readonly body: Html;
+  /** The URL that the browser goes to at once. */
+  readonly refreshUrl?: string;
   readonly referrerPolicy?: 'no-referrer';
   /** Leaves the name of the service out of the title, for programs that read it. */
   readonly isTitleBare?: boolean;
@@ -61,14 +63,16 @@ export function createPage({ name, logoUrl, colors }: ResolvedBranding): Page {
     ? html`<img class="logo" src="${logoUrl}" alt="${name}" />`
     : html`<span class="brand">${name}</span>`;
 
-  return (res, status, { title, body, referrerPolicy, isTitleBare }) => {
+  return (res, status, { title, body, refreshUrl, referrerPolicy, isTitleBare }) => {
+    const refresh =
+      refreshUrl === undefined ? '' : html`<meta http-equiv="refresh" content="0; url=${refreshUrl}">`;
     const document = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<meta name="color-scheme" content="light dark">
+<meta name="color-scheme" content="light dark">${refresh}
 <title>${isTitleBare ? title : `${title} · ${name}`}</title>
 <style>${new Html(style)}</style>
 </head>
