@@ -17,3 +17,9 @@ export function parseJsonObject(text: string): Record<string, unknown> | undefin
   const value = parseJson(text);
   return isJsonObject(value) ? value : undefined;
 }
+
+/** Removes members that are `null`: database rows and some servers have `null` for a missing value. */
+export function withoutNulls(stored: object): Record<string, unknown> {
+  const entries = Object.entries(stored).filter(([, value]) => value !== null);
+  return Object.fromEntries(entries);
+}

@@ -12,7 +12,8 @@ import { createProviderTransactions, type ProviderTransaction } from './authoriz
 import { createFindUpstream } from './authorization/providers';
 import { createPushedRequests, type PushedRequest } from './authorization/pushed-requests';
 import { createFindTarget, RESPONSE_MODES } from './authorization/redirect-target';
-import { createValidate } from './authorization/request';
+import type { PendingRequest } from './authorization/progress';
+import { createValidate, grantContext, type AuthorizationRequest } from './authorization/request';
 import { createRequestObjects } from './authorization/request-object';
 import { createRespond } from './authorization/respond';
 import { createSendToClient } from './authorization/response';
@@ -348,6 +349,10 @@ function createAuthorizationParts(
     sendToClient: createSendToClient({ issuer, signingKeys, policies, clock }),
     consentHandler: options.pages.consent,
   });
+  const reloadUrl = async (pending: PendingRequest, request: AuthorizationRequest): Promise<string> => {
+    const parked = await resuming.park(pending, { once: false });
+    return resuming.url(parked, policies.parkedRequestLifetime(grantContext(request)));
+  };
   const linkForms = sealed<LinkForm>('link');
   const providerReturn = createProviderReturn({ ...parts, linkUrl: url('link'), linkForms });
   return {
@@ -361,7 +366,7 @@ function createAuthorizationParts(
     validate,
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
     interact,
-    authorize: createAuthorize({ findTarget, providerReturn, validate, interact, respond }),
+    authorize: createAuthorize({ findTarget, providerReturn, validate, reloadUrl, interact, respond }),
     logoutForms: sealed<LogoutForm>('logout'),
     readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
     signOut: createSignOut(parts),

@@ -28,6 +28,7 @@ const INTERFACES = {
   federation: ['FederationOptions'],
   outOfBand: ['OutOfBandOptions'],
   pages: ['PageOptions'],
+  paths: ['PathOptions'],
   dpop: ['DpopOptions'],
 };
 

@@ -133,6 +133,21 @@ export interface ClientMetadata {
   /** Accepts a publishable key as `client_secret` in the query of `/authorize`, where some SDKs send it. @defaultValue `false` */
   publishableKeyInQuery?: boolean;
   /**
+   * Adds `iss` to authorization responses (RFC 9207). Turn it off only for a client that compares it with another URL than the issuer.
+   * @defaultValue `true`
+   */
+  authorizationResponseIss?: boolean;
+  /**
+   * Answers an authorization request whose `jsonRedirectParameter` is `json` with 200 and `{ location }`, to any origin: for a public
+   * app that fetches the URL and then goes to `location`, which is a URL of this server. @defaultValue `false`
+   */
+  jsonRedirects?: boolean;
+  /**
+   * Pages of the client for `error_redirect_uri` and `after_callback_redirect_url`, besides `redirectUris`: no code is ever sent to
+   * them. @defaultValue `[]`
+   */
+  landingUris?: readonly string[];
+  /**
    * Returns codes without a redirect, for clients with the redirect URI `urn:ietf:wg:oauth:2.0:oob` or `…:oob:auto`: on a page
    * from which the user copies the code, or as JSON for apps without a browser and session. @defaultValue none
    */

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../json';
+import { isJsonObject, withoutNulls } from '../json';
 import type { Adapter, Consent, StoredGrant } from './contract';
 
 /** The members of a grant's record that every record has. */
@@ -87,10 +87,4 @@ function isNothing(result: unknown): result is Nothing {
 
 function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((single) => typeof single === 'string');
-}
-
-/** Removes members that are `null`: a database row has `null` for a missing value. */
-export function withoutNulls(stored: object): Record<string, unknown> {
-  const entries = Object.entries(stored).filter(([, value]) => value !== null);
-  return Object.fromEntries(entries);
 }

@@ -20,6 +20,8 @@ export interface RequestArrival extends AnyArrival {
   readonly kind: 'request';
   /** The publishable keys of a request that arrives for the first time. */
   readonly keys: PresentedKeys | undefined;
+  /** Whether the app asks for the URL to go to, instead of a redirect. */
+  readonly asJson: boolean;
 }
 
 /** A request that cannot be read. If its parameters identify the client, the client is told the reason. */

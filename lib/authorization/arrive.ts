@@ -27,10 +27,12 @@ interface ArriveOptions {
   pushedRequests: PushedRequests;
   requestObjects: RequestObjects;
   providers: Providers;
+  jsonRedirectParameter: string | undefined;
   clock: () => number;
 }
 
 export function createArrive(options: ArriveOptions): Arrive {
+  const { jsonRedirectParameter: jsonParameter } = options;
   const { identification, resuming, pushedRequests, requestObjects, providers, clock } = options;
 
   return async (req, event) => {
@@ -46,7 +48,8 @@ export function createArrive(options: ArriveOptions): Arrive {
       ? undefined
       : identification.publishableKeys(req, given.get('client_secret'));
     const { error, ...pending } = await read(relevantParameters(given, providers));
-    const arrival = { endpoint: 'authorize', keys, ...pending } as const;
+    const asJson = jsonParameter !== undefined && given.get(jsonParameter) === 'json';
+    const arrival = { endpoint: 'authorize', keys, asJson, ...pending } as const;
     if (error) return { ...arrival, kind: 'unreadable', error };
     // A pushed, signed or continued request names its provider in its own parameters.
     if (providerId !== undefined && pending.parameters.get('connection') !== providerId)

@@ -9,7 +9,8 @@ import type { Interact } from './interact';
 import type { ErrorOutcome, Outcome } from './outcome';
 import type { ProviderReturn } from './provider-return';
 import type { FindTarget, RedirectTarget } from './redirect-target';
-import type { Validate } from './request';
+import type { PendingRequest } from './progress';
+import type { AuthorizationRequest, Validate } from './request';
 import type { Respond } from './respond';
 
 /** Processes an authorization request from its arrival to its response. @throws OAuthError that must not be redirected */
@@ -20,15 +21,19 @@ export interface AuthorizeSteps {
   findTarget: FindTarget;
   providerReturn: ProviderReturn;
   validate: Validate;
+  /** Returns the URL at which a browser continues a request. */
+  reloadUrl: (pending: PendingRequest, request: AuthorizationRequest) => Promise<string>;
   interact: Interact;
   respond: Respond;
 }
 
 export function createAuthorize(steps: AuthorizeSteps): Authorize {
-  const { findTarget, providerReturn, validate, interact, respond } = steps;
+  const { findTarget, providerReturn, validate, reloadUrl, interact, respond } = steps;
 
   return async function authorize(req, res, arrival) {
-    const target = await findTarget(arrival.parameters);
+    const found = await findTarget(arrival.parameters);
+    const asJson = 'asJson' in arrival && arrival.asJson && found.client.jsonRedirects;
+    const target = { ...found, asJson };
     checkKeys(target.client, arrival);
     const outcome = await outcomeOf(req, target, arrival);
     // A hook responded before it failed: its response is kept.
@@ -53,6 +58,7 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
         progress: { ...progress, ...(returned && { providerUser: returned.providerUser }) },
       };
       const request = validate(target, pending.parameters, pending.progress);
+      if (target.asJson) return { kind: 'reload', url: await reloadUrl(pending, request) };
       const decision = arrival.kind === 'decided' ? arrival.decision : undefined;
       return await interact(req, request, pending, decision);
     } catch (thrown) {

@@ -62,7 +62,7 @@ function ownUri(parameters: Parameters, name: string, client: Client): string | 
   const fault = parameters.faults.get(name);
   if (fault) throw invalidRequest(`The parameter ${name} ${fault}`);
   if (uri === undefined) return undefined;
-  const isOwn = client.redirectUris.some(
+  const isOwn = [...client.landingUris, ...client.redirectUris].some(
     (registered) => !isOutOfBandUri(uri) && matchesRedirectUri(registered, uri),
   );
   if (isOwn) return uri;

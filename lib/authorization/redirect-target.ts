@@ -14,6 +14,8 @@ export interface RedirectTarget extends ProviderTargets {
   readonly responseMode: ResponseMode;
   /** Whether no page may be shown: only such a response may be in a frame. */
   readonly isSilent: boolean;
+  /** Whether the app asks for the URL to go to, instead of a redirect. */
+  readonly asJson?: boolean;
   /** How the code is returned without a redirect, for an out-of-band redirect URI. */
   readonly outOfBand: 'page' | 'json' | undefined;
 }

@@ -59,7 +59,9 @@ export function createRespond(options: RespondOptions): Respond {
       case 'consent':
         return askForConsent(req, res, outcome);
       case 'reload':
-        return redirect(res, outcome.url, { seeOther: true });
+        return target.asJson
+          ? sendLocation(res, outcome.url)
+          : redirect(res, outcome.url, { seeOther: true });
       case 'link':
         return page(res, 200, linkPage(outcome.view));
       case 'provider':
@@ -87,7 +89,8 @@ export function createRespond(options: RespondOptions): Respond {
     const { error, endpoint, transactionId } = outcome;
     reporter.refused(endpoint, error, { clientId: target.client.clientId });
     if (transactionId !== undefined) binding.release(res, transactionId);
-    if (target.outOfBand === 'json') return frame.sendError(req, res, error);
+    if (target.asJson) allowAnyOrigin(res);
+    if (target.asJson || target.outOfBand === 'json') return frame.sendError(req, res, error);
     if (target.outOfBand === 'page') return respondError(req, res, error);
     const { errorRedirectUri = target.redirectUri } = transactionId === undefined ? {} : target;
     const errorCode = error.members?.error_code;
@@ -130,9 +133,19 @@ export function createRespond(options: RespondOptions): Respond {
     await callHost(() => consentHandler(req, res, context));
   }
 
+  function sendLocation(res: Response, url: string): void {
+    allowAnyOrigin(res);
+    sendJson(res, { location: new URL(url, issuer).href });
+  }
+
   function sendToProvider(req: Request, res: Response, outcome: ProviderOutcome): void {
     const { url, transactionId, lifetime, crossSite } = outcome;
     binding.bind(req, res, transactionId, { lifetime, crossSite });
     redirect(res, url);
   }
+}
+
+/** For an app that fetches an authorization URL: without credentials, so that no user is involved yet. */
+function allowAnyOrigin(res: Response): void {
+  res.setHeader('Access-Control-Allow-Origin', '*');
 }

@@ -40,8 +40,8 @@ export function createSendToClient(options: {
   }
 
   return (res, target, given, { seeOther }) => {
-    const { redirectUri, responseMode, state, isSilent } = target;
-    const all = { ...given, state, iss: issuer };
+    const { client, redirectUri, responseMode, state, isSilent } = target;
+    const all = { ...given, state, iss: client.authorizationResponseIss ? issuer : undefined };
     const parameters = responseMode.endsWith('jwt') ? signed(target, all) : all;
     if (responseMode.startsWith('form_post')) formPostPage(res, redirectUri, parameters);
     else if (responseMode === 'web_message')

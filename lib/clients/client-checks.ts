@@ -111,6 +111,9 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     publishableKeys: Joi.array().items(Joi.string().pattern(/^[\x21-\x7e]{1,255}$/, 'publishable key')),
     requirePublishableKey: Joi.boolean(),
     publishableKeyInQuery: Joi.boolean(),
+    authorizationResponseIss: Joi.boolean(),
+    jsonRedirects: Joi.boolean(),
+    landingUris: Joi.array().items(redirectUri({ allowHttp })),
     outOfBand: Joi.valid('page', 'json'),
     firstParty: Joi.boolean(),
     requirePkce: Joi.boolean(),
@@ -207,6 +210,10 @@ function registrationFaults(client: Client): readonly Fault[] {
     ],
     [needsKeys, 'needs jwks or jwksUri for its signed request objects'],
     [
+      client.jsonRedirects && (confidential || !client.requirePkce),
+      'must be a public client with PKCE for jsonRedirects',
+    ],
+    [
       client.publishableKeys.length === 0 && (client.requirePublishableKey || client.publishableKeyInQuery),
       'needs publishableKeys',
     ],
@@ -256,6 +263,7 @@ function fapiFaults(value: ClientMetadata, client: Client): readonly Fault[] {
     ],
     [client.redirectUris.some((uri) => uri.startsWith('http:')), 'must have https redirect URIs under fapi2'],
     [client.outOfBand !== undefined, 'must not be out of band under fapi2'],
+    [!client.authorizationResponseIss, 'must have iss in its responses under fapi2'],
   ];
 }
 

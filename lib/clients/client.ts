@@ -58,6 +58,12 @@ export interface Client {
   readonly requirePublishableKey: boolean;
   /** Whether a publishable key may be `client_secret` in the query of `/authorize`. */
   readonly publishableKeyInQuery: boolean;
+  /** Whether authorization responses have `iss`. */
+  readonly authorizationResponseIss: boolean;
+  /** Whether authorization requests may be answered with JSON instead of a redirect. */
+  readonly jsonRedirects: boolean;
+  /** Pages of the client that no code is sent to. */
+  readonly landingUris: readonly string[];
   /** How the client gets codes without a redirect, if it does. */
   readonly outOfBand: 'page' | 'json' | undefined;
   /** The metadata as registered, without secrets. */
@@ -144,6 +150,9 @@ export function resolveClient(metadata: ClientMetadata): Client {
     publishableKeys: frozen(metadata.publishableKeys),
     requirePublishableKey: metadata.requirePublishableKey ?? false,
     publishableKeyInQuery: metadata.publishableKeyInQuery ?? false,
+    authorizationResponseIss: metadata.authorizationResponseIss ?? true,
+    jsonRedirects: metadata.jsonRedirects ?? false,
+    landingUris: frozen(metadata.landingUris),
     outOfBand: metadata.outOfBand,
     metadata: Object.freeze({ ...metadata, clientSecretHash: undefined, clientSecretSealed: undefined }),
   });

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 
 import type { ClientMetadata } from '../adapters/contract';
-import { withoutNulls } from '../adapters/results';
 import type { Store } from '../adapters/store';
 import { serverError } from '../errors';
+import { withoutNulls } from '../json';
 import {
   CERTIFICATE_SUBJECTS,
   CLIENT_ID,

@@ -2,7 +2,7 @@ import type * as OpenidClient from 'openid-client';
 import type { ClientAuth, Configuration } from 'openid-client';
 
 import { createGuardedFetch } from '../http/outbound';
-import { isJsonObject } from '../json';
+import { isJsonObject, parseJsonObject, withoutNulls } from '../json';
 import type { ResolvedProvider } from './provider';
 
 /** openid-client's configuration for one provider. */
@@ -50,7 +50,7 @@ export function createProviderConfiguration(
     const { issuer, clientId, timeout, idTokenSignedResponseAlg: alg } = provider;
     const metadata = alg === undefined ? {} : { id_token_signed_response_alg: alg };
     return client.discovery(new URL(issuer), clientId, metadata, clientAuthentication(client), {
-      [client.customFetch]: fetch,
+      [client.customFetch]: async (...request) => usualResponse(await fetch(...request)),
       timeout,
       execute: [...extensions, client.enableNonRepudiationChecks],
     });
@@ -112,7 +112,8 @@ function kept<T>(create: () => Promise<T>, clock: () => number): () => Promise<T
  * Adapts a response of a plain OAuth 2.0 provider to openid-client. An ID token is removed, because it could not be verified. An
  * error that was sent with status 200 gets status 400.
  */
-async function plainResponse(response: Response): Promise<Response> {
+async function plainResponse(given: Response): Promise<Response> {
+  const response = await usualResponse(given);
   const text = await response.text();
   const { status, headers } = response;
   if (!/"(id_token|error)"/.test(text)) return new Response(text === '' ? null : text, { status, headers });
@@ -121,6 +122,26 @@ async function plainResponse(response: Response): Promise<Response> {
   const { id_token: _, ...body } = parsed;
   const isError = status === 200 && typeof body.error === 'string' && body.access_token === undefined;
   return new Response(JSON.stringify(body), { status: isError ? 400 : status, headers });
+}
+
+/**
+ * Brings a token response into the form of RFC 6749 §5.1. Some providers send `scope` as a list, `expires_in` as a text, `null` for a
+ * missing member, or no `token_type`.
+ */
+async function usualResponse(response: Response): Promise<Response> {
+  const { status, headers } = response;
+  const text = await response.text();
+  const body = parseJsonObject(text);
+  if (typeof body?.access_token !== 'string')
+    return new Response(text === '' ? null : text, { status, headers });
+  const { scope, expires_in: seconds, token_type: type, ...others } = withoutNulls(body);
+  const usual = {
+    ...others,
+    token_type: typeof type === 'string' && type !== '' ? type : 'bearer',
+    ...(scope !== undefined && { scope: Array.isArray(scope) ? scope.join(' ') : scope }),
+    ...(seconds !== undefined && { expires_in: typeof seconds === 'string' ? Number(seconds) : seconds }),
+  };
+  return new Response(JSON.stringify(usual), { status, headers });
 }
 
 /** Returns the hosts of the URLs in a provider's options. */

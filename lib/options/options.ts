@@ -69,6 +69,11 @@ export interface ClientsOptions {
   clients?: readonly ClientOptions[];
   /** Headers that name the client of a request. They prove nothing. @defaultValue `{}` */
   clientHeaders?: ClientHeaders;
+  /**
+   * The parameter of `/authorize` whose value `json` asks for `{ location }` instead of a redirect, for clients with `jsonRedirects`.
+   * @defaultValue none
+   */
+  jsonRedirectParameter?: string;
   /** Returns the TLS client certificate of a request (RFC 8705). @defaultValue no certificates */
   clientCertificate?: ClientCertificateOf;
   /**

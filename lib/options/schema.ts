@@ -96,6 +96,7 @@ export const optionsSchema = Joi.object({
   signingKeys: Joi.array(),
   clients: Joi.array().items(Joi.object().unknown()),
   clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
+  jsonRedirectParameter: Joi.string().pattern(/^\w{1,40}$/, 'parameter'),
   clientCertificate: Joi.function(),
   clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
