@@ -21,9 +21,19 @@ interface User {
 }
 
 const PROJECT_ID = 'my-project';
+export const SDK_PROJECT_ID = 'sdk-project';
+const YEAR = 365 * 86_400;
 export const PUBLISHABLE_KEY = 'pck_of_this_example';
 
-export function createApp(origin: string, google: Provider): Express {
+/** `sdkPages` are the callback of an app with the vendor's own SDK, and its page for errors. */
+export function createApp(
+  origin: string,
+  google: Provider,
+  sdkPages = {
+    callback: 'https://example.com/handler/oauth-callback',
+    error: 'https://example.com/handler/error',
+  },
+): Express {
   const users = new Map<string, User>();
   const userWith = (predicate: (user: User) => boolean): User | undefined =>
     [...users.values()].find(predicate);
@@ -42,7 +52,25 @@ export function createApp(origin: string, google: Provider): Express {
         scope: 'openid email profile',
         firstParty: true,
       },
+      {
+        // The vendor's SDK compares `iss` with another URL, fetches the authorization URL, and sends a scope value of its own.
+        clientId: SDK_PROJECT_ID,
+        publishableKeys: [PUBLISHABLE_KEY],
+        publishableKeyInQuery: true,
+        redirectUris: [sdkPages.callback],
+        landingUris: [sdkPages.error],
+        authorizationResponseIss: false,
+        jsonRedirects: true,
+        scope: 'legacy',
+        firstParty: true,
+      },
     ],
+    jsonRedirectParameter: 'stack_response_mode',
+    // The SDK never replaces its refresh token: the first one stays good for as long as the leeway, and a thief's copy too.
+    refreshTokens: {
+      leeway: ({ client }) => (client.clientId === SDK_PROJECT_ID ? YEAR : 30),
+      idleLifetime: ({ client }) => (client.clientId === SDK_PROJECT_ID ? YEAR : 30 * 86_400),
+    },
     clientHeaders: { id: 'X-Stack-Project-Id', publishableKey: 'X-Stack-Publishable-Client-Key' },
 
     federation: {
@@ -79,6 +107,7 @@ export function createApp(origin: string, google: Provider): Express {
 
     loadUser: (userId) => users.get(userId),
     userClaims: ({ user }) => ({ name: user?.name, email: user?.email, email_verified: user?.emailVerified }),
+    claims: ({ client, user }) => (client.clientId === SDK_PROJECT_ID ? sdkClaims(user) : undefined),
     // Further members that this vendor's apps expect.
     tokenResponse: ({ federation }) =>
       federation && {
@@ -96,6 +125,25 @@ export function createApp(origin: string, google: Provider): Express {
     res.json({ id: user?.id, display_name: user?.name, primary_email: user?.email });
   });
   return app;
+}
+
+/** The claims that the vendor's SDK requires in an access token. */
+function sdkClaims(user: User | undefined): Record<string, unknown> {
+  return {
+    project_id: SDK_PROJECT_ID,
+    branch_id: 'main',
+    refresh_token_id: user?.id,
+    role: 'authenticated',
+    name: user?.name ?? null,
+    email: user?.email ?? null,
+    email_verified: user?.emailVerified ?? false,
+    selected_team_id: null,
+    signed_up_at: 0,
+    is_anonymous: false,
+    is_restricted: false,
+    restricted_reason: null,
+    requires_totp_mfa: false,
+  };
 }
 
 if (require.main === module) {

@@ -228,7 +228,7 @@ describe('a body on the wire', () => {
         },
       });
       const init = { method: 'POST', headers: { ...head, 'Content-Type': type }, body, duplex: 'half' };
-      return fetch(`${origin}/token`, init as RequestInit);
+      return fetch(`${origin}/token`, init);
     };
     expect((await send(200, 'a'.repeat(1000))).status).toBe(400);
     const response = await send(3, `${GRANT}&`.replace('grant_type', 'scope'));
