@@ -338,6 +338,24 @@ describe('providers that misbehave', () => {
     expect(await nameOf('{"name":{"firstName":"Ada"}}')).toBe('The provider’s');
   });
 
+  it('harmless oddities of a token response are put right', async () => {
+    provider.tokens = {
+      scope: ['user:read', 'email'],
+      expires_in: '300',
+      refresh_token: null,
+      token_type: null,
+    };
+    host = federatedHost(VARIANTS[0]!, {
+      acme: oidcProvider({ ...own(), clientSecret: SECRET, storeTokens: true } as never),
+    });
+    expect(await come()).toHaveProperty('code');
+    expect(await host.oauth.providerTokens('acme-eve', 'acme')).toMatchObject({
+      scope: 'user:read email',
+      tokenType: 'bearer',
+      expiresAt: host.now + 300_000,
+    });
+  });
+
   it('an address and its verification are of one document', async () => {
     provider.claims = { email: 'victim@example.com' };
     provider.instead['/userinfo'] = (_req, res) =>
