@@ -73,6 +73,8 @@ declare global {
     };
     identities: { create(userId: string, identity: Library.ProviderIdentity): Promise<void> };
   };
+  /** The rest of the options, for snippets that show some. */
+  const options: Library.OAuthRouterOptions;
   /** The essential options, for snippets that show another one. */
   const given: { issuer: string; authenticate: () => HostUser; loginUrl: string };
 }

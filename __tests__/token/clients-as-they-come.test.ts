@@ -22,7 +22,6 @@ import {
   type Form,
   type Host,
   type HostOptions,
-  type Variant,
 } from '../support/host';
 import { clientKey, dpopProof } from '../support/jose';
 import { keyPair } from '../support/keys';
@@ -325,7 +324,7 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
       process.env.NODE_ENV = NODE_ENV;
     });
     const start = (issuer: string, more: object = {}): unknown =>
-      createOAuthRouter({ ...minimal, secrets: undefined as never, issuer, ...more });
+      createOAuthRouter({ ...minimal, secrets: undefined, issuer, ...more });
 
     it('names below localhost are this machine', () => {
       expect(start('http://auth.localhost:3000')).toBeInstanceOf(Function);
@@ -352,7 +351,7 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
         app.get('/orders', oauth.requireToken({ audience: ORDERS }), (_req, res) => void res.json('ok'));
       },
     };
-    const host = openidHost(variant as Variant, options);
+    const host = openidHost(variant, options);
     const typeOf = (token: string): unknown => jose.decodeProtectedHeader(token).typ;
     const tokenFor = async (resource: string): Promise<string> =>
       (await getTokens(host, 'web', { scope: 'openid orders:read', resource })).access_token;
