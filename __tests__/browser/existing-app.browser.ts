@@ -1,11 +1,10 @@
-import type { AddressInfo } from 'node:net';
-
 import express from 'express';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 
 import { createApp } from '../../examples/existing-app';
 import { pkce } from '../support/host';
 import { launchChromium } from './chromium';
+import { serve } from './serve';
 
 /** The most common host: helmet's defaults, a session, and a login form. `form-action 'self'` covers the redirects after a form. */
 describe('the login page of a host with helmet, in a browser', () => {
@@ -15,16 +14,6 @@ describe('the login page of a host with helmet, in a browser', () => {
   let host: string;
   let app: string;
 
-  async function serve(shell: express.Express): Promise<number> {
-    const server = shell.listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    closers.push(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return (server.address() as AddressInfo).port;
-  }
-
   beforeAll(async () => {
     browser = await launchChromium();
     const spa = express().use((_req, res) => {
@@ -33,9 +22,9 @@ if (opener) opener.postMessage(location.search, '*');
 addEventListener('message', ({ data }) => { document.body.dataset.received = data; });
 </script><body></body>`);
     });
-    app = `http://app.example.test:${await serve(spa)}`;
+    app = `http://app.example.test:${await serve(spa, closers)}`;
     const shell = express();
-    host = `http://localhost:${await serve(shell)}`;
+    host = `http://localhost:${await serve(shell, closers)}`;
     shell.use(createApp(host, `${app}/callback`));
   });
   afterAll(async () => {

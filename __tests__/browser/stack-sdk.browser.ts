@@ -1,5 +1,3 @@
-import type { AddressInfo } from 'node:net';
-
 import { buildSync } from 'esbuild';
 import express from 'express';
 import type { Browser, Page } from 'playwright-core';
@@ -10,6 +8,7 @@ import { createApp, PUBLISHABLE_KEY, SDK_PROJECT_ID } from '../../examples/stack
 import { pkce } from '../support/host';
 import { startProcess, type ServerProcess } from '../support/process';
 import { launchChromium } from './chromium';
+import { serve } from './serve';
 
 /** The core of Stack Auth's SDK, as a browser gets it. */
 function sdk(): string {
@@ -39,25 +38,15 @@ describe('Stack Auth’s SDK in a browser, against examples/stack-style.ts', () 
   let host: string;
   let app: string;
 
-  async function serve(shell: express.Express): Promise<number> {
-    const server = shell.listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    closers.push(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return (server.address() as AddressInfo).port;
-  }
-
   beforeAll(async () => {
     browser = await launchChromium();
     const script = sdk();
     const page = express();
     page.get('/sdk.js', (_req, res) => void res.type('js').send(script));
     page.use((_req, res) => void res.send('<!doctype html><script src="/sdk.js"></script><body></body>'));
-    app = `http://app.example.test:${await serve(page)}`;
+    app = `http://app.example.test:${await serve(page, closers)}`;
     const shell = express();
-    host = `http://localhost:${await serve(shell)}`;
+    host = `http://localhost:${await serve(shell, closers)}`;
     google = await startProcess('oidc-provider-process.ts', `${host}/api/v1/auth/oauth/callback/google`);
     const provider = oidcProvider({
       issuer: google.origin.replace('127.0.0.1', 'localhost'),

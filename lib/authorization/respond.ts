@@ -4,23 +4,17 @@ import type { EventReporter } from '../event-reporter';
 import type { BrowserBinding } from '../federation/browser-binding';
 import { callHost } from '../host/call';
 import { sendJson, type EndpointFrame, type RespondError } from '../http/endpoint';
-import { redirect, withParameters } from '../http/redirect';
+import { redirect } from '../http/redirect';
 import { consentPage } from '../pages/consent';
 import { notSignedInPage } from '../pages/error';
 import { linkPage } from '../pages/link';
 import { protectPage, type Page } from '../pages/layout';
 import { outOfBandPage } from '../pages/out-of-band';
 import type { ConsentHandler, LoginUrl } from './host-pages';
-import type {
-  CodeOutcome,
-  ConsentOutcome,
-  ErrorOutcome,
-  LoginOutcome,
-  Outcome,
-  ProviderOutcome,
-} from './outcome';
+import type { CodeOutcome, ConsentOutcome, ErrorOutcome, Outcome, ProviderOutcome } from './outcome';
 import type { RedirectTarget } from './redirect-target';
 import type { SendToClient } from './response';
+import { createSendToLogin } from './send-to-login';
 
 /** Sends the outcome of an authorization request: the only step that touches the response. */
 export type Respond = (
@@ -43,8 +37,8 @@ interface RespondOptions {
 }
 
 export function createRespond(options: RespondOptions): Respond {
-  const { issuer, sendToClient, binding, loginUrl, consentHandler, page, frame, respondError, reporter } =
-    options;
+  const { issuer, sendToClient, binding, consentHandler, page, frame, respondError, reporter } = options;
+  const sendToLogin = createSendToLogin(options.loginUrl);
 
   return async function respond(req, res, target, outcome) {
     switch (outcome.kind) {
@@ -53,7 +47,7 @@ export function createRespond(options: RespondOptions): Respond {
       case 'error':
         return sendError(req, res, target, outcome);
       case 'login':
-        return sendToLogin(req, res, outcome);
+        return sendToLogin(req, res, outcome.request, outcome.resumeUrl);
       case 'not-signed-in':
         return page(res, 400, notSignedInPage(outcome.signInUrl));
       case 'consent':
@@ -102,29 +96,6 @@ export function createRespond(options: RespondOptions): Respond {
     };
     const seeOther = transactionId !== undefined;
     sendToClient(res, { ...target, redirectUri: errorRedirectUri }, parameters, { seeOther });
-  }
-
-  async function sendToLogin(
-    req: Request,
-    res: Response,
-    { request, resumeUrl }: LoginOutcome,
-  ): Promise<void> {
-    const { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, claims } = request;
-    const acrValues = [...new Set([...claims.essentialAcr, ...request.acrValues])];
-    if (typeof loginUrl === 'function') {
-      const shown = { client, scope, resources, prompt, maxAge, loginHint, uiLocales, display, acrValues };
-      await callHost(() => loginUrl(req, res, { resumeUrl, request: shown }));
-      return;
-    }
-    const parameters = {
-      return_to: resumeUrl,
-      prompt: prompt.join(' ') || undefined,
-      login_hint: loginHint,
-      max_age: maxAge === undefined ? undefined : String(maxAge),
-      ui_locales: uiLocales,
-      acr_values: acrValues.join(' ') || undefined,
-    };
-    redirect(res, withParameters(loginUrl, parameters));
   }
 
   async function askForConsent(req: Request, res: Response, { context }: ConsentOutcome): Promise<void> {
