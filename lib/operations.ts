@@ -8,6 +8,7 @@ import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grant
 import { settledInParts } from './grants/in-parts';
 import { isUserId, sessionId } from './host/user';
 import type { SignOut } from './logout/sign-out';
+import type { Audiences } from './policy/audiences';
 import type { TokenAlgorithms } from './policy/token-algorithms';
 import type { AccessTokens } from './tokens/access-token';
 import type { Sealer } from './tokens/keys';
@@ -95,6 +96,7 @@ export interface Operations {
 interface OperationsOptions {
   issuer: string;
   defaultAudience: string;
+  audiences: Pick<Audiences, 'registered'>;
   store: Store;
   accessTokens: AccessTokens;
   tokenAlgorithms: TokenAlgorithms;
@@ -181,14 +183,14 @@ function createGrantOperations({
 }
 
 function createIssueAccessToken(options: OperationsOptions): Operations['issueAccessToken'] {
-  const { issuer, defaultAudience, accessTokens, tokenAlgorithms, clock } = options;
+  const { issuer, defaultAudience, audiences, accessTokens, tokenAlgorithms, clock } = options;
 
   return (given) => {
     const {
       subject,
       clientId,
       scope = '',
-      audience = defaultAudience,
+      audience: givenAudience = defaultAudience,
       lifetime = 3600,
       claims,
       ...unknown
@@ -197,6 +199,10 @@ function createIssueAccessToken(options: OperationsOptions): Operations['issueAc
     if (!Number.isInteger(lifetime)) throw new TypeError('lifetime must be a whole number of seconds');
     if (typeof clientId !== 'string') throw new TypeError('clientId must be a string');
     if (typeof scope !== 'string') throw new TypeError('scope must be one string');
+    const audience =
+      typeof givenAudience === 'string'
+        ? audiences.registered(givenAudience)
+        : givenAudience.map((single) => audiences.registered(single));
     const iat = Math.floor(clock() / 1000);
     const standard = { iss: issuer, sub: idOf(subject), aud: audience, exp: iat + lifetime, iat };
     const jti = randomBytes(16).toString('base64url');

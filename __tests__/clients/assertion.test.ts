@@ -183,6 +183,22 @@ describe.each(VARIANTS)('client assertions (RFC 7523) on $store at the $mount', 
     }
   });
 
+  it('without an id it is good once, also with the other signature that ECDSA has for it', async () => {
+    const signed = await assertion(key, of('signer'), { jti: undefined });
+    const [header, payload, signature] = signed.split('.');
+    const bytes = Buffer.from(signature!, 'base64url');
+    const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+    const s = order - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
+    const other32 = Buffer.concat([
+      bytes.subarray(0, 32),
+      Buffer.from(s.toString(16).padStart(64, '0'), 'hex'),
+    ]);
+    const twin = [header, payload, other32.toString('base64url')].join('.');
+    expect((await send(twin)).status).toBe(200);
+    expect((await send(signed)).status).toBe(401);
+    expect((await send(twin)).status).toBe(401);
+  });
+
   it('without kid where one key fits, and for a key that has none', async () => {
     const { status } = await send(await assertion({ ...other, kid: undefined as never }, of('single')));
     expect(status).toBe(200);

@@ -152,6 +152,43 @@ describe.each(VARIANTS)('RP-initiated logout on $store at the $mount', (variant)
     expect([response.headers.location, ended]).toEqual([BYE, 0]);
   });
 
+  it('a session whose cookie another site’s request does not bring along ends all the same', async () => {
+    const own: Host = openidHost(variant, {
+      authenticate: (req) => (req.headers.cookie ? { id: 'alice', sid: 'session-1' } : undefined),
+      endSession: () => {
+        ended++;
+      },
+    });
+    const form = { id_token_hint: hint, post_logout_redirect_uri: BYE, state: 'a b' };
+    const url = `${own.base}/logout`;
+    for (const sent of [
+      request(own.app).post(url).type('form').send(form),
+      request(own.app).get(url).query(form),
+    ]) {
+      ended = 0;
+      const page = await sent.set('Sec-Fetch-Site', 'cross-site');
+      const [, action] = /<form method="post" action="([^"]+)"/.exec(page.text) ?? [];
+      expect([page.status, page.headers.location, action]).toEqual([200, undefined, `${own.issuer}/logout`]);
+      const inputs = [...page.text.matchAll(/name="([^"]+)" value="([^"]*)"/g)];
+      const again = Object.fromEntries(inputs.map(([, name, value]) => [name, value]));
+      const here = await request(own.app)
+        .post(url)
+        .set('Sec-Fetch-Site', 'same-origin')
+        .set('Cookie', 'session=alice')
+        .type('form')
+        .send(again);
+      expect([here.headers.location, ended]).toEqual([`${BYE}?state=a+b`, 1]);
+      // Whoever has no session after that has none.
+      const nobody = request(own.app).post(url).set('Sec-Fetch-Site', 'cross-site').type('form').send(again);
+      expect((await nobody).headers.location).toBe(`${BYE}?state=a+b`);
+    }
+    const offered = await request(own.app)
+      .get(url)
+      .query({ client_id: 'web', post_logout_redirect_uri: BYE })
+      .set('Sec-Fetch-Site', 'cross-site');
+    expect(offered.text).not.toContain('signed out');
+  });
+
   it('an expired hint is good enough', async () => {
     host.pass(100_000);
     expect((await logout({ id_token_hint: hint, post_logout_redirect_uri: BYE })).headers.location).toBe(BYE);

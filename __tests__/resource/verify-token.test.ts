@@ -166,6 +166,9 @@ describe.each(VARIANTS)('verifyToken on $store at the $mount', (variant) => {
         expect(code).toBe('invalid_dpop_proof');
       }
       const unbound = host.oauth.issueAccessToken({ subject: 'alice', clientId: 'web' });
+      // A host passes the header of any request on, and most have none.
+      const none = { proof: undefined, method: 'GET', url };
+      expect(await verify(unbound, { dpop: none })).toMatchObject({ subject: 'alice' });
       expect(await refusalOf(verify(unbound, { dpop: { proof: 'garbage', method: 'GET', url } }))).toEqual([
         'invalid_token',
         'The access token is not bound to a key: send it as Bearer',

@@ -202,6 +202,7 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
     const scope = 'openid profile email address phone offline_access jobs:run';
     const host = makeHost(variant, { clients: [{ ...CLIENTS.machine, scope }] });
     expect((await post(host, '/token', 'machine', grant)).body.scope).toBe('jobs:run');
+    expect((await post(host, '/token', 'machine', { ...grant, scope: ' ' })).body.scope).toBe('jobs:run');
   });
 
   it('a form on another site, which brings no cookie along, is continued by GET', async () => {
@@ -233,7 +234,8 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
     const toLogin = await authorize(host, authorizationForm('web', pkce()));
     host.user = { id: 'alice' };
     const back = answerOf(toLogin).return_to!;
-    const visit = (url: string): request.Test => request(host.app).get(url).set('Sec-Fetch-Mode', 'navigate');
+    const visit = (url: string, destination = 'document'): request.Test =>
+      request(host.app).get(url).set('Sec-Fetch-Mode', 'navigate').set('Sec-Fetch-Dest', destination);
     const page = await visit(back);
     expect([page.status, page.headers.location]).toEqual([200, undefined]);
     const next = /http-equiv="refresh" content="0; url=([^"]+)"/
@@ -244,6 +246,9 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
         await visit(new URL(next, `${host.issuer}/authorize`).href.replace('http://localhost:3000', '')),
       ),
     ).toHaveProperty('code');
+    // A frame could not show the page; a repeated mark must not keep the browser there.
+    for (const response of [await visit(back, 'iframe'), await visit(`${back}&continued=1&continued=1`)])
+      expect([response.status, response.text]).toEqual([302, expect.not.stringContaining('http-equiv')]);
     // A program, and a request that does not come back from anywhere, is redirected at once.
     expect((await request(host.app).get(back)).status).toBe(302);
     const first = new URLSearchParams(authorizationForm('web', pkce())).toString();
@@ -342,6 +347,27 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
     );
   });
 
+  it.each<[string, object, RegExp]>([
+    [
+      'one resource, written in two ways',
+      { resources: ['https://api.example.com/'], defaultAudience: 'https://api.example.com' },
+      /"resources" contains https:\/\/api.example.com\/ twice/,
+    ],
+    [
+      'a resource with the type of ID tokens, and a client of that name',
+      {
+        resources: [{ identifier: 'https://c.example.com', accessTokenType: 'JWT' }],
+        clients: [{ clientId: 'https://c.example.com', redirectUris: ['https://c.example.com/cb'] }],
+      },
+      /which is a client too/,
+    ],
+    ['a parameter of the protocol for JSON', { jsonRedirectParameter: 'response_mode' }, /of the protocol/],
+    ['the mark of a continued request', { jsonRedirectParameter: 'continued' }, /of the protocol/],
+  ])('%s is an error at the start', (_what, wrong, message) => {
+    expect(() => createOAuthRouter({ ...minimal, ...wrong })).toThrow(message);
+    expect(createOAuthRouter({ ...minimal, resources: ['urn:x'], defaultAudience: 'urn:x' })).toBeDefined();
+  });
+
   it('a resource may expect the type of ID tokens, and gets no other; ID tokens are no access tokens there', async () => {
     const spring = 'https://spring.example.com';
     const options: HostOptions = {
@@ -357,6 +383,8 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
       (await getTokens(host, 'web', { scope: 'openid orders:read', resource })).access_token;
     const [plain, usual] = [await tokenFor(spring), await tokenFor(ORDERS)];
     expect([typeOf(plain), typeOf(usual)]).toEqual(['JWT', 'at+jwt']);
+    const issued = { subject: 'alice', clientId: 'web', audience: `${spring}/` };
+    expect(typeOf(host.oauth.issueAccessToken(issued))).toBe('JWT');
     const call = async (path: string, token: string): Promise<number> =>
       (await request(host.app).get(path).set('Authorization', `Bearer ${token}`)).status;
     expect([

@@ -30,39 +30,45 @@ export interface CompletedRequests {
 
 /** How long the same answer is repeated. Milliseconds. */
 const REPEAT_WINDOW = 10_000;
-/** How often, and how long apart, the record of a concurrent completion is read. Milliseconds. */
-const READS = 10;
+/** How long a second click waits for the record of the first, and how long apart it looks. Milliseconds. */
+const PATIENCE = 500;
 const PAUSE = 50;
 
 export function createCompletedRequests(options: {
   store: Pick<Store, 'put' | 'get' | 'setOnce'>;
   sealed: SealedJson<Completion>;
+  /** Seconds. */
+  storeTimeout: number;
   clock: () => number;
 }): CompletedRequests {
-  const { store, sealed, clock } = options;
+  const { store, sealed, storeTimeout, clock } = options;
 
   const find = async (onceId: string): Promise<Completion | undefined> =>
     sealed.open(await store.get(completionKey(onceId)));
   const isRecent = ({ at }: Completion): boolean => Math.abs(clock() - at) < REPEAT_WINDOW;
 
-  /** Marks a request. If the answer of the store is lost, the mark is ours unless somebody else has recorded a completion. */
+  /**
+   * Marks a request. If the answer of the store is lost, the mark is ours unless somebody else records a completion: for as long as the
+   * store may take to do that.
+   */
   async function isFirst(onceId: string, lifetime: number): Promise<boolean> {
     const mark = (): Promise<boolean> => store.setOnce(`completed:${onceId}`, lifetime);
     try {
       return await mark();
     } catch {
-      return (await mark()) || (await recorded(onceId)) === undefined;
+      return (await mark()) || (await recorded(onceId, storeTimeout * 1000 + PATIENCE)) === undefined;
     }
   }
 
   /** Waits for the record of a concurrent completion, which is written right after its mark. */
-  async function recorded(onceId: string): Promise<Completion | undefined> {
-    for (let reads = 1; reads < READS; reads++) {
-      const found = await find(onceId);
-      if (found) return found;
+  async function recorded(onceId: string, patience = PATIENCE): Promise<Completion | undefined> {
+    const end = performance.now() + patience;
+    let found = await find(onceId);
+    while (!found && performance.now() < end) {
       await sleep(PAUSE);
+      found = await find(onceId);
     }
-    return find(onceId);
+    return found;
   }
 
   return {

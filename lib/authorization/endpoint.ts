@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 
 import { createEndpoint, type EndpointFrame, type RespondError } from '../http/endpoint';
-import { queryParameters } from '../http/parameters';
+import { CONTINUED, queryParameters } from '../http/parameters';
 import { continuePage } from '../pages/continue';
 import type { Page } from '../pages/layout';
 import type { Arrive } from './arrive';
@@ -32,18 +32,18 @@ export function createAuthorizationEndpoint(options: {
   );
 }
 
-/** Marks a request that was continued by a page of this server. */
-const CONTINUED = 'continued';
-
 /**
  * Whether a browser comes back from the host's login by a redirect. The Content Security Policy of the login page applies to all
  * redirects after its form (`form-action`), and helmet's default would cancel the one to the client: a page in between ends the chain
  * before it leaves the origin.
  */
 function comesFromLogin(req: Request): boolean {
-  if (req.method !== 'GET' || req.get('sec-fetch-mode') !== 'navigate') return false;
+  // A frame, which asks nobody, has no form before it, and could not show the page.
+  const isVisible = req.get('sec-fetch-mode') === 'navigate' && req.get('sec-fetch-dest') === 'document';
+  if (req.method !== 'GET' || !isVisible) return false;
   const query = queryParameters(req.url);
-  return query.get(RESUME) !== undefined && query.get(CONTINUED) === undefined;
+  const isContinued = query.get(CONTINUED) !== undefined || query.faults.has(CONTINUED);
+  return query.get(RESUME) !== undefined && !isContinued;
 }
 
 function queryOf({ url }: Request): string {

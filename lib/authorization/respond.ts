@@ -95,7 +95,11 @@ export function createRespond(options: RespondOptions): Respond {
       error_code: typeof errorCode === 'string' ? errorCode : undefined,
     };
     const seeOther = transactionId !== undefined;
-    sendToClient(res, { ...target, redirectUri: errorRedirectUri }, parameters, { seeOther });
+    const isLanding = errorRedirectUri !== target.redirectUri;
+    // A landing page is gone to: nobody there waits for a message.
+    const responseMode = isLanding && target.responseMode === 'web_message' ? 'query' : target.responseMode;
+    const landing = { ...target, redirectUri: errorRedirectUri, responseMode };
+    sendToClient(res, landing, parameters, { seeOther });
   }
 
   async function askForConsent(req: Request, res: Response, { context }: ConsentOutcome): Promise<void> {

@@ -41,8 +41,10 @@ export function createSendToClient(options: {
 
   return (res, target, given, { seeOther }) => {
     const { client, redirectUri, responseMode, state, isSilent } = target;
-    const all = { ...given, state, iss: client.authorizationResponseIss ? issuer : undefined };
-    const parameters = responseMode.endsWith('jwt') ? signed(target, all) : all;
+    const isSigned = responseMode.endsWith('jwt');
+    // JARM §2.1 requires `iss`.
+    const all = { ...given, state, iss: isSigned || client.authorizationResponseIss ? issuer : undefined };
+    const parameters = isSigned ? signed(target, all) : all;
     if (responseMode.startsWith('form_post')) formPostPage(res, redirectUri, parameters);
     else if (responseMode === 'web_message')
       webMessagePage(res, redirectUri, parameters, { framed: isSilent });

@@ -128,12 +128,14 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     { claims }: DecodedJwt,
     { client }: ClientRecord,
   ): Promise<string | undefined> {
-    // RFC 7523 §3 does not require `jti`: without it, the assertion itself is remembered.
-    const id = typeof claims.jti === 'string' ? { jti: claims.jti } : { assertion };
+    // RFC 7523 §3 does not require `jti`: without it, what was signed is remembered. ECDSA has two signatures for each.
+    const hasId = typeof claims.jti === 'string';
+    const id = hasId ? { jti: claims.jti } : { signed: assertion.slice(0, assertion.lastIndexOf('.')) };
     const hash = createHash('sha256').update(JSON.stringify([client.clientId, id]));
     const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;
     const first = await store.setOnce(`assertion:${hash.digest('base64url')}`, lifetime);
-    return first ? undefined : 'used before';
+    if (first) return undefined;
+    return hasId ? 'used before' : 'used before: without jti, all assertions of one second are the same';
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Request } from 'express';
 
-import { networkOf } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
@@ -66,7 +65,7 @@ async function secretFault(
 ): Promise<string | undefined> {
   for (const secret of secrets) {
     for (const hash of secretHashes) {
-      if (await verifyClientSecret(secret, hash, networkOf(req.ip))) return undefined;
+      if (await verifyClientSecret(secret, hash, req.ip)) return undefined;
     }
   }
   return 'wrong credentials';

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 
 import { temporarilyUnavailable } from '../errors';
 import { createFairQueue } from '../http/fair-queue';
+import { networkOf } from '../http/network';
 
 /** OWASP's parameters for scrypt with 32 MiB. A hash contains its own parameters, so these can be raised. */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 3 };
@@ -71,14 +72,14 @@ const pending = new Map<string, Promise<boolean>>();
 const cacheKey = randomBytes(32);
 
 /**
- * Whether a secret matches a hash, compared in constant time. `source` is the network that sent it.
+ * Whether a secret matches a hash, compared in constant time. `address` is that of the sender.
  *
  * @throws OAuthError `temporarily_unavailable` if the queue is full
  */
 export async function verifyClientSecret(
   clientSecret: string,
   hash: string,
-  source: string,
+  address: string | undefined,
 ): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
   if (scheme === 'sha256') {
@@ -92,7 +93,8 @@ export async function verifyClientSecret(
   if (wrong.get(key)) return false;
   const run = (): Promise<boolean> => matchesScrypt(clientSecret, fields);
   const result =
-    pending.get(key) ?? scryptQueue({ subject: hash, source }, run).finally(() => pending.delete(key));
+    pending.get(key) ??
+    scryptQueue({ subject: hash, source: networkOf(address) }, run).finally(() => pending.delete(key));
   pending.set(key, result);
   const matches = await result;
   (matches ? right : wrong).set(key, true);

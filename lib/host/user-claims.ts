@@ -5,7 +5,7 @@ import type { ExtraClaims } from './token-hooks';
 
 /** Claims that the protocol defines in ID tokens and userinfo responses: a host cannot set them. */
 const PROTOCOL_CLAIMS = scopeValues(
-  'iss sub aud exp nbf iat jti auth_time nonce acr amr azp sid at_hash c_hash s_hash cnf events',
+  'iss sub aud exp nbf iat jti auth_time nonce acr amr azp sid at_hash c_hash s_hash cnf events client_id scope',
 );
 
 /** The user whose claims are needed, and the place where they will appear. */

@@ -1,20 +1,28 @@
 import { isIP } from 'node:net';
 
+/** IPv4 addresses in IPv6 (RFC 4291 §2.5.5.2, RFC 6052 §2.1). */
+const EMBEDDED = /^(?:0:0:0:0:0:ffff|64:ff9b:0:0:0:0):([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
+
 /**
  * Returns the network of an address: whoever has one address of it usually has all of them. A /64 for IPv6, a /24 for IPv4; any other
  * text is a network of its own.
  */
 export function networkOf(address = ''): string {
-  const plain = address.replace(/^::ffff:(?=\d)/i, '');
-  if (isIP(plain) === 4) return plain.split('.').slice(0, 3).join('.');
-  if (isIP(plain) !== 6) return plain;
-  const [head = '', tail] = plain.toLowerCase().split('%', 1)[0]?.split('::') ?? [];
-  const groups = head.split(':').filter((group) => group !== '');
+  if (isIP(address) === 4) return address.split('.').slice(0, 3).join('.');
+  if (isIP(address) !== 6) return address;
+  const groups = groupsOf(address);
+  const [matched, high = '', low = ''] = EMBEDDED.exec(groups.join(':')) ?? [];
+  if (matched === undefined) return groups.slice(0, 4).join(':');
+  const [first, second] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [first >> 8, first & 0xff, second >> 8].join('.');
+}
+
+/** Returns the eight groups of an IPv6 address, without leading zeros. */
+function groupsOf(address: string): string[] {
+  const [plain = ''] = address.split('%', 1);
+  // The URL standard has one form for each address: in hexadecimal, lower case, compressed.
+  const [head = '', tail] = new URL(`http://[${plain}]`).hostname.slice(1, -1).split('::');
+  const start = head.split(':').filter((group) => group !== '');
   const end = tail?.split(':').filter((group) => group !== '') ?? [];
-  const zeros = tail === undefined ? 0 : 8 - groups.length - end.length;
-  const all = [...groups, ...Array.from({ length: Math.max(zeros, 0) }, () => '0'), ...end];
-  return all
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':');
+  return [...start, ...Array.from({ length: 8 - start.length - end.length }, () => '0'), ...end];
 }

@@ -206,9 +206,11 @@ function isSuccess(status: number): boolean {
 
 /** Decodes a body that the server compressed although nobody asked for it. @throws Error if it is too long, or of another coding */
 function decoded({ headers }: IncomingMessage, body: Buffer, maximumLength: number): Buffer {
-  const coding = headers['content-encoding'] ?? 'identity';
-  if (coding === 'identity') return body;
-  if (coding !== 'gzip') throw new Error(`the response has the content coding ${coding}`);
+  const coding = (headers['content-encoding'] ?? 'identity').toLowerCase();
+  if (coding === 'identity' || body.length === 0) return body;
+  // RFC 9110 §8.4.1.3
+  if (coding !== 'gzip' && coding !== 'x-gzip')
+    throw new Error(`the response has the content coding ${coding}`);
   return gunzipSync(body, { maxOutputLength: maximumLength });
 }
 

@@ -6,8 +6,11 @@ const MAXIMUM_VALUE_LENGTH = 8192;
 /** The one parameter that may repeat (RFC 8707 §2). */
 const REPEATABLE = 'resource';
 
+/** Marks a request that was continued by a page of this server. */
+export const CONTINUED = 'continued';
+
 /** The parameters of the protocol that some endpoint reads; all others are ignored (RFC 6749 §3.1 and §3.2). */
-const KNOWN_NAMES = new Set(
+export const KNOWN_NAMES: ReadonlySet<string> = new Set(
   (
     'access_token acr_values after_callback_redirect_url audience claims client_assertion client_assertion_type client_id ' +
     'client_secret code code_challenge code_challenge_method code_verifier confirmation connection decision display dpop_jkt ' +

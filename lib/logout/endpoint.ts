@@ -6,8 +6,16 @@ import { callHost } from '../host/call';
 import { authenticationOf, userNameOf, type OAuthUser } from '../host/user';
 import { bodyParameters } from '../http/body';
 import { createEndpoint, type EndpointFrame, type RespondError } from '../http/endpoint';
-import { queryParameters, refuseFaults, refuseSecrets, required, type Parameters } from '../http/parameters';
+import {
+  CONTINUED,
+  queryParameters,
+  refuseFaults,
+  refuseSecrets,
+  required,
+  type Parameters,
+} from '../http/parameters';
 import { redirect } from '../http/redirect';
+import { formPostPage } from '../pages/form-post';
 import type { Page } from '../pages/layout';
 import { confirmLogoutPage, signedOutPage, stillSignedInPage } from '../pages/logout';
 import type { SealedJson } from '../tokens/sealed-json';
@@ -57,6 +65,11 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
         return confirmed(req, res, parameters, user);
 
       const request = await readLogoutRequest(parameters);
+      if (!user && comesFromOtherSite(req, parameters))
+        return formPostPage(res, logoutUrl, {
+          ...Object.fromEntries(parameters.entries()),
+          [CONTINUED]: '1',
+        });
       if (!user) return request.hint ? finish(res, request.location) : offer(res, request);
       if (isOfSession(request, user, subjects)) return end(req, res, user, request.location);
       ask(res, request, user);
@@ -115,6 +128,11 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     if (location === undefined) page(res, 200, signedOutPage());
     else redirect(res, location);
   }
+}
+
+/** Whether the session's cookie may have stayed behind: browsers keep those with `SameSite` from requests of other sites. */
+function comesFromOtherSite(req: Request, parameters: Parameters): boolean {
+  return req.get('sec-fetch-site') === 'cross-site' && parameters.get(CONTINUED) === undefined;
 }
 
 async function logoutParameters(req: Request): Promise<Parameters> {

@@ -63,8 +63,13 @@ export function featureFaults(
   { clients, resources }: { clients: readonly ClientMetadata[]; resources: readonly ResolvedResource[] },
   signingKeys: SigningKeys,
 ): string[] {
-  const identifiers = resources.map(({ identifier }) => comparableUrl(identifier));
+  const { defaultAudience } = options;
+  const others = resources.map(({ identifier }) => identifier).filter((name) => name !== defaultAudience);
+  const identifiers = [...others, ...(typeof defaultAudience === 'string' ? [defaultAudience] : [])].map(
+    comparableUrl,
+  );
   const twice = identifiers.find((name, position) => identifiers.indexOf(name) < position);
+  const clientIds = new Set(clients.map(({ clientId }) => clientId));
   const paths: Readonly<Record<string, unknown>> = isJsonObject(options.paths) ? options.paths : {};
   const chosen = Object.entries(paths).filter(([, path]) => typeof path === 'string');
   return [
@@ -79,6 +84,12 @@ export function featureFaults(
         ? [`"resources[${position}].signingAlgorithm" has no signing key`]
         : [],
     ),
+    ...resources
+      .filter(({ identifier, accessTokenType }) => accessTokenType === 'JWT' && clientIds.has(identifier))
+      // Its access tokens would look like the ID tokens of that client.
+      .map(
+        ({ identifier }) => `"resources" has ${identifier}, with accessTokenType JWT, which is a client too`,
+      ),
     ...(twice === undefined ? [] : [`"resources" contains ${twice} twice`]),
   ];
 }

@@ -4,6 +4,7 @@ import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../adapters/contract';
 import { isScope } from '../clients/client';
 import { BUILT_IN_GRANT_TYPES, GRANT_TYPE } from '../clients/client-checks';
 import { PATHS } from '../endpoints/paths';
+import { CONTINUED, KNOWN_NAMES } from '../http/parameters';
 import { LONGEST_CODE_LIFETIME, LONGEST_LIFETIME } from '../policy/policies';
 import { logger, RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
@@ -96,7 +97,10 @@ export const optionsSchema = Joi.object({
   signingKeys: Joi.array(),
   clients: Joi.array().items(Joi.object().unknown()),
   clientHeaders: Joi.object({ id: headerName, publishableKey: headerName, placeholderKey: Joi.string() }),
-  jsonRedirectParameter: Joi.string().pattern(/^\w{1,40}$/, 'parameter'),
+  jsonRedirectParameter: Joi.string()
+    .pattern(/^\w{1,40}$/, 'parameter')
+    .invalid(...KNOWN_NAMES, CONTINUED)
+    .messages({ 'any.invalid': '{{#label}} is a parameter of the protocol' }),
   clientCertificate: Joi.function(),
   clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),

@@ -55,6 +55,8 @@ export interface Audiences {
    * @throws OAuthError `invalid_target`
    */
   narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[];
+  /** Returns the registered form of an identifier, or the identifier itself. */
+  registered(identifier: string): string;
   /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
   checked(resources: readonly string[], client: Client): readonly string[];
   /**
@@ -158,7 +160,7 @@ export function createAudiences(options: {
   const requireDpop = (resources: readonly string[]): boolean =>
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
-  return { requested, narrowed, checked, scope, refuseMultiple, requireDpop };
+  return { registered, requested, narrowed, checked, scope, refuseMultiple, requireDpop };
 }
 
 /** Returns the resources that a request names: `audience` and `resource` are two names for the same parameter. */

@@ -60,7 +60,7 @@ export function createVerifyToken(options: {
   function possessionOf(token: string, { dpop, certificate }: VerifyTokenOptions): Possession {
     return {
       scheme: undefined,
-      isShown: dpop !== undefined,
+      isShown: dpop?.proof !== undefined && dpop.proof !== '',
       proof: () => {
         if (typeof dpop?.proof !== 'string' || dpop.proof === '') return undefined;
         return possession.readProof(dpop.proof, { ...dpop, accessToken: token });

@@ -1,3 +1,4 @@
+import { scopeValues } from '../clients/client';
 import { unauthorizedClient } from '../errors';
 import { USER_SCOPES } from '../policy/audiences';
 import type { GrantType } from './grant-type';
@@ -21,7 +22,8 @@ export function createClientCredentialsGrant({
       const resources = audiences.requested(parameters, client);
       const requested = parameters.get('scope');
       // A request without scope means all values, but not those that have no meaning without a user.
-      const isMeant = (value: string): boolean => requested !== undefined || !USER_SCOPES.includes(value);
+      const isNamed = scopeValues(requested).length > 0;
+      const isMeant = (value: string): boolean => isNamed || !USER_SCOPES.includes(value);
       const context = {
         client,
         grantType: 'client_credentials',
