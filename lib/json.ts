@@ -20,6 +20,10 @@ export function parseJsonObject(text: string): Record<string, unknown> | undefin
 
 /** Removes members that are `null`: database rows and some servers have `null` for a missing value. */
 export function withoutNulls(stored: object): Record<string, unknown> {
-  const entries = Object.entries(stored).filter(([, value]) => value !== null);
-  return Object.fromEntries(entries);
+  const entries = Object.entries(stored);
+  // Copying costs more than looking, and most have none.
+  const hasNulls = entries.some(([, value]) => value === null);
+  return hasNulls
+    ? Object.fromEntries(entries.filter(([, value]) => value !== null))
+    : (stored as Record<string, unknown>);
 }
