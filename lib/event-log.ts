@@ -35,8 +35,9 @@ const LEVELS: Partial<Record<EventName, keyof Logger>> = {
 
 /** Where events are written. */
 export interface EventLog {
-  /** Writes an event; without a logger, only if nothing listens to it. */
-  write(name: EventName, event: AnyEvent, isHeard: boolean): void;
+  /** Whether an event is written. `isHeard` is whether something listens to it. */
+  writes(name: EventName, isHeard: boolean): boolean;
+  write(name: EventName, event: AnyEvent): void;
   /** Writes a mistake in the host's setup. */
   warn(text: string): void;
 }
@@ -54,6 +55,7 @@ export function createEventLog({
 }): EventLog {
   if (logger) {
     return {
+      writes: () => true,
       write: (name, { cause, ...facts }) => {
         const all = { event: name, ...facts, ...(cause !== undefined && { err: cause }) };
         quietly(() => logger[LEVELS[name] ?? 'info'](all, messageOf(name, { cause, ...facts })));
@@ -64,8 +66,8 @@ export function createEventLog({
   const names = development ? [...FAILURES, 'request.refused'] : FAILURES;
   const isSilent = (): boolean => logger === false || process.env.NODE_ENV === 'test';
   return {
-    write: (name, event, isHeard) => {
-      if (isHeard || isSilent() || !names.includes(name)) return;
+    writes: (name, isHeard) => !isHeard && names.includes(name) && !isSilent(),
+    write: (name, event) => {
       const text = `express-oauth-router: ${messageOf(name, event)}${FAILURES.includes(name) ? `\n${stackOf(event.cause)}` : ''}`;
       // eslint-disable-next-line no-console -- nothing else would show the operator the failure
       console.error(text);

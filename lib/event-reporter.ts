@@ -39,9 +39,12 @@ export function createEventReporter(log: EventLog): EventReporter {
   const anyListeners = new Set<AnyListener>();
 
   function emit<Name extends keyof OAuthEventMap>(name: Name, given: OAuthEventMap[Name][0]): void {
+    const isHeard = emitter.listenerCount(name) + anyListeners.size > 0;
+    const isWritten = log.writes(name, isHeard);
+    if (!isHeard && !isWritten) return;
     const event = printableEvent(given);
+    if (isWritten) log.write(name, { ...event });
     const listeners = emitter.rawListeners(name);
-    log.write(name, { ...event }, listeners.length + anyListeners.size > 0);
     for (const listener of listeners) quietly(() => Reflect.apply(listener, emitter, [event]));
     for (const listener of anyListeners) quietly(() => listener(name, event));
   }
