@@ -124,7 +124,12 @@ export {
 export type { IntrospectionCredentials } from './resource/verified-tokens';
 export type { AnonymousSubject } from './token/anonymous-subject';
 export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './token/extension-grant';
-export type { AccessTokenClaims, AccessTokenFormat, Confirmation } from './tokens/access-token';
+export type {
+  AccessTokenClaims,
+  AccessTokenFormat,
+  AccessTokenType,
+  Confirmation,
+} from './tokens/access-token';
 export type { AccessTokenAlgorithm, SigningAlgorithm } from './tokens/algorithms';
 export type { SigningJwk, SigningKeyInput, WrappedSigningKey } from './tokens/signing-key';
 export type { PresentedProof, VerifyToken, VerifyTokenOptions } from './resource/verify-token';
