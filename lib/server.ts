@@ -179,11 +179,13 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   // A shared secret signs access tokens only.
   const hasIdTokens = signingKeys.algorithms.length > 0;
   const audiences = createAudiences({ ...options, hasIdTokens });
+  const types = new Map(
+    options.resources.map(({ identifier, accessTokenType }) => [identifier, accessTokenType]),
+  );
   const accessTokens = createAccessTokens(signingKeys, secrets, {
     issuer,
     isShared: tokenAlgorithms.isShared,
-    typeOf: (audience) =>
-      options.resources.find(({ identifier }) => identifier === audience)?.accessTokenType ?? 'at+jwt',
+    typeOf: (audience) => types.get(audience) ?? 'at+jwt',
   });
   const idTokens = createIdTokens(signingKeys, issuer);
   const subjects = createSubjects(options.pairwiseSecret);

@@ -149,8 +149,8 @@ describe.each(VARIANTS)('OpenID Connect on $store at the $mount', (variant) => {
       expect([status, body.error]).toEqual([500, 'server_error']);
     });
 
-    it('userClaims must not set what the protocol says', async () => {
-      const own = openidHost(variant, { userClaims: () => ({ sub: 'mallory' }) });
+    it.each(['sub', 'client_id', 'scope'])('userClaims must not set %s', async (claim) => {
+      const own = openidHost(variant, { userClaims: () => ({ [claim]: 'mallory' }) });
       const response = await redeem(own, 'web', await getCode(own, 'web', { scope: 'openid' }));
       expect([response.status, response.body.error]).toEqual([500, 'server_error']);
     });

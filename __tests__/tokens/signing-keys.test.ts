@@ -25,7 +25,7 @@ describe('a key that is created when it is needed', () => {
     const { created, keys } = ring();
     expect(keys.signer().alg).toBe('ES256');
     expect(keys.signer(['ES256']).alg).toBe('ES256');
-    expect(keys.read('a.b.c', 'at+jwt')).toBeUndefined();
+    expect(keys.read('a.b.c', ['at+jwt'])).toBeUndefined();
     expect(keys.algorithms).toEqual(['ES256', 'RS256']);
     expect(keys.has('RS256')).toBe(true);
     expect(created).toEqual([]);
@@ -47,7 +47,7 @@ describe('a key that is created when it is needed', () => {
     const { keys, others } = ring();
     const { privateKey, kid } = keys.signer(['RS256']);
     const token = jwt.sign({ a: 1 }, privateKey, { algorithm: 'RS256', keyid: kid });
-    expect(others.read(token, 'jwt')).toMatchObject({ a: 1 });
+    expect(others.read(token, ['at+jwt', 'jwt'])).toMatchObject({ type: 'jwt', claims: { a: 1 } });
   });
 
   it('signs the ID tokens of development', async () => {

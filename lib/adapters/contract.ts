@@ -48,8 +48,9 @@ export interface ClientMetadata {
    */
   scope?: string;
   /**
-   * How the client authenticates: exactly that way. @defaultValue `'client_secret_basic'` or `'client_secret_post'` with a secret, `'client_secret_jwt'` with a sealed
-   * secret, `'tls_client_auth'` with the subject of a certificate, `'private_key_jwt'` with keys, otherwise `'none'`
+   * How the client authenticates: exactly that way. @defaultValue `'client_secret_basic'` or `'client_secret_post'` with a secret,
+   * `'client_secret_jwt'` with a sealed secret, `'tls_client_auth'` with the subject of a certificate, `'private_key_jwt'` with keys,
+   * otherwise `'none'`
    */
   tokenEndpointAuthMethod?: ClientAuthenticationMethodName;
   /** The hash from `generateClientSecret()` or `hashClientSecret()`; several while a secret is being replaced. */

@@ -35,7 +35,10 @@ if redis.call('PTTL', KEYS[1]) < ARGV[3] - ARGV[2] then redis.call('PEXPIREAT', 
 return redis.call('ZCARD', KEYS[1])
 `;
 
-/** ARGV: first and last position. Returns ids and the moments when they were written, alternating. A script returns the same form in every protocol version. */
+/**
+ * ARGV: first and last position. Returns ids and the moments when they were written, alternating. A script returns the same form
+ * in every protocol version.
+ */
 export const LIST_GRANTS = `
 return redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES')
 `;

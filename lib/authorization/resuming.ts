@@ -131,8 +131,11 @@ export function createResuming(options: ResumingOptions): Resuming {
 
   async function restore({ progress, entries }: Carried): Promise<PendingRequest> {
     const { parkedId, onceId } = progress;
-    if (onceId !== undefined && (await completed.isOver(onceId))) throw stale('already completed');
-    const parameters = parkedId === undefined ? parametersOf(entries) : await unparked(parkedId);
+    const [isOver, parameters] = await Promise.all([
+      onceId !== undefined && completed.isOver(onceId),
+      parkedId === undefined ? parametersOf(entries) : unparked(parkedId),
+    ]);
+    if (isOver) throw stale('already completed');
     return { parameters, progress };
   }
 

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 
+import { scopeValues } from '../clients/client';
 import { invalidRequest } from '../errors';
 import { claimsIn } from '../grants/grant';
 import { userTokenStatus, type TokenStatus } from '../grants/status';
@@ -50,7 +51,7 @@ export function createUserinfoEndpoint<User>(options: UserinfoOptions<User>): Re
 
       const { sub: userId } = claims;
       const { client, grant } = active;
-      const scope = claims.scope.split(' ');
+      const scope = scopeValues(claims.scope);
       const resources = grant?.resources ?? [];
       const loaded = await loadUser(userId, { purpose: 'userinfo', client, scope, resources });
       if (!loaded) throw challenged(invalidToken('for a user who does not exist'), presented.scheme);

@@ -10,7 +10,8 @@ import type { SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
 
 /** The condition in every message about a value or a default that exists in development only. */
-const OUTSIDE_DEVELOPMENT = 'outside development (a loopback issuer and a NODE_ENV other than "production")';
+const OUTSIDE_DEVELOPMENT =
+  'outside development (a loopback issuer or "allowHttp", and a NODE_ENV other than "production")';
 
 /**
  * Finds options that are allowed, or may be left out, in development only. `wrong` contains the names of the options that already

@@ -145,11 +145,10 @@ export function createAccessTokens(
       signature.isBySecret = true;
       return isAccessToken(claims) && audiencesOf(claims).every(isShared);
     };
-    const ownType = keys.read(token, ACCESS_TOKEN_TYPE, maySign);
-    const claims = ownType ?? keys.read(token, PLAIN_TYPE, maySign);
+    const { type, claims } = keys.read(token, [ACCESS_TOKEN_TYPE, PLAIN_TYPE], maySign) ?? {};
     if (!claims || !isAccessToken(claims) || claims.iss !== issuer) return undefined;
     // Only where a resource says so: everything else of that type is no access token.
-    if (!ownType && !isPlain(claims)) return undefined;
+    if (type === PLAIN_TYPE && !isPlain(claims)) return undefined;
     if (signature.isBySecret) signedBySecret.add(claims);
     return claims;
   }

@@ -41,7 +41,7 @@ export function createIdTokens(keys: SigningKeys, issuer: string): IdTokens {
 
   function read(token: string): IdTokenClaims | undefined {
     if (token.length > MAXIMUM_ID_TOKEN_LENGTH) return undefined;
-    const claims = keys.read(token, PLAIN_TYPE);
+    const claims = keys.read(token, [PLAIN_TYPE])?.claims;
     const valid = claims?.iss === issuer && typeof claims.sub === 'string' && typeof claims.aud === 'string';
     // Access tokens may have the same type, for resource servers that know no other.
     return valid && !isAccessToken(claims) ? (claims as IdTokenClaims) : undefined;

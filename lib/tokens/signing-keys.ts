@@ -24,15 +24,22 @@ export interface SigningKeys {
   /** Returns the public half of every key (RFC 7517 §5). */
   published(): readonly Readonly<Record<string, unknown>>[];
   /**
-   * Returns the claims of a JWT with one of these values of `typ`, in lower case, that was signed here. Times are not checked. The key is chosen by `kid` among the
-   * server's keys, and only the key's own algorithm is accepted (RFC 8725 §3.1). A shared secret is accepted only for claims that
-   * `sharedMaySign` allows.
+   * Reads a JWT that was signed here and has one of these types, in lower case. Times are not checked. The key is chosen by `kid`
+   * among the server's keys, and only the key's own algorithm is accepted (RFC 8725 §3.1). A shared secret is accepted only for
+   * claims that `sharedMaySign` allows.
    */
   read(
     token: string,
-    types: string | readonly string[],
+    types: readonly string[],
     sharedMaySign?: (claims: Readonly<Record<string, unknown>>) => boolean,
-  ): Readonly<Record<string, unknown>> | undefined;
+  ): VerifiedJwt | undefined;
+}
+
+/** A JWT that was signed here. */
+export interface VerifiedJwt {
+  /** `typ`, in lower case. */
+  readonly type: string;
+  readonly claims: Readonly<Record<string, unknown>>;
 }
 
 export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]): SigningKeys {
@@ -48,15 +55,16 @@ export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]):
 
   function read(
     token: string,
-    types: string | readonly string[],
+    types: readonly string[],
     sharedMaySign: (claims: Readonly<Record<string, unknown>>) => boolean = () => false,
-  ): Readonly<Record<string, unknown>> | undefined {
+  ): VerifiedJwt | undefined {
     const jwt = decodeJwt(token);
     const key = existing().find(({ kid }) => kid === jwt?.header.kid);
     if (!key || jwt?.header.alg !== key.alg) return undefined;
-    if (![types].flat().some((type) => isType(jwt.header.typ, type))) return undefined;
+    const type = types.find((expected) => isType(jwt.header.typ, expected));
+    if (type === undefined) return undefined;
     if (key.alg === SHARED_ALGORITHM && !sharedMaySign(jwt.claims)) return undefined;
-    return hasSignature(token, key.verificationKey, key.alg) ? jwt.claims : undefined;
+    return hasSignature(token, key.verificationKey, key.alg) ? { type, claims: jwt.claims } : undefined;
   }
 
   return {
