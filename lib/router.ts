@@ -19,6 +19,7 @@ import { createLogoutEndpoint } from './logout/endpoint';
 import { createOperations, type Operations } from './operations';
 import type { OAuthRouterOptions } from './options/options';
 import { resolveOptions } from './options/resolve';
+import { createResourceMetadataEndpoint } from './resource/metadata-endpoint';
 import { createRequireToken, type RequireToken } from './resource/require-token';
 import { createVerifyToken, type VerifyToken } from './resource/verify-token';
 import { createServer, type Server } from './server';
@@ -26,7 +27,10 @@ import { createTokenEndpoint } from './token/endpoint';
 
 /** The router, with the functions that belong to it. */
 export interface OAuthRouter extends Router, Operations {
-  /** The router for the origin's root: `app.use(oauth.wellKnown)` (RFC 8414 §3.1). */
+  /**
+   * The router for the origin's root: `app.use(oauth.wellKnown)`. It serves the metadata of the server (RFC 8414 §3.1) and of its
+   * `resources` (RFC 9728 §3.1).
+   */
   readonly wellKnown: Router;
   /** Creates a middleware that requires an access token of this server, and sets `req.oauth` (RFC 6750). */
   readonly requireToken: RequireToken;
@@ -78,9 +82,14 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     providerEndpoint(req, res, next);
   });
 
-  const { issuer, apiCheck: check, possession, readRequirements, frame, reporter, resuming } = server;
+  const { issuer, apiCheck: check, possession, readRequirements, resourceMetadata } = server;
+  const { frame, reporter, resuming } = server;
   return Object.assign(router, createOperations(server), {
-    wellKnown: createWellKnownRouter(issuer, metadata),
+    wellKnown: createWellKnownRouter(
+      issuer,
+      metadata,
+      createResourceMetadataEndpoint(resourceMetadata, frame),
+    ),
     requireToken: createRequireToken({ check, readRequirements, frame }),
     verifyToken: createVerifyToken({ check, readRequirements, possession }),
     events: reporter.events,

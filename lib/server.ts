@@ -47,11 +47,12 @@ import { createSignOut } from './logout/sign-out';
 import type { ResolvedOptions } from './options/resolve';
 import { createErrorResponder } from './pages/error';
 import { createPage } from './pages/layout';
-import { createAudiences } from './policy/audiences';
+import { createAudiences, knownScopesOf } from './policy/audiences';
 import { createPolicies } from './policy/policies';
 import { createTokenAlgorithms } from './policy/token-algorithms';
 import { createRequestUrl } from './resource/request-url';
 import { createReadRequirements } from './resource/requirements';
+import { createResourceMetadata } from './resource/resource-metadata';
 import { createTokenCheck } from './resource/token-check';
 import { createAnonymousSubjects } from './token/anonymous-subject';
 import { createAuthorizationCodeGrant } from './token/authorization-code';
@@ -79,7 +80,7 @@ export function createServer(options: ResolvedOptions) {
   const tokens = createTokenParts(options, base);
   const checks = createTokenChecks(options, base, clients, tokens);
   const federation = createFederationParts(options, base, tokens);
-  const authorization = createAuthorizationParts(options, base, clients, tokens, federation);
+  const authorization = createAuthorizationParts(options, base, clients, tokens, checks, federation);
   warnAboutAlgorithms(options, base);
   const { responseModes } = authorization;
   const metadataFacts = createMetadataFacts(options, base, clients, tokens, responseModes);
@@ -178,7 +179,8 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   const policies = createPolicies({ ...options, tokenAlgorithms });
   // A shared secret signs access tokens only.
   const hasIdTokens = signingKeys.algorithms.length > 0;
-  const audiences = createAudiences({ ...options, hasIdTokens });
+  const knownScopes = knownScopesOf({ ...options, clients: registry.fixed, hasIdTokens });
+  const audiences = createAudiences({ ...options, hasIdTokens, knownScopes });
   const types = new Map(
     options.resources.map(({ identifier, accessTokenType }) => [identifier, accessTokenType]),
   );
@@ -214,6 +216,7 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
     ...parts,
     tokenAlgorithms,
     hasIdTokens,
+    knownScopes,
     accessTokens,
     idTokens,
     subjects,
@@ -228,11 +231,17 @@ type TokenParts = ReturnType<typeof createTokenParts>;
 
 /** Creates the checks of access tokens at this server's own endpoints and at the host's API. */
 function createTokenChecks(
-  { issuer, clock, dpop, defaultAudience }: ResolvedOptions,
+  { issuer, clock, dpop, defaultAudience, resources }: ResolvedOptions,
   { url }: Base,
   { possession }: ClientParts,
-  { accessTokens, status }: TokenParts,
+  { accessTokens, status, audiences }: TokenParts,
 ) {
+  const described = [...resources, { identifier: defaultAudience }].map((resource) => ({
+    ...resource,
+    requiresDpop: audiences.requireDpop([resource.identifier]),
+  }));
+  const resourceMetadata = createResourceMetadata(described, issuer);
+  const knownAcr = new Set<string>();
   const common = {
     read: (token: string) => accessTokens.read(token),
     possession,
@@ -248,9 +257,21 @@ function createTokenChecks(
       urlOf: () => url('userinfo'),
     }),
     linkTicketCheck: createTokenCheck({ ...common, urlOf: () => url('linkTickets') }),
-    readRequirements: createReadRequirements({ defaultAudience, statusOf: (claims) => status(claims) }),
+    readRequirements: createReadRequirements({
+      defaultAudience,
+      statusOf: (claims) => status(claims),
+      knownAcr,
+      factsOf: (audience) => ({
+        resourceMetadata: resourceMetadata.urlOf(audience),
+        requiresDpop: audiences.requireDpop([audience]),
+      }),
+    }),
+    resourceMetadata,
+    knownAcr,
   };
 }
+
+type TokenChecks = ReturnType<typeof createTokenChecks>;
 
 /** Creates the upstream providers, and the parts that link accounts at them. */
 function createFederationParts(options: ResolvedOptions, base: Base, tokens: TokenParts) {
@@ -313,6 +334,7 @@ function createAuthorizationParts(
   base: Base,
   clients: ClientParts,
   tokens: TokenParts,
+  { knownAcr }: TokenChecks,
   federation: FederationParts,
 ) {
   const { issuer, clock, loginUrl, outOfBand, signingKeys } = options;
@@ -342,7 +364,7 @@ function createAuthorizationParts(
       clock,
     }),
     providerDeparture: createProviderDeparture(parts),
-    signIn: createSignIn({ ...parts, resuming }),
+    signIn: createSignIn({ ...parts, resuming, knownAcr }),
     consent: createConsentStep({ ...parts, consentUrl: url('consent'), consentForms, resuming }),
     issueCode: createIssueCode({ ...parts, completed, pushedRequests }),
   });
@@ -377,22 +399,16 @@ function createAuthorizationParts(
 
 function createMetadataFacts(
   options: ResolvedOptions,
-  { registry, url }: Base,
+  { url }: Base,
   { authentication }: ClientParts,
-  { grantTypes, hasIdTokens }: TokenParts,
+  { grantTypes, hasIdTokens, knownScopes }: TokenParts,
   responseModes: readonly string[],
 ): MetadataFacts {
-  const scopes = [
-    ...(hasIdTokens ? ['openid'] : []),
-    ...Object.keys(options.scopes),
-    ...registry.fixed.flatMap(({ client }) => client.scope),
-    ...options.resources.flatMap((resource) => resource.scopes ?? []),
-  ];
   return {
     issuer: options.issuer,
     url,
     grantTypes: [...grantTypes.keys()],
-    scopes: [...new Set(scopes)],
+    scopes: [...knownScopes],
     authenticationMethods: authentication.methods,
     signingAlgorithms: options.signingKeys.algorithms,
     responseModes,

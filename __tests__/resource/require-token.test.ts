@@ -40,6 +40,7 @@ const protect: HostOptions['protect'] = (app, oauth) => {
 };
 
 describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mount', (variant) => {
+  const METADATA = `http://localhost:3000/.well-known/oauth-protected-resource${variant.mount === 'root' ? '' : '/api/v1/oauth'}`;
   let host: Host;
   beforeEach(() => {
     host = makeHost(variant, {
@@ -80,12 +81,12 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
   });
 
   it.each([undefined, 'Basic d2ViOng=', 'Digest x', 'Bearerx'])(
-    'no token (%s): 401 with a bare challenge',
+    'no token (%s): 401 with a challenge without an error',
     async (authorization) => {
       const response = await call('/any', authorization);
       expect([response.status, response.headers['www-authenticate'], response.text]).toEqual([
         401,
-        'Bearer',
+        `Bearer resource_metadata="${METADATA}"`,
         '',
       ]);
     },
@@ -94,7 +95,10 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
   it('a token in the query or in the body is not read', async () => {
     const { access_token: token } = await getTokens(host);
     const response = await request(host.app).get(`/any?access_token=${token}`);
-    expect([response.status, response.headers['www-authenticate']]).toEqual([401, 'Bearer']);
+    expect([response.status, response.headers['www-authenticate']]).toEqual([
+      401,
+      `Bearer resource_metadata="${METADATA}"`,
+    ]);
   });
 
   describe('401 invalid_token', () => {
@@ -208,7 +212,7 @@ describe.each(VARIANTS)('requireToken (RFC 6750, RFC 9068) on $store at the $mou
     const response = await call('/admin', `Bearer ${token}`);
     expect(response.status).toBe(403);
     expect(response.headers['www-authenticate']).toMatch(
-      /^Bearer error="insufficient_scope", .*scope="admin"$/,
+      /^Bearer error="insufficient_scope", .*scope="admin", resource_metadata="/,
     );
     const { access_token: narrow } = await getTokens(host, 'web', { scope: 'orders:read' });
     expect((await call('/orders', `Bearer ${narrow}`)).status).toBe(403);

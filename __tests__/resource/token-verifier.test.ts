@@ -15,6 +15,8 @@ import { startProcess, type ServerProcess } from '../support/process';
 import { keyPair } from '../support/keys';
 
 /** A resource server in another process, which knows the issuer's URL and nothing else. */
+const METADATA = `${ORDERS}/.well-known/oauth-protected-resource`;
+
 describe('createTokenVerifier', () => {
   let host: Host;
   let close: () => Promise<void>;
@@ -108,9 +110,12 @@ describe('createTokenVerifier', () => {
       expect(jwksRequests).toBe(before);
     });
 
-    it('no token: a bare challenge', async () => {
+    it('no token: a challenge without an error', async () => {
       const response = await fetch(`${api}/any`);
-      expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+      expect([response.status, response.headers.get('www-authenticate')]).toEqual([
+        401,
+        `Bearer resource_metadata="${METADATA}"`,
+      ]);
     });
 
     it('a missing scope is 403', async () => {

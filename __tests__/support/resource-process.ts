@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { createTokenVerifier, type TokenVerifierOptions } from 'express-oauth-router';
 
 const options = JSON.parse(process.argv[2]!) as TokenVerifierOptions;
-const { requireToken } = createTokenVerifier(options);
+const { requireToken, metadata } = createTokenVerifier(options);
 const app = express();
+app.use(metadata);
 app.get('/any', requireToken(), (req, res) => {
   const { subject, userId, clientId, scope } = req.oauth;
   res.json({ subject, userId, clientId, scope });

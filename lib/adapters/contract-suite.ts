@@ -63,18 +63,47 @@ export function adapterContract(
 
     test('saveClient inserts and replaces, deleteClient deletes', async (adapter) => {
       if (!adapter.saveClient || !adapter.deleteClient) return;
-      const client: ClientMetadata = {
-        clientId: unique(),
-        redirectUris: ['https://a.example/cb'],
-        scope: 'a b',
-        firstParty: true,
-      };
+      const client = someClient();
       await adapter.saveClient(client);
       assert.deepEqual(await adapter.getClient(client.clientId), client);
       await adapter.saveClient({ ...client, scope: 'c' });
       assert.equal((await adapter.getClient(client.clientId))?.scope, 'c');
       await adapter.deleteClient(client.clientId);
       assert.equal((await adapter.getClient(client.clientId)) ?? undefined, undefined);
+    });
+
+    test('a client with a ttl is dropped after it, and keeps its lifetime when it is replaced', async (adapter, pass) => {
+      if (!adapter.saveClient || !adapter.extendClient) return;
+      const [passing, lasting] = [someClient(), someClient()];
+      await adapter.saveClient(passing, 1);
+      await adapter.saveClient(lasting);
+      assert.deepEqual(await adapter.getClient(passing.clientId), passing);
+      const changed = { clientName: 'Another name' };
+      await adapter.saveClient({ ...passing, ...changed });
+      await adapter.saveClient({ ...lasting, ...changed }, 1);
+      assert.deepEqual(await adapter.getClient(passing.clientId), { ...passing, ...changed });
+      await pass(1.2);
+      assert.equal((await adapter.getClient(passing.clientId)) ?? undefined, undefined);
+      assert.deepEqual(await adapter.getClient(lasting.clientId), { ...lasting, ...changed });
+    });
+
+    test('extendClient lengthens a lifetime and never shortens it', async (adapter, pass) => {
+      if (!adapter.saveClient || !adapter.extendClient) return;
+      const [longer, shorter, kept, lasting] = [someClient(), someClient(), someClient(), someClient()];
+      for (const client of [longer, shorter, kept]) await adapter.saveClient(client, 1);
+      await adapter.saveClient(lasting);
+      assert.equal(await adapter.extendClient(longer.clientId, 600), true);
+      assert.equal(await adapter.extendClient(longer.clientId, 1), true);
+      assert.equal(await adapter.extendClient(shorter.clientId, 0.01), true);
+      assert.equal(await adapter.extendClient(kept.clientId), true);
+      assert.equal(await adapter.extendClient(lasting.clientId, 1), true);
+      assert.equal(await adapter.extendClient(someClient().clientId), false);
+      assert.deepEqual(await adapter.getClient(shorter.clientId), shorter);
+      await pass(1.2);
+      assert.equal((await adapter.getClient(shorter.clientId)) ?? undefined, undefined);
+      assert.equal(await adapter.extendClient(shorter.clientId), false);
+      for (const client of [longer, kept, lasting])
+        assert.deepEqual(await adapter.getClient(client.clientId), client);
     });
   });
 
@@ -365,6 +394,10 @@ export function adapterContract(
 
 function unique(): string {
   return randomBytes(16).toString('base64url');
+}
+
+function someClient(): ClientMetadata {
+  return { clientId: unique(), redirectUris: ['https://a.example/cb'], scope: 'a b', firstParty: true };
 }
 
 function newGrant(userId: string | null = unique()): StoredGrant {

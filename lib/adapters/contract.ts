@@ -36,6 +36,12 @@ export interface ClientMetadata {
   policyUri?: string;
   /** Addresses of the people responsible for the client. */
   contacts?: readonly string[];
+  /** The id of the client's software, the same for all its installations (RFC 7591 §2). */
+  softwareId?: string;
+  /** The version of the client's software. */
+  softwareVersion?: string;
+  /** The kind of app (OpenID Connect Registration §2). It is stored and returned. */
+  applicationType?: 'web' | 'native';
   /** The URIs that codes may be sent to. They match exactly, except for the port of a loopback URI. */
   redirectUris?: readonly string[];
   /** The grant types that the client may use. @defaultValue `['authorization_code', 'refresh_token']` */
@@ -155,6 +161,15 @@ export interface ClientMetadata {
   outOfBand?: 'page' | 'json';
   /** Marks the host's own app, which needs no consent. @defaultValue `false` */
   firstParty?: boolean;
+  /**
+   * Marks metadata that is nothing but the client's own claim (RFC 7591 §5): the consent page says so, the user is asked each time, and
+   * errors go to the client only when a user is signed in. @defaultValue `false`
+   */
+  selfAsserted?: boolean;
+  /** When the client registered itself (RFC 7591 §3.2.1). Epoch seconds. */
+  clientIdIssuedAt?: number;
+  /** Whether the client may change and delete its registration (RFC 7592 §2). @defaultValue `false` */
+  managed?: boolean;
   /** Requires PKCE. Only a confidential client can be exempted (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
   /**
@@ -208,8 +223,16 @@ export interface Consent {
 export interface Adapter {
   /** Returns the client, or `undefined`. */
   getClient(clientId: string): Awaitable<ClientMetadata | undefined | null>;
-  /** Inserts or replaces a client. */
-  saveClient?(client: ClientMetadata): Awaitable<unknown>;
+  /**
+   * Inserts or replaces a client. A client that is new is kept for `ttl` seconds, or until it is deleted; one that is replaced keeps the
+   * lifetime that it has.
+   */
+  saveClient?(client: ClientMetadata, ttl?: number): Awaitable<unknown>;
+  /**
+   * Keeps a client for at least `ttl` seconds from now, or until it is deleted; never for less than it would have been kept. Returns
+   * `false` if there is no such client.
+   */
+  extendClient?(clientId: string, ttl?: number): Awaitable<boolean>;
   /** Deletes a client. */
   deleteClient?(clientId: string): Awaitable<unknown>;
 
@@ -264,6 +287,7 @@ export const REQUIRED_FUNCTIONS = [
 
 export const OPTIONAL_FUNCTIONS = [
   'saveClient',
+  'extendClient',
   'deleteClient',
   'listGrants',
   'getConsent',

@@ -5,8 +5,8 @@ import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type St
 /** The options of `memoryAdapter`. */
 export interface MemoryAdapterOptions {
   /**
-   * The number of entries of each kind to keep. Beyond that, the least recently used grants, values and consents are dropped, and
-   * new clients and `setOnce` keys are refused. @defaultValue `100000`
+   * The number of entries of each kind to keep. Beyond that, the least recently used grants, values, consents and clients with a
+   * `ttl` are dropped, and other new clients and `setOnce` keys are refused. @defaultValue `100000`
    */
   maxEntries?: number;
   /** The clock for garbage collection, which returns epoch milliseconds. @defaultValue `Date.now` */
@@ -46,8 +46,16 @@ export function memoryAdapter({
   const grantsOfUser = new Map<string, Set<string>>();
   const state = new LRUCache<string, string>(cacheOptions);
   const spent = new LRUCache<string, true>(cacheOptions);
+  /** Clients that are kept until they are deleted, and those that are kept for a time. */
   const clients = new Map<string, string>();
+  const passing = new LRUCache<string, string>(cacheOptions);
   const consents = new LRUCache<string, string>({ max: maxEntries });
+
+  function keep(clientId: string, record: string): void {
+    if (clients.size >= maxEntries && !clients.has(clientId)) throw new Error('the memory adapter is full');
+    clients.set(clientId, record);
+    passing.delete(clientId);
+  }
 
   function write(grant: StoredGrant): void {
     grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
@@ -70,15 +78,25 @@ export function memoryAdapter({
 
   const adapter = {
     getClient: (clientId: string) => {
-      const record = clients.get(clientId);
+      const record = clients.get(clientId) ?? passing.get(clientId);
       return record === undefined ? undefined : (JSON.parse(record) as ClientMetadata);
     },
-    saveClient: (client: ClientMetadata) => {
-      if (clients.size >= maxEntries && !clients.has(client.clientId))
-        throw new Error('the memory adapter is full');
-      clients.set(client.clientId, JSON.stringify(client));
+    saveClient: (client: ClientMetadata, ttl?: number) => {
+      const record = JSON.stringify(client);
+      const remaining = passing.has(client.clientId) ? passing.getRemainingTTL(client.clientId) : undefined;
+      const lifetime = remaining ?? (ttl === undefined ? undefined : ttl * 1000);
+      if (lifetime === undefined || clients.has(client.clientId)) keep(client.clientId, record);
+      else passing.set(client.clientId, record, { ttl: Math.max(lifetime, 1) });
     },
-    deleteClient: (clientId: string) => clients.delete(clientId),
+    extendClient: (clientId: string, ttl?: number) => {
+      const record = passing.get(clientId);
+      if (record === undefined) return clients.has(clientId);
+      if (ttl === undefined) keep(clientId, record);
+      else if (ttl * 1000 > passing.getRemainingTTL(clientId))
+        passing.set(clientId, record, { ttl: ttl * 1000 });
+      return true;
+    },
+    deleteClient: (clientId: string) => [clients, passing].some((kept) => kept.delete(clientId)),
 
     saveGrant: (grant: StoredGrant) => {
       if (grants.has(grant.id)) throw new Error('a grant with this id exists');

@@ -1,6 +1,6 @@
 /**
- * A grant is a hash at one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`. Each script runs
- * atomically on one key.
+ * A grant is a hash at one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`; a client is a string. Each
+ * script runs atomically on one key.
  */
 
 /** ARGV: generation, record, time to live in ms, indexed until, mark. Returns 1, or 0 if another grant has the id. */
@@ -25,6 +25,22 @@ if tonumber(ARGV[5]) > tonumber(indexedUntil) then return 'INDEX' end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'record', ARGV[3])
 if ARGV[6] ~= '0' then redis.call('HSET', KEYS[1], 'indexedUntil', ARGV[6]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+`;
+
+/** ARGV: record, time to live in ms or 0. A client that exists keeps its time to live. */
+export const SAVE_CLIENT = `
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('SET', KEYS[1], ARGV[1], 'KEEPTTL')
+elseif ARGV[2] == '0' then redis.call('SET', KEYS[1], ARGV[1])
+else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+`;
+
+/** ARGV: time to live in ms or 0. Returns 1, or 0 if there is no such client. */
+export const EXTEND_CLIENT = `
+local left = redis.call('PTTL', KEYS[1])
+if left == -2 then return 0 end
+if ARGV[1] == '0' then redis.call('PERSIST', KEYS[1])
+elseif left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 `;
 

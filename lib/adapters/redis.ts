@@ -1,6 +1,12 @@
 import { refuseUnknown, type Adapter, type ClientMetadata, type Consent } from './contract';
 import { refuseOtherClients, refuseReplicas, warnAboutServer, type RedisClient } from './redis-client';
 import { createRedisGrants } from './redis-grants';
+import { EXTEND_CLIENT, SAVE_CLIENT } from './redis-scripts';
+
+interface Scripts {
+  oauthSaveClient(key: string, record: string, timeToLive: number): Promise<unknown>;
+  oauthExtendClient(key: string, timeToLive: number): Promise<unknown>;
+}
 
 /** The options of `redisAdapter`. */
 export interface RedisAdapterOptions {
@@ -32,6 +38,10 @@ export function redisAdapter(
     throw new Error('redisAdapter: the prefix must not contain braces, which select the cluster slot');
   warnAboutServer(redis);
 
+  redis.defineCommand('oauthSaveClient', { numberOfKeys: 1, lua: SAVE_CLIENT });
+  redis.defineCommand('oauthExtendClient', { numberOfKeys: 1, lua: EXTEND_CLIENT });
+  const scripts = redis as unknown as Scripts;
+
   const clientKey = (clientId: string): string => `${prefix}client:${clientId}`;
   const consentKey = (userId: string, clientId: string): string =>
     `${prefix}consent:${encodeURIComponent(userId)}:${encodeURIComponent(clientId)}`;
@@ -45,7 +55,10 @@ export function redisAdapter(
 
   return withoutArguments({
     getClient: (clientId) => getJson<ClientMetadata>(clientKey(clientId)),
-    saveClient: (client) => redis.set(clientKey(client.clientId), JSON.stringify(client)),
+    saveClient: (client, ttl) =>
+      scripts.oauthSaveClient(clientKey(client.clientId), JSON.stringify(client), timeToLive(ttl)),
+    extendClient: async (clientId, ttl) =>
+      Number(await scripts.oauthExtendClient(clientKey(clientId), timeToLive(ttl))) === 1,
     deleteClient: (clientId) => redis.del(clientKey(clientId)),
 
     ...createRedisGrants(redis, prefix),
@@ -95,6 +108,11 @@ function removeCommands(thrown: unknown, depth = 0): void {
 }
 
 const MAXIMUM_DEPTH = 4;
+
+/** Returns the time to live of a client in milliseconds; 0 stands for none. */
+function timeToLive(seconds: number | undefined): number {
+  return seconds === undefined ? 0 : milliseconds(seconds);
+}
 
 function milliseconds(seconds: number): number {
   return Math.max(1, Math.ceil(seconds * 1000));

@@ -112,7 +112,7 @@ export function createValidate(options: {
     return {
       ...target,
       codeChallenge: codeChallenge(parameters, client),
-      scope: audiences.scope(parameters.get('scope'), client.scope, resources),
+      scope: audiences.requestedScope(parameters.get('scope'), client, resources),
       resources,
       prompt: promptOf(parameters),
       maxAge: maxAgeOf(parameters) ?? client.metadata.defaultMaxAge,

@@ -11,7 +11,7 @@ import type { Decision } from './arrival';
 import type { LoginOutcome, NotSignedInOutcome, ReloadOutcome } from './outcome';
 import type { PendingRequest, Progress } from './progress';
 import { grantContext, type AuthorizationRequest, type Prompt } from './request';
-import { unmetRequirement, type UnmetRequirement } from './requirements';
+import { prefersOtherAcr, unmetRequirement, type UnmetRequirement } from './requirements';
 import type { Resuming } from './resuming';
 
 /** Finds the user of a request, or the outcome that makes the user sign in. @throws OAuthError if a login is not possible */
@@ -31,19 +31,24 @@ interface SignInOptions {
   resuming: Resuming;
   subjects: Subjects;
   policies: Policies;
+  /** The values of `acr` that the host's own API requires. */
+  knownAcr: ReadonlySet<string>;
   clock: () => number;
 }
 
 /** @see OpenID Connect Core §3.1.2.1 and §3.1.2.3 */
 export function createSignIn(options: SignInOptions): SignIn {
-  const { authenticate, binding, linkTokens, resuming, subjects, policies, clock } = options;
+  const { authenticate, binding, linkTokens, resuming, subjects, policies, knownAcr, clock } = options;
 
   return async (req, request, pending, decision) => {
     const { progress } = pending;
     const user = await currentUser(req, progress, decision);
     const unmet = user && unmetRequirement(user, request, progress, { decision, now: clock(), subjects });
     const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
-    if (user && isSelected && unmet === undefined) return { kind: 'user', user };
+    // Neither a silent request nor a decision, which was made after the sign-in, leads to another sign-in.
+    const mayAsk = !request.prompt.includes('none') && !decision && !progress.providerUser && !progress.asked;
+    const isOther = user !== undefined && mayAsk && prefersOtherAcr(user, request, knownAcr);
+    if (user && isSelected && unmet === undefined && !isOther) return { kind: 'user', user };
     const lifetime = policies.parkedRequestLifetime(grantContext(request));
     // A form on the client's site does not bring the host's SameSite cookie along: the browser comes back with GET, and with the cookie.
     if (!user && req.method === 'POST' && !decision) {
@@ -59,7 +64,7 @@ export function createSignIn(options: SignInOptions): SignIn {
     if (!user && progress.detours > 0) return { kind: 'not-signed-in', signInUrl: resumeUrl({ detours: 0 }) };
 
     // The login must be told to ask: otherwise it would find the user signed in, and send the browser straight back.
-    const asks: readonly Prompt[] = unmet === undefined ? [] : ['login'];
+    const asks: readonly Prompt[] = unmet === undefined && !isOther ? [] : ['login'];
     const prompt = [...new Set([...request.prompt, ...asks])];
     const next = { detours: progress.detours + 1, asked: prompt.includes('login') };
     return { kind: 'login', request: { ...request, prompt }, resumeUrl: resumeUrl(next) };

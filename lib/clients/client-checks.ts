@@ -20,6 +20,9 @@ export const BUILT_IN_GRANT_TYPES = ['authorization_code', 'refresh_token', 'cli
 /** The value of `grant_type`: a name, or an absolute URI (RFC 6749 appendix A.10). */
 export const GRANT_TYPE = /^(?:[\w.-]+|[a-z][a-z0-9+.-]+:[\x21\x23-\x5b\x5d-\x7e]+)$/i;
 
+/** Of moments in seconds: one in milliseconds would void all grants for thousands of years. */
+const LATEST_MOMENT = 1e11;
+
 const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
 /** The maximum number of a client's secrets: a wrong secret is compared with each of them, which takes long for scrypt. */
 const MAXIMUM_SECRETS = 5;
@@ -78,6 +81,9 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     tosUri: webUri,
     policyUri: webUri,
     contacts: Joi.array().items(Joi.string()),
+    softwareId: Joi.string(),
+    softwareVersion: Joi.string(),
+    applicationType: Joi.valid('web', 'native'),
     redirectUris: Joi.array().items(redirectUri({ allowHttp, allowOutOfBand: true })),
     grantTypes: Joi.array()
       .items(Joi.string().pattern(GRANT_TYPE, 'grant type').invalid('password', 'implicit'))
@@ -116,10 +122,12 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     landingUris: Joi.array().items(redirectUri({ allowHttp })),
     outOfBand: Joi.valid('page', 'json'),
     firstParty: Joi.boolean(),
+    selfAsserted: Joi.boolean(),
+    clientIdIssuedAt: Joi.number().min(0).max(LATEST_MOMENT),
+    managed: Joi.boolean(),
     requirePkce: Joi.boolean(),
     refreshTokenRotation: Joi.valid('always', 'never'),
-    // A value in milliseconds would void all grants for thousands of years.
-    grantsNotBefore: Joi.number().min(0).max(1e11),
+    grantsNotBefore: Joi.number().min(0).max(LATEST_MOMENT),
     introspectionAudiences: Joi.array().items(Joi.string()),
   })
     .custom(rule(clientFault))
@@ -199,6 +207,7 @@ function registrationFaults(client: Client): readonly Fault[] {
   const needsKeys = client.requireSignedRequestObject && !metadata.jwks && metadata.jwksUri === undefined;
   return [
     [grantTypes.includes('authorization_code') && client.redirectUris.length === 0, 'needs redirectUris'],
+    [client.selfAsserted && client.firstParty, 'must not be firstParty with selfAsserted'],
     [!confidential && !client.requirePkce, 'must use PKCE: only a confidential client can be exempted'],
     [
       !keyBound && client.refreshTokenRotation === 'never',

@@ -24,6 +24,8 @@ export interface Client {
   readonly confidential: boolean;
   /** Whether the client is the host's own app, which needs no consent. */
   readonly firstParty: boolean;
+  /** Whether nobody here has checked what the client says of itself. */
+  readonly selfAsserted: boolean;
   /** Whether the client must use PKCE. */
   readonly requirePkce: boolean;
   /** The client's own setting for the rotation of refresh tokens. */
@@ -133,6 +135,7 @@ export function resolveClient(metadata: ClientMetadata): Client {
     tokenEndpointAuthMethod: method,
     confidential: method !== 'none',
     firstParty: metadata.firstParty ?? false,
+    selfAsserted: metadata.selfAsserted ?? false,
     requirePkce: metadata.requirePkce ?? true,
     refreshTokenRotation: fapi ? 'never' : metadata.refreshTokenRotation,
     grantsNotBefore: metadata.grantsNotBefore ?? 0,
@@ -183,6 +186,14 @@ function frozen(values: readonly string[] = []): readonly string[] {
 /** Splits a `scope` string into its distinct values. */
 export function scopeValues(scope: string | undefined): string[] {
   return [...new Set(scope?.split(' ').filter((value) => value !== ''))];
+}
+
+/** The scope value that asks for refresh tokens (OpenID Connect Core §11). */
+export const OFFLINE_ACCESS = 'offline_access';
+
+/** Whether a client may get a scope value: one that it is registered for, or `offline_access` with the grant type of refresh tokens. */
+export function mayHaveScope({ scope, grantTypes }: Client, value: string): boolean {
+  return scope.includes(value) || (value === OFFLINE_ACCESS && grantTypes.includes('refresh_token'));
 }
 
 export function isScope(scope: string): boolean {

@@ -89,13 +89,17 @@ function metadataOf(facts: MetadataFacts): object {
 
 /**
  * Creates the router for the origin's root. RFC 8414 §3.1 puts the well-known part before the issuer's path, OpenID Connect
- * Discovery §4 after it; clients request either document in either place.
+ * Discovery §4 after it; clients request either document in either place. The metadata of resources is there too.
  */
-export function createWellKnownRouter(issuer: string, metadata: RequestHandler): Router {
+export function createWellKnownRouter(
+  issuer: string,
+  metadata: RequestHandler,
+  resourceMetadata: RequestHandler,
+): Router {
   const issuerPath = new URL(issuer).pathname.replace(/\/$/, '');
   const paths = WELL_KNOWN_PATHS.flatMap((path) => [path + issuerPath, issuerPath + path]);
   return Router().use(function wellKnown(req, res, next) {
     if (paths.includes(req.path)) metadata(req, res, next);
-    else next();
+    else resourceMetadata(req, res, next);
   });
 }

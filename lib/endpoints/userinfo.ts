@@ -9,14 +9,8 @@ import type { UserClaims } from '../host/user-claims';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
-import { sendChallenge } from '../resource/require-token';
-import {
-  challenged,
-  invalidToken,
-  presentedToken,
-  type PresentedToken,
-  type TokenCheck,
-} from '../resource/token-check';
+import { challenged, sendChallenge } from '../resource/challenge';
+import { invalidToken, presentedToken, type PresentedToken, type TokenCheck } from '../resource/token-check';
 import type { Subjects } from '../tokens/subject';
 
 interface UserinfoOptions<User> {

@@ -168,11 +168,6 @@ export function endUnfinished(res: Response): void {
   if (!res.writableEnded) res.destroy();
 }
 
-/** Sends an error as JSON, without the host's `formatError` (RFC 6749 §5.2). */
-export function sendError(_req: Request, res: Response, error: OAuthError): void {
-  sendBody(res, error, errorBody(error));
-}
-
 function sendBody(res: Response, error: OAuthError, body: object): void {
   noStore(res);
   if (error.challenge) res.setHeader('WWW-Authenticate', error.challenge);

@@ -3,8 +3,8 @@ import type { RequestHandler } from 'express';
 import { userTokenStatus, type TokenStatus } from '../grants/status';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
-import { sendChallenge } from '../resource/require-token';
-import { challenged, invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
+import { challenged, sendChallenge } from '../resource/challenge';
+import { invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
 import type { LinkTokens } from './link-token';
 import type { LinkTickets } from './tickets';
 

@@ -14,6 +14,7 @@ export const DEFAULTS = {
   scopes: {},
   resources: [],
   multipleAudiences: false,
+  unknownScopes: 'refuse',
   accessTokenFormat: 'jwt',
   grants: {},
   storeTimeout: 5,

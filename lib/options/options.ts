@@ -20,7 +20,7 @@ import type { FormatError, RateLimit, RequestGuard } from '../http/endpoint';
 import type { EndSession } from '../logout/endpoint';
 import type { ErrorPageHandler } from '../pages/error';
 import type { Branding } from '../pages/layout';
-import type { ResourceOptions } from '../policy/audiences';
+import type { ResourceOptions, UnknownScopes } from '../policy/audiences';
 import type { AnonymousSubject } from '../token/anonymous-subject';
 import type { ExtensionGrant } from '../token/extension-grant';
 import type { AccessTokenFormat } from '../tokens/access-token';
@@ -124,6 +124,12 @@ export interface TokensOptions<LoadedUser = OAuthUser> {
   resources?: readonly (string | ResourceOptions)[];
   /** Whether one access token may be for several resources. @defaultValue `false` */
   multipleAudiences?: boolean;
+  /**
+   * What happens to requested scope values that neither `scopes`, `resources` nor the client's registration have, such as those that
+   * some apps send to every server: `'refuse'` responds `invalid_scope`; `'drop'` leaves them out, as if they had not been requested, and
+   * the response says what was granted. @defaultValue `'refuse'`
+   */
+  unknownScopes?: UnknownScopes;
   /** `'jwt'` (RFC 9068), or `'opaque'`: the same claims, encrypted. @defaultValue `'jwt'` */
   accessTokenFormat?: Policy<AccessTokenFormat>;
   /** The host's own grant types, by their `grant_type` (RFC 6749 §4.5). @defaultValue `{}` */

@@ -46,6 +46,8 @@ const color = Joi.string().pattern(/^#[0-9a-f]{3,8}$/i, 'hex color');
 
 const resource = Joi.object({
   identifier: identifier.required(),
+  name: Joi.string(),
+  documentationUri: uriWithoutFragment(['https', 'http']),
   scopes: Joi.array().items(scopeValue),
   clients: Joi.alternatives(Joi.valid('any'), Joi.array().items(Joi.string())),
   accessTokenLifetime: lifetime(),
@@ -118,6 +120,7 @@ export const optionsSchema = Joi.object({
     Joi.alternatives().conditional(Joi.string(), { then: identifier, otherwise: resource }),
   ),
   multipleAudiences: Joi.boolean(),
+  unknownScopes: Joi.valid('refuse', 'drop'),
   accessTokenFormat: tokenFormat,
   grants: Joi.object().pattern(
     Joi.string()

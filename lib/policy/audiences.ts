@@ -1,4 +1,4 @@
-import { isScope, scopeValues, type Client } from '../clients/client';
+import { isScope, mayHaveScope, OFFLINE_ACCESS, scopeValues, type Client } from '../clients/client';
 import { invalidScope, invalidTarget } from '../errors';
 import type { Policy } from '../host/grant-context';
 import { CLAIMS_OF_SCOPE } from '../host/standard-claims';
@@ -10,6 +10,10 @@ import type { AccessTokenAlgorithm } from '../tokens/algorithms';
 export interface ResourceOptions {
   /** The value of `resource` or `audience`, and of `aud`: an absolute URI without a fragment. */
   identifier: string;
+  /** Its name, in its metadata (RFC 9728 §2). @defaultValue none */
+  name?: string;
+  /** A page about it for developers, in its metadata. @defaultValue none */
+  documentationUri?: string;
   /** The scope values that exist there; tokens for it have no others, except those of OpenID Connect. @defaultValue all */
   scopes?: readonly string[];
   /** The clients that may request tokens for it: any, or a list of client ids. @defaultValue `'any'` */
@@ -60,6 +64,15 @@ export interface Audiences {
   /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
   checked(resources: readonly string[], client: Client): readonly string[];
   /**
+   * Checks the scope that a client requests for a new grant. `offline_access` is never an error: without refresh tokens it has no
+   * meaning. @throws OAuthError `invalid_scope`
+   */
+  requestedScope(
+    requested: string | undefined,
+    client: Client,
+    resources: readonly string[],
+  ): readonly string[];
+  /**
    * Checks that the requested scope is allowed at the resources. If no scope is requested, returns all allowed values (RFC 6749
    * §3.3, RFC 8707 §2.2).
    * @throws OAuthError `invalid_scope`
@@ -75,10 +88,36 @@ export interface Audiences {
   requireDpop(resources: readonly string[]): boolean;
 }
 
+/** What happens to requested scope values that nothing here knows: they are an error, or left out. */
+export type UnknownScopes = 'refuse' | 'drop';
+
 /** Scope values that concern the user and not a resource (OpenID Connect Core §5.4 and §11). */
-const UNIVERSAL_SCOPES = ['offline_access', ...Object.keys(CLAIMS_OF_SCOPE)];
+const UNIVERSAL_SCOPES = [OFFLINE_ACCESS, ...Object.keys(CLAIMS_OF_SCOPE)];
 /** Scope values that have no meaning without a user. */
 export const USER_SCOPES: readonly string[] = ['openid', ...UNIVERSAL_SCOPES];
+
+/** Returns the scope values that exist here, apart from those of adapters' clients. */
+export function knownScopesOf({
+  scopes,
+  resources,
+  clients,
+  hasIdTokens,
+}: {
+  /** Descriptions of scope values. */
+  scopes: Readonly<Record<string, string>>;
+  resources: readonly ResolvedResource[];
+  /** The clients of the options. */
+  clients: readonly { readonly client: Client }[];
+  hasIdTokens: boolean;
+}): ReadonlySet<string> {
+  return new Set([
+    ...(hasIdTokens ? ['openid'] : []),
+    ...Object.keys(scopes),
+    ...clients.flatMap(({ client }) => client.scope),
+    ...resources.flatMap((resource) => resource.scopes ?? []),
+    OFFLINE_ACCESS,
+  ]);
+}
 
 export function createAudiences(options: {
   resources: readonly ResolvedResource[];
@@ -86,8 +125,11 @@ export function createAudiences(options: {
   multipleAudiences: boolean;
   /** Without ID tokens `openid` has no meaning. */
   hasIdTokens: boolean;
+  /** The scope values that the host knows. */
+  knownScopes: ReadonlySet<string>;
+  unknownScopes: UnknownScopes;
 }): Audiences {
-  const { defaultAudience, multipleAudiences, hasIdTokens } = options;
+  const { defaultAudience, multipleAudiences, hasIdTokens, knownScopes, unknownScopes } = options;
   const byIdentifier = new Map(
     [resolveResource(defaultAudience), ...options.resources].map((resource) => [
       resource.identifier,
@@ -142,13 +184,28 @@ export function createAudiences(options: {
   ): readonly string[] {
     const available = allowed.filter((value) => isAvailable(value, resources));
     // Blanks around and between values are forgiven: some libraries join lists that have empty entries.
-    const values = scopeValues(requestedScope);
+    const given = scopeValues(requestedScope);
+    if (given.length > 0 && !isScope(given.join(' '))) throw invalidScope('scope is malformed');
+    const isKnown = (value: string): boolean => knownScopes.has(value) || allowed.includes(value);
+    const values = unknownScopes === 'drop' ? given.filter(isKnown) : given;
     if (values.length === 0) return frozen(available);
-    if (!isScope(values.join(' '))) throw invalidScope('scope is malformed');
     const excess = values.find((value) => !available.includes(value));
     if (excess === undefined) return frozen(values);
     const hint = excess.includes(',') ? ': separate scope values by spaces' : '';
     throw invalidScope(`The scope ${excess} is not allowed here${hint}`);
+  }
+
+  function requestedScope(
+    requested: string | undefined,
+    client: Client,
+    resources: readonly string[],
+  ): readonly string[] {
+    const values = scopeValues(requested);
+    const isOffline = values.includes(OFFLINE_ACCESS) && !client.scope.includes(OFFLINE_ACCESS);
+    if (!isOffline) return scope(requested, client.scope, resources);
+    const others = values.filter((value) => value !== OFFLINE_ACCESS);
+    const allowed = scope(others.join(' '), client.scope, resources);
+    return frozen(mayHaveScope(client, OFFLINE_ACCESS) ? [...allowed, OFFLINE_ACCESS] : allowed);
   }
 
   function refuseMultiple(resources: readonly string[]): void {
@@ -160,7 +217,7 @@ export function createAudiences(options: {
   const requireDpop = (resources: readonly string[]): boolean =>
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
-  return { registered, requested, narrowed, checked, scope, refuseMultiple, requireDpop };
+  return { registered, requested, narrowed, checked, requestedScope, scope, refuseMultiple, requireDpop };
 }
 
 /** Returns the resources that a request names: `audience` and `resource` are two names for the same parameter. */

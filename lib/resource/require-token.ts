@@ -4,8 +4,8 @@ import type { Request, Response } from 'express';
 
 import { asOAuthError } from '../errors';
 import type { EndpointFrame } from '../http/endpoint';
-import { noStore } from '../http/redirect';
 import { accessTokenInfo, type AccessTokenInfo } from './access-token-info';
+import { sendChallenge } from './challenge';
 import { requirementsSchema, type ReadRequirements, type RequireTokenOptions } from './requirements';
 import { presentedToken, type TokenCheck } from './token-check';
 
@@ -27,7 +27,8 @@ export type TokenMiddleware = (
 ) => void;
 
 /**
- * Creates a middleware that protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3).
+ * Creates a middleware that protects a route with an access token (RFC 6750 §2.1, RFC 9449 §7, RFC 8705 §3). Its challenges name the
+ * metadata of the resource, the needed scope and the needed sign-in (RFC 9728 §5.1, RFC 9470 §3).
  *
  * @throws OAuthConfigurationError for invalid options
  */
@@ -45,7 +46,7 @@ export function createRequireToken(options: {
 
     async function answer(req: IncomingMessage, res: ServerResponse, next: () => void): Promise<void> {
       const presented = presentedToken(req);
-      if (!presented) return sendChallenge(res);
+      if (!presented) return sendChallenge(res, requirements);
       try {
         const { claims } = await check.ofRequest(req, res, presented, requirements);
         (req as Request).oauth = accessTokenInfo(claims);
@@ -62,12 +63,4 @@ export function createRequireToken(options: {
       answer(req, res, next).catch(next);
     };
   };
-}
-
-/** Responds 401 without an error code, because the request has no token (RFC 6750 §3.1). */
-export function sendChallenge(res: ServerResponse): void {
-  noStore(res);
-  res.statusCode = 401;
-  res.setHeader('WWW-Authenticate', 'Bearer');
-  res.end();
 }

@@ -2,12 +2,20 @@ import Joi, { type ObjectSchema } from 'joi';
 
 import { isScope, scopeValues } from '../clients/client';
 import { OAuthConfigurationError } from '../errors';
+import type { RouteFacts } from './challenge';
 import type { StatusOf, TokenRequirements } from './token-check';
 
 /** The options of `requireToken`. */
 export interface RequireTokenOptions {
   /** The scope values that the token must have, separated by spaces or as a list. @defaultValue none */
   scope?: string | readonly string[];
+  /**
+   * The values of `acr`, of which the token must have one: how its user signed in. A client is told to request them with `acr_values`
+   * (RFC 9470 §3). @defaultValue any
+   */
+  acr?: string | readonly string[];
+  /** How long ago the user may have signed in. Seconds. A client is told to request `max_age` (RFC 9470 §3). @defaultValue any time */
+  maxAge?: number;
   /** The audience that must be among the token's. @defaultValue the router's default audience, or the verifier's `audience` */
   audience?: string;
   /**
@@ -21,9 +29,14 @@ const scopeText = Joi.string().custom((value: string, { error }) =>
   isScope(value) ? value : error('any.invalid'),
 );
 
+/** A value of `acr_values`, which is a list with spaces; it is quoted in a challenge. */
+const acrValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'acr value');
+
 /** The schema of {@link RequireTokenOptions}. */
 export const requirementsSchema = Joi.object({
   scope: Joi.alternatives(scopeText, Joi.array().items(scopeText)),
+  acr: Joi.alternatives(acrValue, Joi.array().items(acrValue).min(1)),
+  maxAge: Joi.number().integer().min(0),
   audience: Joi.string(),
   checkRevocation: Joi.boolean(),
 }).label('options');
@@ -39,8 +52,12 @@ export function createReadRequirements(options: {
   defaultAudience: string;
   /** Without it, `checkRevocation` is refused. */
   statusOf: StatusOf<unknown> | undefined;
+  /** Returns the facts about an audience that challenges tell. */
+  factsOf: (audience: string) => Omit<RouteFacts, 'scope'>;
+  /** Receives the values of `acr` that are required. */
+  knownAcr?: Set<string>;
 }): ReadRequirements {
-  const { defaultAudience, statusOf } = options;
+  const { defaultAudience, statusOf, factsOf, knownAcr } = options;
 
   return (source, given, schema) => {
     const { error } = schema.validate(given, { abortEarly: false, convert: false });
@@ -49,10 +66,19 @@ export function createReadRequirements(options: {
         error.details.map(({ message }) => message),
         source,
       );
-    const { scope = [], audience = defaultAudience, checkRevocation = false } = given;
+    const { scope = [], acr, maxAge, audience = defaultAudience, checkRevocation = false } = given;
     if (checkRevocation && !statusOf)
       throw new OAuthConfigurationError(['"checkRevocation" needs "introspection"'], source);
+    const acrValues = typeof acr === 'string' ? [acr] : acr;
+    acrValues?.forEach((value) => knownAcr?.add(value));
     const needed = typeof scope === 'string' ? scopeValues(scope) : scope;
-    return { scope: needed, audience, statusOf: checkRevocation ? statusOf : undefined };
+    return {
+      ...factsOf(audience),
+      scope: needed,
+      acr: acrValues,
+      maxAge,
+      audience,
+      statusOf: checkRevocation ? statusOf : undefined,
+    };
   };
 }

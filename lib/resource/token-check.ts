@@ -8,10 +8,8 @@ import { NONCE_HEADER, type ProofOfPossession } from '../clients/proof-of-posses
 import { asOAuthError, OAuthError } from '../errors';
 import { callHostSync } from '../host/call';
 import { audiencesOf, timeFault, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
-import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import type { DpopProof } from '../tokens/dpop';
-
-type Scheme = 'Bearer' | 'DPoP';
+import { challenged, type RouteFacts, type Scheme } from './challenge';
 
 /** An access token as a request presents it. */
 export interface PresentedToken {
@@ -20,10 +18,13 @@ export interface PresentedToken {
 }
 
 /** The requirements that a token must meet. */
-export interface TokenRequirements<Status> {
-  readonly scope: readonly string[];
+export interface TokenRequirements<Status> extends RouteFacts {
   /** The audience that the token must be for; `undefined` accepts any. */
   readonly audience: string | undefined;
+  /** The values of `acr` of which the token must have one; any if left out. */
+  readonly acr?: readonly string[] | undefined;
+  /** How long ago the user may have signed in. Seconds. */
+  readonly maxAge?: number | undefined;
   /** Looks up whether the token is active; without it, no store or server is asked and there is no status. */
   readonly statusOf: StatusOf<Status> | undefined;
 }
@@ -125,15 +126,31 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     }
   }
 
-  const check: TokenCheck['ofToken'] = async (token, shown, { scope, audience, statusOf }) => {
+  const check: TokenCheck['ofToken'] = async (token, shown, requirements) => {
+    const { scope, audience, statusOf } = requirements;
     const claims = await claimsOf(token, audience);
     const [, status] = await Promise.all([shown && prove(shown, claims.cnf), statusOf?.(claims, token)]);
     if (statusOf && status === undefined) throw invalidToken('revoked');
+    requireAuthentication(claims, requirements);
     const granted = scopeValues(claims.scope);
     if (!scope.every((value) => granted.includes(value))) throw insufficientScope(scope);
     // Without `statusOf`, `Status` is `undefined`.
     return { claims, status: status as NonNullable<typeof status> };
   };
+
+  /** RFC 9470 §3 */
+  function requireAuthentication(
+    { acr: given, auth_time: authTime }: AccessTokenClaims,
+    { acr, maxAge }: Pick<TokenRequirements<unknown>, 'acr' | 'maxAge'>,
+  ): void {
+    const isMet = acr === undefined || acr.some((value) => value === given);
+    const isRecent = maxAge === undefined || clock() / 1000 - (authTime ?? -Infinity) <= maxAge;
+    if (isMet && isRecent) return;
+    const reason = isMet ? 'the sign-in is too long ago' : 'acr not satisfied';
+    const description = 'The user must sign in again, or in another way';
+    const members = { acr_values: acr?.join(' '), max_age: maxAge };
+    throw new OAuthError('insufficient_user_authentication', description, { reason, members });
+  }
 
   return {
     ofRequest: async (req, res, { scheme, token }, requirements) => {
@@ -150,43 +167,17 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
       try {
         return await check(token, shown, requirements);
       } catch (thrown) {
-        throw challenged(asOAuthError(thrown), scheme);
+        throw challenged(asOAuthError(thrown), scheme, requirements);
       }
     },
     ofToken: async (token, shown, requirements) => {
       try {
         return await check(token, shown, requirements);
       } catch (thrown) {
-        throw challenged(asOAuthError(thrown), 'Bearer');
+        throw challenged(asOAuthError(thrown), 'Bearer', requirements);
       }
     },
   };
-}
-
-const CHALLENGED: readonly string[] = [
-  'invalid_token',
-  'insufficient_scope',
-  'invalid_dpop_proof',
-  'use_dpop_nonce',
-];
-
-/** Converts an error to the form of a resource server, with a challenge (RFC 6750 §3, RFC 9449 §7.1). */
-export function challenged(error: OAuthError, presented: Scheme): OAuthError {
-  if (!CHALLENGED.includes(error.code)) return error;
-  const { code, description, reason, members } = error;
-  const needsDpop = code === 'invalid_dpop_proof' || code === 'use_dpop_nonce' || error.challenge === 'DPoP';
-  const scheme = needsDpop ? 'DPoP' : presented;
-  const attributes = [
-    `error="${code}"`,
-    `error_description="${description}"`,
-    ...(members?.scope === undefined ? [] : [`scope="${members.scope as string}"`]),
-    ...(scheme === 'DPoP' ? [`algs="${VERIFICATION_ALGORITHMS.join(' ')}"`] : []),
-  ];
-  return new OAuthError(code, description, {
-    status: code === 'insufficient_scope' ? 403 : 401,
-    challenge: `${scheme} ${attributes.join(', ')}`,
-    ...(reason !== undefined && { reason }),
-  });
 }
 
 /**
@@ -199,8 +190,8 @@ export function invalidToken(fault: string, scheme?: Scheme): OAuthError {
 }
 
 function insufficientScope(needed: readonly string[]): OAuthError {
-  const scope = needed.join(' ');
-  return new OAuthError('insufficient_scope', `The access token lacks the required scope: ${scope}`, {
-    members: { scope },
-  });
+  return new OAuthError(
+    'insufficient_scope',
+    `The access token lacks the required scope: ${needed.join(' ')}`,
+  );
 }

@@ -9,15 +9,18 @@ import { OAuthConfigurationError, temporarilyUnavailable } from '../errors';
 import { createEventLog, type Logger } from '../event-log';
 import { createEventReporter, type OAuthEvents } from '../event-reporter';
 import { callHost, type Awaitable } from '../host/call';
-import { sendError } from '../http/endpoint';
+import { createEndpointFrame } from '../http/endpoint';
 import { isLoopbackUrl } from '../http/loopback';
 import { createOutbound } from '../http/outbound';
-import { logger, RULE_MESSAGES, rule, secret } from '../schemas';
+import { logger, RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
+import { isScope } from '../clients/client';
 import { ACCESS_TOKEN_TYPE, PLAIN_TYPE } from '../tokens/jwt';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
-import { createRequireToken, type RequireToken } from './require-token';
+import { createResourceMetadataEndpoint } from './metadata-endpoint';
+import { createRequireToken, type RequireToken, type TokenMiddleware } from './require-token';
 import { createReadRequirements } from './requirements';
+import { createResourceMetadata } from './resource-metadata';
 import { createTokenCheck } from './token-check';
 import { createVerifyToken, type VerifyToken } from './verify-token';
 import { createVerifiedTokens, type IntrospectionCredentials } from './verified-tokens';
@@ -28,6 +31,12 @@ export interface TokenVerifierOptions {
   issuer: string;
   /** This resource server: it must be among the audiences of a token. */
   audience: string;
+  /** The name of this resource server, in its metadata (RFC 9728 §2). @defaultValue none */
+  name?: string;
+  /** The scope values that exist here, in its metadata. @defaultValue none */
+  scopes?: readonly string[];
+  /** A page for developers, in its metadata. @defaultValue none */
+  documentationUri?: string;
   /** Accepts `typ: 'JWT'` too, for a resource with `accessTokenType: 'JWT'`. @defaultValue `'at+jwt'` (RFC 9068) */
   accessTokenType?: 'at+jwt' | 'JWT';
   /** The URL of the server's key set. @defaultValue `<issuer>/jwks` */
@@ -65,6 +74,11 @@ export interface TokenVerifier {
   readonly requireToken: RequireToken;
   /** Verifies a token outside of a route, like the router's `verifyToken`. */
   readonly verifyToken: VerifyToken;
+  /**
+   * Serves the metadata of this resource server, if its audience is a URL: `app.use(metadata)` at the root of its origin. The challenges
+   * of `requireToken` name it (RFC 9728 §3 and §5).
+   */
+  readonly metadata: TokenMiddleware;
   /** The events `request.refused` and `server.failed`. */
   readonly events: OAuthEvents;
 }
@@ -73,6 +87,11 @@ const url = Joi.string().uri({ scheme: ['https', 'http'] });
 const schema = Joi.object({
   issuer: url.required(),
   audience: Joi.string().required(),
+  name: Joi.string(),
+  scopes: Joi.array().items(
+    Joi.string().custom(rule((value: string) => (isScope(value) ? undefined : 'must be a scope value'))),
+  ),
+  documentationUri: uriWithoutFragment(['https', 'http']),
   accessTokenType: Joi.valid('at+jwt', 'JWT'),
   jwksUri: url,
   introspection: Joi.object({
@@ -153,10 +172,24 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     urlOf: options.resourceUrl ?? createVerifierUrl({ issuer, audience }),
     clock,
   });
-  const readRequirements = createReadRequirements({ defaultAudience: audience, statusOf: tokens.statusOf });
+  const { name, scopes, documentationUri } = options;
+  const described = { identifier: audience, name, scopes, documentationUri, requiresDpop: false };
+  const resourceMetadata = createResourceMetadata([described], issuer);
+  const readRequirements = createReadRequirements({
+    defaultAudience: audience,
+    statusOf: tokens.statusOf,
+    factsOf: (named) => ({ resourceMetadata: resourceMetadata.urlOf(named) }),
+  });
+  const frame = createEndpointFrame({
+    reporter,
+    rateLimit: undefined,
+    requestGuard: undefined,
+    formatError: undefined,
+  });
   return {
-    requireToken: createRequireToken({ check, readRequirements, frame: { reporter, sendError } }),
+    requireToken: createRequireToken({ check, readRequirements, frame }),
     verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    metadata: createResourceMetadataEndpoint(resourceMetadata, frame),
     events: reporter.events,
   };
 }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-import type { Client } from '../clients/client';
+import { mayHaveScope, type Client } from '../clients/client';
 import { commit, end } from '../grants/commit';
 import { authenticationIn, claimsIn, identifiersOf, isActive, newAttempt, type Grant } from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
@@ -33,7 +33,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
     }
 
     // The client's registration may have changed since the code was issued.
-    const granted = grant.scope.filter((value) => client.scope.includes(value));
+    const granted = grant.scope.filter((value) => mayHaveScope(client, value));
     const resources = audiences.narrowed(parameters, client, grant.resources);
     const scope = audiences.scope(parameters.get('scope'), granted, resources);
     audiences.refuseMultiple(resources);

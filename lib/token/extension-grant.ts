@@ -71,7 +71,7 @@ export function createExtensionGrant(
       client,
       grantType: name,
       userId: user && userIdOf(user, client),
-      scope: audiences.scope(decision.scope ?? parameters.get('scope'), client.scope, resources),
+      scope: audiences.requestedScope(decision.scope ?? parameters.get('scope'), client, resources),
       resources,
     };
     const authentication = user && authenticationOf(user);

@@ -1,4 +1,4 @@
-import type { Client } from '../clients/client';
+import { mayHaveScope, type Client } from '../clients/client';
 import { authenticationIn, claimsIn, type Grant } from '../grants/grant';
 import type { GrantContext } from '../host/grant-context';
 import { required, type Parameters } from '../http/parameters';
@@ -47,7 +47,7 @@ export function readRefreshRequest({
     client,
     grantType: 'refresh_token',
     userId: grant.userId,
-    scope: grant.scope.filter((value) => client.scope.includes(value)),
+    scope: grant.scope.filter((value) => mayHaveScope(client, value)),
     resources: grant.resources,
   };
   return { client, parameters, confirmation, grant, presented: reference.generation, context };
