@@ -10,7 +10,7 @@ const LAYERS = [
   ['server'],
   ['operations', 'options'],
   ['authorization', 'endpoints'],
-  ['linking', 'logout'],
+  ['linking', 'logout', 'registration'],
   ['token', 'engine'],
   ['grants'],
   ['policy', 'resource'],

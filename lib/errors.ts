@@ -1,20 +1,24 @@
 /**
  * The values of `error` that this library uses, and any that a host defines for itself.
  *
- * @see RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 8707 §2, RFC 9101 §7, RFC 9126 §2.3, RFC 9449 §5 and §8,
+ * @see RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 9470 §3, RFC 9101 §7, RFC 9126 §2.3, RFC 9449 §5 and §8,
  * OpenID Connect Core §3.1.2.6
  */
 export type OAuthErrorCode =
   | 'access_denied'
   | 'consent_required'
   | 'insufficient_scope'
+  | 'insufficient_user_authentication'
   | 'invalid_client'
+  | 'invalid_client_metadata'
   | 'invalid_dpop_proof'
   | 'invalid_grant'
+  | 'invalid_redirect_uri'
   | 'invalid_request'
   | 'invalid_request_object'
   | 'invalid_request_uri'
   | 'invalid_scope'
+  | 'invalid_software_statement'
   | 'invalid_target'
   | 'invalid_token'
   | 'login_required'
@@ -22,6 +26,7 @@ export type OAuthErrorCode =
   | 'server_error'
   | 'temporarily_unavailable'
   | 'too_many_requests'
+  | 'unapproved_software_statement'
   | 'unauthorized_client'
   | 'unmet_authentication_requirements'
   | 'unsupported_grant_type'
@@ -131,6 +136,7 @@ function errorFactory(code: OAuthErrorCode): ErrorFactory {
 export const accessDenied = errorFactory('access_denied');
 export const consentRequired = errorFactory('consent_required');
 export const invalidClient = errorFactory('invalid_client');
+export const invalidClientMetadata = errorFactory('invalid_client_metadata');
 export const invalidGrant = errorFactory('invalid_grant');
 export const invalidRequest = errorFactory('invalid_request');
 export const invalidScope = errorFactory('invalid_scope');

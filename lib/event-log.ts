@@ -27,6 +27,7 @@ const LEVELS: Partial<Record<EventName, keyof Logger>> = {
   'refresh_token.reused': 'warn',
   'grant.ahead_of_store': 'warn',
   'client_authentication.failed': 'warn',
+  'metadata_document.refused': 'warn',
   'provider.failed': 'warn',
   'backchannel_logout.failed': 'warn',
   'authorization_code.issued': 'debug',

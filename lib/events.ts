@@ -36,6 +36,14 @@ export interface OAuthEventMap {
   'access_token.revoked': [EventIdentifiers & TokenIdEvent];
   /** A client failed to authenticate. */
   'client_authentication.failed': [EventIdentifiers & ReasonEvent & AuthenticationEvent];
+  /** The metadata document of a client was refused: what is at its URL is not what it should be. */
+  'metadata_document.refused': [EventIdentifiers & ReasonEvent];
+  /** A client registered itself. */
+  'client.registered': [EventIdentifiers];
+  /** A client changed its registration. */
+  'client.updated': [EventIdentifiers];
+  /** A client deleted its registration. */
+  'client.deleted': [EventIdentifiers];
   /** A user allowed a client on the consent page. */
   'consent.given': [EventIdentifiers & ScopeEvent];
   /** A user denied a client on the consent page. */

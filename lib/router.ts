@@ -19,6 +19,9 @@ import { createLogoutEndpoint } from './logout/endpoint';
 import { createOperations, type Operations } from './operations';
 import type { OAuthRouterOptions } from './options/options';
 import { resolveOptions } from './options/resolve';
+import { createRegistrationEndpoint } from './registration/endpoint';
+import { createManagementEndpoint } from './registration/management-endpoint';
+import { REGISTERED_CLIENT_ID } from './registration/register';
 import { createResourceMetadataEndpoint } from './resource/metadata-endpoint';
 import { createRequireToken, type RequireToken } from './resource/require-token';
 import { createVerifyToken, type VerifyToken } from './resource/verify-token';
@@ -66,7 +69,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   options: OAuthRouterOptions<User, LoadedUser>,
 ): OAuthRouter {
   const server = createServer(resolveOptions(options));
-  const { endpoints, providerEndpoints, metadata } = createEndpoints(server);
+  const { endpoints, memberEndpoints, metadata } = createEndpoints(server);
 
   // One lookup. Express's own routes would match their patterns one after the other for every request.
   const checkMount = createMountCheck(server);
@@ -75,11 +78,11 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     const endpoint = endpoints.get(req.path);
     if (endpoint) return endpoint(req, res, next);
     const slash = req.path.lastIndexOf('/');
-    const [base, providerId] = [req.path.slice(0, slash), req.path.slice(slash + 1)];
-    const providerEndpoint = providerEndpoints.get(base);
-    if (!providerEndpoint || !PROVIDER_ID.test(providerId)) return next();
-    req.params = { providerId };
-    providerEndpoint(req, res, next);
+    const member = memberEndpoints.get(req.path.slice(0, slash));
+    const id = req.path.slice(slash + 1);
+    if (!member?.pattern.test(id)) return next();
+    req.params = { [member.parameter]: id };
+    member.endpoint(req, res, next);
   });
 
   const { issuer, apiCheck: check, possession, readRequirements, resourceMetadata } = server;
@@ -115,9 +118,17 @@ function createMountCheck({ issuer, reporter }: Server): (baseUrl: string) => vo
 
 type Endpoints = Map<string, RequestHandler>;
 
-/** Creates the endpoints by path; those with `/:provider_id` by the path before it. */
+/** An endpoint whose path ends with the id of something. */
+interface MemberEndpoint {
+  readonly endpoint: RequestHandler;
+  readonly pattern: RegExp;
+  /** The name of the id in `req.params`. */
+  readonly parameter: string;
+}
+
+/** Creates the endpoints by path; those that end with an id by the path before it. */
 function createEndpoints(server: Server) {
-  const { url, paths, endSession, providers } = server;
+  const { url, paths, endSession, providers, registration } = server;
   const authorization = createAuthorizationEndpoint(server);
   const metadata = createMetadataEndpoint(server);
   const endpoints: Endpoints = new Map([
@@ -134,12 +145,18 @@ function createEndpoints(server: Server) {
   if (endSession)
     endpoints.set(paths.logout, createLogoutEndpoint({ ...server, endSession, logoutUrl: url('logout') }));
 
-  const providerEndpoints: Endpoints = new Map();
+  const memberEndpoints = new Map<string, MemberEndpoint>();
   if (providers.size > 0) {
+    const ofProvider = { pattern: PROVIDER_ID, parameter: 'providerId' };
     endpoints.set(paths.linkTickets, createLinkTicketEndpoint(server));
     endpoints.set(paths.link, createLinkEndpoint(server));
-    providerEndpoints.set(paths.authorize, authorization);
-    providerEndpoints.set(paths.callback, createCallbackEndpoint(server));
+    memberEndpoints.set(paths.authorize, { endpoint: authorization, ...ofProvider });
+    memberEndpoints.set(paths.callback, { endpoint: createCallbackEndpoint(server), ...ofProvider });
   }
-  return { endpoints, providerEndpoints, metadata };
+  if (registration) {
+    const endpoint = createManagementEndpoint({ ...server, ...registration });
+    endpoints.set(paths.register, createRegistrationEndpoint({ ...server, ...registration }));
+    memberEndpoints.set(paths.register, { endpoint, pattern: REGISTERED_CLIENT_ID, parameter: 'clientId' });
+  }
+  return { endpoints, memberEndpoints, metadata };
 }

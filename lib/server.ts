@@ -22,10 +22,16 @@ import { createSignIn } from './authorization/sign-in';
 import { createClientAuthentication } from './clients/authentication';
 import { createCertificateReader } from './clients/certificate';
 import { createClientIdentification } from './clients/identification';
+import { scopeValues } from './clients/client';
+import { createClientChecker } from './clients/client-checks';
+import { createKeepClient } from './clients/keep-client';
 import { createClientKeySets } from './clients/key-sets';
+import { createMetadataDocuments } from './clients/metadata-documents';
 import { createProofOfPossession } from './clients/proof-of-possession';
 import { createClientRegistry } from './clients/registry';
+import { createAcceptClient } from './clients/self-asserted';
 import { createClientSecretSealer } from './clients/secret-sealer';
+import { createCheckSector } from './clients/sector-identifier';
 import type { MetadataFacts } from './endpoints/metadata';
 import { endpointUrl, type EndpointName } from './endpoints/paths';
 import { createTokenEngine } from './engine';
@@ -47,13 +53,18 @@ import { createSignOut } from './logout/sign-out';
 import type { ResolvedOptions } from './options/resolve';
 import { createErrorResponder } from './pages/error';
 import { createPage } from './pages/layout';
-import { createAudiences, knownScopesOf } from './policy/audiences';
+import { createAudiences, knownScopesOf, selfAssertedScopeOf } from './policy/audiences';
 import { createPolicies } from './policy/policies';
 import { createTokenAlgorithms } from './policy/token-algorithms';
 import { createRequestUrl } from './resource/request-url';
 import { createReadRequirements } from './resource/requirements';
 import { createResourceMetadata } from './resource/resource-metadata';
 import { createTokenCheck } from './resource/token-check';
+import { createRegistrationAccessTokens } from './registration/access-tokens';
+import { createClientInformation } from './registration/information';
+import { createRegistrationLimit } from './registration/limit';
+import { createRegister, type RegistrationStore } from './registration/register';
+import { createReadSoftwareStatement } from './registration/software-statement';
 import { createAnonymousSubjects } from './token/anonymous-subject';
 import { createAuthorizationCodeGrant } from './token/authorization-code';
 import { createClientCredentialsGrant } from './token/client-credentials';
@@ -83,6 +94,7 @@ export function createServer(options: ResolvedOptions) {
   const authorization = createAuthorizationParts(options, base, clients, tokens, checks, federation);
   warnAboutAlgorithms(options, base);
   const { responseModes } = authorization;
+  const registration = createRegistrationParts(options, base, clients);
   const metadataFacts = createMetadataFacts(options, base, clients, tokens, responseModes);
   return {
     ...options,
@@ -92,6 +104,7 @@ export function createServer(options: ResolvedOptions) {
     ...checks,
     ...federation,
     ...authorization,
+    registration,
     metadataFacts,
   };
 }
@@ -114,13 +127,39 @@ function warnAboutAlgorithms({ signingKeys }: ResolvedOptions, { registry, repor
   );
 }
 
-/** Creates the storage, the events and the pages, and derives keys from the secrets. */
+/** Creates the storage, the registry, the events and the pages, and derives keys from the secrets. */
 function createBase(options: ResolvedOptions) {
-  const { issuer, secrets, clock, pages, paths, development } = options;
+  const { issuer, secrets, clock, pages, paths, development, signingKeys, selfAsserted } = options;
   const reporter = createEventReporter(createEventLog(options));
   const frame = createEndpointFrame({ ...options, reporter });
   const store = createStore(options.adapter, options.storeTimeout, reporter);
   const page = createPage(pages.branding);
+  const { allowPrivateAddresses } = options;
+  const fetch = createOutbound({ allowPrivateAddresses });
+  // A shared secret signs access tokens only.
+  const hasIdTokens = signingKeys.algorithms.length > 0;
+  const selfAssertedScope =
+    selfAsserted.scope === undefined
+      ? selfAssertedScopeOf({ ...options, hasIdTokens })
+      : scopeValues(selfAsserted.scope);
+  const accept = createAcceptClient({
+    scope: selfAssertedScope,
+    unknownScopes: options.unknownScopes,
+    approve: selfAsserted.approve,
+    check: createClientChecker({ allowHttp: development, strict: false }),
+    checkSector: createCheckSector(fetch),
+  });
+  const documents =
+    options.metadataDocuments &&
+    createMetadataDocuments({
+      accept,
+      scope: selfAssertedScope,
+      allow: options.metadataDocuments.allow,
+      allowHttp: development,
+      outbound: { allowPrivateAddresses },
+      clock,
+      reporter,
+    });
   return {
     url: (name: EndpointName): string => endpointUrl(issuer, paths[name]),
     /** http is for development only. */
@@ -128,7 +167,16 @@ function createBase(options: ResolvedOptions) {
     reporter,
     frame,
     store,
-    registry: createClientRegistry({ clients: options.clients, store, allowHttp: development }),
+    fetch,
+    accept,
+    hasIdTokens,
+    registry: createClientRegistry({
+      clients: options.clients,
+      store,
+      documents,
+      selfAssertedScope,
+      allowHttp: development,
+    }),
     page,
     respondError: createErrorResponder(page, frame, pages.error),
     sealed: <T>(purpose: string): SealedJson<T> =>
@@ -140,8 +188,7 @@ type Base = ReturnType<typeof createBase>;
 /** Creates the parts that identify and authenticate clients and check their proofs of possession. */
 function createClientParts(options: ResolvedOptions, base: Base) {
   const { issuer, secrets, clock, clientCertificate, dpop } = options;
-  const { url, registry, reporter, store } = base;
-  const fetch = createOutbound({ allowPrivateAddresses: options.allowPrivateAddresses });
+  const { url, registry, reporter, store, fetch } = base;
   const keySetOf = createClientKeySets({ fetch, clock });
   const certificateOf = createCertificateReader(clientCertificate);
   const identification = createClientIdentification(options.clientHeaders);
@@ -167,18 +214,16 @@ function createClientParts(options: ResolvedOptions, base: Base) {
     certificateOf,
     clock,
   });
-  return { fetch, keySetOf, identification, clientSecretSealer, authentication, possession };
+  return { keySetOf, identification, clientSecretSealer, authentication, possession };
 }
 type ClientParts = ReturnType<typeof createClientParts>;
 
 /** Creates the policies, tokens and grant types. */
 function createTokenParts(options: ResolvedOptions, base: Base) {
   const { issuer, secrets, signingKeys, clock, grants, outOfBand } = options;
-  const { store, reporter, registry } = base;
+  const { store, reporter, registry, hasIdTokens } = base;
   const tokenAlgorithms = createTokenAlgorithms(options.resources, signingKeys);
   const policies = createPolicies({ ...options, tokenAlgorithms });
-  // A shared secret signs access tokens only.
-  const hasIdTokens = signingKeys.algorithms.length > 0;
   const knownScopes = knownScopesOf({ ...options, clients: registry.fixed, hasIdTokens });
   const audiences = createAudiences({ ...options, hasIdTokens, knownScopes });
   const types = new Map(
@@ -205,7 +250,18 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
     clock,
   });
   const anonymousSubjects = createAnonymousSubjects(outOfBand.anonymousSubject);
-  const parts = { store, grantTokens, issue, audiences, policies, anonymousSubjects, clock, reporter };
+  const keepClient = createKeepClient(store);
+  const parts = {
+    store,
+    grantTokens,
+    issue,
+    audiences,
+    policies,
+    anonymousSubjects,
+    keepClient,
+    clock,
+    reporter,
+  };
   const grantTypes = byName([
     createAuthorizationCodeGrant(parts),
     createRefreshTokenGrant(parts),
@@ -215,7 +271,6 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   return {
     ...parts,
     tokenAlgorithms,
-    hasIdTokens,
     knownScopes,
     accessTokens,
     idTokens,
@@ -338,8 +393,8 @@ function createAuthorizationParts(
   federation: FederationParts,
 ) {
   const { issuer, clock, loginUrl, outOfBand, signingKeys } = options;
-  const { url, registry, sealed } = base;
-  const { subjects, idTokens, policies, hasIdTokens } = tokens;
+  const { url, registry, sealed, hasIdTokens } = base;
+  const { subjects, idTokens, policies } = tokens;
   const parts = { ...options, ...base, ...clients, ...tokens, ...federation };
   const responseModes = RESPONSE_MODES.filter((mode) => hasIdTokens || !mode.endsWith('jwt'));
   const completed = createCompletedRequests({ ...parts, sealed: sealed<Completion>('completed request') });
@@ -397,11 +452,39 @@ function createAuthorizationParts(
   };
 }
 
+/** Creates the parts of dynamic client registration, if it is switched on. */
+function createRegistrationParts(
+  { registration, secrets, issuer, clock }: ResolvedOptions,
+  { store, fetch, accept, url, reporter }: Base,
+  { clientSecretSealer }: ClientParts,
+) {
+  if (!registration) return undefined;
+  // The options were checked: the adapter has these functions.
+  const parts = { store: store as RegistrationStore, accept, clientSecretSealer, clock, reporter };
+  const { softwareStatementIssuers: issuers, limit } = registration;
+  const registrationAccessTokens = createRegistrationAccessTokens(secrets, issuer);
+  const readSoftwareStatement = createReadSoftwareStatement({ issuers, fetch, clock });
+  return {
+    ...parts,
+    registrationAccessTokens,
+    readSoftwareStatement,
+    clientInformation: createClientInformation({ registerUrl: url('register'), registrationAccessTokens }),
+    register: createRegister({
+      ...registration,
+      ...parts,
+      readSoftwareStatement,
+      limit: createRegistrationLimit({ limit, store, clock }),
+    }),
+    isOpen: registration.open,
+    verifyInitialAccessToken: registration.initialAccessToken,
+  };
+}
+
 function createMetadataFacts(
   options: ResolvedOptions,
-  { url }: Base,
+  { url, hasIdTokens }: Base,
   { authentication }: ClientParts,
-  { grantTypes, hasIdTokens, knownScopes }: TokenParts,
+  { grantTypes, knownScopes }: TokenParts,
   responseModes: readonly string[],
 ): MetadataFacts {
   return {
@@ -417,6 +500,8 @@ function createMetadataFacts(
     hasLogout: options.endSession !== undefined,
     hasBackchannelLogout: hasIdTokens && options.adapter.listGrants !== undefined,
     hasCertificates: options.clientCertificate !== undefined,
+    hasRegistration: options.registration !== undefined,
+    hasMetadataDocuments: options.metadataDocuments !== undefined,
   };
 }
 

@@ -26,6 +26,9 @@ const INTERFACES = {
   lifetimes: ['LifetimeOptions'],
   refreshTokens: ['RefreshTokenOptions'],
   federation: ['FederationOptions'],
+  metadataDocuments: ['MetadataDocumentOptions'],
+  registration: ['RegistrationOptions'],
+  selfAsserted: ['SelfAssertedOptions'],
   outOfBand: ['OutOfBandOptions'],
   pages: ['PageOptions'],
   paths: ['PathOptions'],
@@ -73,7 +76,7 @@ describe('the pages of the documentation', () => {
 
   it('docs/events.md has every event', () => {
     const names = [...textOf('lib/events.ts').matchAll(/^ {2}'([\w.]+)': \[/gm)].map(([, name]) => name!);
-    expect(names).toHaveLength(18);
+    expect(names).toHaveLength(22);
     for (const name of names) expect(textOf('docs/events.md')).toContain(`| \`${name}\` |`);
   });
 

@@ -53,6 +53,8 @@ export interface ClientMetadata {
    * @defaultValue `''`
    */
   scope?: string;
+  /** Scope values that the client may request by name only: a request without `scope` does not mean them. @defaultValue `''` */
+  optionalScope?: string;
   /**
    * How the client authenticates: exactly that way. @defaultValue `'client_secret_basic'` or `'client_secret_post'` with a secret,
    * `'client_secret_jwt'` with a sealed secret, `'tls_client_auth'` with the subject of a certificate, `'private_key_jwt'` with keys,

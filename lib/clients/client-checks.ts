@@ -90,6 +90,7 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
       .min(1),
     responseTypes: Joi.array().items(Joi.valid('code')),
     scope: Joi.string().allow('').pattern(SCOPE, 'scope'),
+    optionalScope: Joi.string().allow('').pattern(SCOPE, 'scope'),
     tokenEndpointAuthMethod: Joi.valid(...METHODS),
     clientSecretHash: oneOrFew(secretHash),
     clientSecretSealed: oneOrFew(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),

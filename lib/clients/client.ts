@@ -18,6 +18,8 @@ export interface Client {
   readonly grantTypes: readonly string[];
   /** The scope values that the client may request. */
   readonly scope: readonly string[];
+  /** The scope values that the client may request by name only. */
+  readonly optionalScope: readonly string[];
   /** How the client authenticates. */
   readonly tokenEndpointAuthMethod: ClientAuthenticationMethodName;
   /** Whether the client has credentials (RFC 6749 §2.1). */
@@ -132,6 +134,7 @@ export function resolveClient(metadata: ClientMetadata): Client {
     redirectUris: frozen(metadata.redirectUris),
     grantTypes: frozen(metadata.grantTypes ?? ['authorization_code', 'refresh_token']),
     scope: frozen(scopeValues(metadata.scope)),
+    optionalScope: frozen(scopeValues(metadata.optionalScope)),
     tokenEndpointAuthMethod: method,
     confidential: method !== 'none',
     firstParty: metadata.firstParty ?? false,
@@ -192,8 +195,9 @@ export function scopeValues(scope: string | undefined): string[] {
 export const OFFLINE_ACCESS = 'offline_access';
 
 /** Whether a client may get a scope value: one that it is registered for, or `offline_access` with the grant type of refresh tokens. */
-export function mayHaveScope({ scope, grantTypes }: Client, value: string): boolean {
-  return scope.includes(value) || (value === OFFLINE_ACCESS && grantTypes.includes('refresh_token'));
+export function mayHaveScope({ scope, optionalScope, grantTypes }: Client, value: string): boolean {
+  if (scope.includes(value) || optionalScope.includes(value)) return true;
+  return value === OFFLINE_ACCESS && grantTypes.includes('refresh_token');
 }
 
 export function isScope(scope: string): boolean {

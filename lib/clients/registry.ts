@@ -12,11 +12,17 @@ import {
   type ClientRecord,
 } from './client';
 import { createClientChecker } from './client-checks';
+import { isUrlClientId } from './document-url';
+import type { MetadataDocuments } from './metadata-documents';
 import { hashGeneratedSecret } from './secret-hashes';
 
-/** Finds clients: first those of the options, without I/O, then the adapter's. */
+/** Finds clients: first those of the options, without I/O, then the adapter's, then those that describe themselves at a URL. */
 export interface ClientRegistry {
-  find(clientId: string): Promise<ClientRecord | undefined>;
+  /**
+   * Finds a client. Without `mayFetch`, a metadata document is used only if it was fetched before: for requests that anybody can send
+   * at no cost. @throws OAuthError `temporarily_unavailable` if it cannot be fetched
+   */
+  find(clientId: string, options?: { mayFetch: boolean }): Promise<ClientRecord | undefined>;
   /** The clients of the options. */
   readonly fixed: readonly ClientRecord[];
 }
@@ -24,6 +30,10 @@ export interface ClientRegistry {
 interface RegistryOptions {
   clients: readonly ClientMetadata[];
   store: Pick<Store, 'getClient'>;
+  /** The clients whose id is a URL; `undefined` where there are none. */
+  documents: MetadataDocuments | undefined;
+  /** The scope values that clients may request which nobody here has registered. */
+  selfAssertedScope: readonly string[];
   allowHttp: boolean;
 }
 
@@ -35,10 +45,12 @@ type Checked = { readonly text: string } & (
   { readonly record: ClientRecord } | { readonly faults: readonly string[] }
 );
 
-export function createClientRegistry({ clients, store, allowHttp }: RegistryOptions): ClientRegistry {
+export function createClientRegistry(options: RegistryOptions): ClientRegistry {
+  const { clients, store, documents, selfAssertedScope, allowHttp } = options;
   const fixed = clients.map(clientRecord);
   const byId = new Map(fixed.map((record) => [record.client.clientId, record]));
   const check = createClientChecker({ allowHttp, strict: false });
+  const optionalScope = selfAssertedScope.join(' ');
   const cache = new LRUCache<string, Checked>({ max: CACHED_CLIENTS });
 
   /** Checks a client, unless the very same client was checked before: checking and importing keys takes long. */
@@ -55,12 +67,21 @@ export function createClientRegistry({ clients, store, allowHttp }: RegistryOpti
     return result;
   }
 
-  async function find(clientId: string): Promise<ClientRecord | undefined> {
+  async function find(
+    clientId: string,
+    { mayFetch } = { mayFetch: true },
+  ): Promise<ClientRecord | undefined> {
     const known = byId.get(clientId);
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
-    if (!stored) return undefined;
-    const metadata = withoutNulls(stored) as unknown as ClientMetadata;
+    if (stored) return recordOf(clientId, stored);
+    return isUrlClientId(clientId) ? documents?.find(clientId, { mayFetch }) : undefined;
+  }
+
+  function recordOf(clientId: string, stored: object): ClientRecord | undefined {
+    const registered = withoutNulls(stored) as unknown as ClientMetadata;
+    // Nobody has checked the scope of such a registration, and the client could register again: it may request more by name.
+    const metadata = registered.selfAsserted ? { ...registered, optionalScope } : registered;
     // A secret or key that was lost must not turn a confidential client into a public client.
     const lost = CREDENTIAL_MEMBERS.find((name) => name in stored && !metadata[name]);
     if (

@@ -20,6 +20,8 @@ export interface MetadataFacts {
   hasLogout: boolean;
   hasBackchannelLogout: boolean;
   hasCertificates: boolean;
+  hasRegistration: boolean;
+  hasMetadataDocuments: boolean;
 }
 
 /** Serves the authorization server metadata. @see RFC 8414 §3, OpenID Connect Discovery §4 */
@@ -47,6 +49,7 @@ function metadataOf(facts: MetadataFacts): object {
     issuer,
     authorization_endpoint: url('authorize'),
     token_endpoint: url('token'),
+    ...(facts.hasRegistration && { registration_endpoint: url('register') }),
     jwks_uri: url('jwks'),
     userinfo_endpoint: url('userinfo'),
     ...(facts.hasLogout && { end_session_endpoint: url('logout') }),
@@ -74,6 +77,7 @@ function metadataOf(facts: MetadataFacts): object {
     claim_types_supported: ['normal'],
     claims_supported: ['sub', ...(facts.hasUserClaims ? STANDARD_CLAIMS : [])],
     claims_parameter_supported: true,
+    ...(facts.hasMetadataDocuments && { client_id_metadata_document_supported: true }),
     prompt_values_supported: PROMPTS,
     request_parameter_supported: true,
     request_uri_parameter_supported: false,

@@ -12,6 +12,7 @@ export const PATHS = {
   link: '/link',
   linkTickets: '/link_tickets',
   jwks: '/jwks',
+  register: '/register',
 } as const;
 
 /** The paths of the metadata, which the standards define (RFC 8414 §3, OpenID Connect Discovery §4). */
@@ -43,7 +44,9 @@ export function pathFaults(paths: Paths): [name: string, fault: string][] {
     if (taken.filter((other) => other === path.toLowerCase()).length > 1)
       return [[name, `is the path of another endpoint: ${path}`]];
     const parent = path.slice(0, path.lastIndexOf('/')).toLowerCase();
-    const isProviders = [paths.authorize, paths.callback].some((own) => own.toLowerCase() === parent);
-    return isProviders ? [[name, `is the path of a provider below ${parent}`]] : [];
+    const isTaken = [paths.authorize, paths.callback, paths.register].some(
+      (own) => own.toLowerCase() === parent,
+    );
+    return isTaken ? [[name, `is a path below ${parent}, which are those of providers or clients`]] : [];
   });
 }

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Request } from 'express';
 
 import { invalidRequest, type OAuthError } from '../errors';
-import { isJsonObject } from '../json';
+import { isJsonObject, parseJson } from '../json';
 import { createBoundedBuffer } from './bounded-buffer';
 import { parametersOf, queryParameters, refuseFaults, refuseSecrets, type Parameters } from './parameters';
 
@@ -37,6 +37,17 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
   }
   if (isJsonObject(body)) return parametersOf(Object.entries(body), options);
   throw invalidRequest('The body is not an object');
+}
+
+/** Returns the body as a JSON object, whether the host's parsers have read it or not. @throws OAuthError `invalid_request` */
+export async function jsonBody(req: Request): Promise<Readonly<Record<string, unknown>>> {
+  const body = wasRead(req) ? hostsBody(req) : await read(req);
+  if (body === undefined || mediaType(req) !== JSON_TYPE)
+    throw invalidRequest(`The body must be ${JSON_TYPE}`);
+  const isText = typeof body === 'string' || Buffer.isBuffer(body);
+  const value = isText ? parseJson(body.toString()) : body;
+  if (!isJsonObject(value)) throw invalidRequest('The body is not a JSON object');
+  return value;
 }
 
 /** Whether the host has read the body: body-parser marks it, and with other parsers and serverless hosts the stream was read. */

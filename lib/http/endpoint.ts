@@ -8,7 +8,7 @@ import { callHost, callHostSync, refusePromises, type Awaitable } from '../host/
 import { isJsonObject } from '../json';
 import { noStore } from './redirect';
 
-type Method = 'GET' | 'POST';
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 /** Handles a request. It adds the client, user and grant to `event` as it finds them, for the event of a refusal. */
 type Handle = (req: Request, res: Response, event: EventIdentifiers) => Promise<void>;
 /** Sends an error. */
@@ -101,7 +101,6 @@ export function createEndpointFrame(options: {
 /** Headers of a response that failed, which do not fit the plain 500 in its place. */
 const STALE_HEADERS = ['Content-Length', 'ETag', 'Retry-After', 'WWW-Authenticate'];
 const EXPOSED_HEADERS = 'DPoP-Nonce, WWW-Authenticate';
-const preflight = corsMiddleware({ origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 3600 });
 
 /** Creates an endpoint: its methods, CORS, and the one place where an exception becomes a response and an event. */
 export function createEndpoint(
@@ -112,6 +111,7 @@ export function createEndpoint(
   const { reporter, admit } = frame;
   const { name, respond = frame.sendError } = options;
   const allowed: string[] = [...options.methods, ...(options.head ? ['HEAD'] : [])];
+  const preflight = corsMiddleware({ origin: '*', methods: allowed, maxAge: 3600 });
   const allow = [...allowed, ...(options.cors ? ['OPTIONS'] : [])].join(', ');
 
   async function answer(req: Request, res: Response): Promise<void> {

@@ -29,30 +29,48 @@ export function createFairQueue(options: {
   concurrent: number;
   maximumLength: number;
   maximumLengthOfSubject: number;
+  /** How many tasks of one subject run at once. @defaultValue `concurrent` */
+  concurrentOfSubject?: number;
   full: () => Error;
 }): FairQueue {
   const { concurrent, maximumLength, maximumLengthOfSubject, full } = options;
+  const { concurrentOfSubject = concurrent } = options;
   const waiting: Waiter[] = [];
   const turns = new LRUCache<string, number>({ max: REMEMBERED });
-  let running = 0;
+  /** How many tasks of each subject run. */
+  const running = new Map<string, number>();
   let turn = 0;
+
+  const runningOf = (subject: string): number => running.get(subject) ?? 0;
+  const total = (): number => [...running.values()].reduce((sum, count) => sum + count, 0);
+  const mayRun = ({ subject }: RunOrigin): boolean =>
+    total() < concurrent && runningOf(subject) < concurrentOfSubject;
 
   const lastTurn = (name: string): number => turns.get(name) ?? 0;
 
   function next(): Waiter | undefined {
     const [first] = waiting
       .map((waiter, position) => ({
+        waiter,
         position,
         order: [lastTurn(waiter.subject), lastTurn(nameOf(waiter)), -position],
       }))
+      .filter(({ waiter }) => mayRun(waiter))
       .sort((one, other) => compare(one.order, other.order));
     return first && waiting.splice(first.position, 1)[0];
   }
 
   function started({ subject, source }: RunOrigin): void {
+    running.set(subject, runningOf(subject) + 1);
     turn++;
     turns.set(subject, turn);
     turns.set(nameOf({ subject, source }), turn);
+  }
+
+  function ended({ subject }: RunOrigin): void {
+    const left = runningOf(subject) - 1;
+    if (left > 0) running.set(subject, left);
+    else running.delete(subject);
   }
 
   function makeRoom({ subject }: RunOrigin): void {
@@ -73,10 +91,7 @@ export function createFairQueue(options: {
   }
 
   async function wait(origin: RunOrigin): Promise<void> {
-    if (running < concurrent) {
-      running++;
-      return;
-    }
+    if (mayRun(origin)) return started(origin);
     makeRoom(origin);
     await new Promise<void>((start, reject) => {
       waiting.push({ ...origin, start, refuse: () => reject(full()) });
@@ -85,14 +100,16 @@ export function createFairQueue(options: {
 
   return async (origin, task) => {
     await wait(origin);
-    started(origin);
     try {
       return await task();
     } finally {
-      // The slot passes to the next in the queue, or is released.
+      ended(origin);
       const waiter = next();
-      if (waiter) waiter.start();
-      else running--;
+      if (waiter) {
+        // Counted before it wakes up, so that nobody takes its slot.
+        started(waiter);
+        waiter.start();
+      }
     }
   };
 }

@@ -25,6 +25,9 @@ export interface OutboundRequest {
   readonly body?: string;
 }
 
+/** An exchange that was refused for what the other server is or says. Trying again would not help. */
+export class RefusedExchange extends Error {}
+
 /** Sends a request and returns the body of the response. @throws Error if the response is too long, too late or not 2xx */
 export type Outbound = (request: OutboundRequest) => Promise<string>;
 
@@ -140,7 +143,7 @@ function createExchange(options: OutboundOptions): Exchange {
       if (error) return callback(error, []);
       const allowed = addresses.filter(({ address }) => allowsPrivate(hostname) || isPublicAddress(address));
       const [first] = allowed;
-      if (!first) return callback(new Error(`${hostname} has no public address`), []);
+      if (!first) return callback(new RefusedExchange(`${hostname} has no public address`), []);
       if (lookupOptions.all) callback(null, allowed);
       else callback(null, first.address, first.family);
     });
@@ -163,7 +166,7 @@ function createExchange(options: OutboundOptions): Exchange {
   ) => {
     const target = new URL(url);
     const refused = refusal(target);
-    if (refused !== undefined) throw new Error(refused);
+    if (refused !== undefined) throw new RefusedExchange(refused);
     return new Promise((resolve, reject) => {
       const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
       const request = send(target, {
@@ -182,7 +185,7 @@ function createExchange(options: OutboundOptions): Exchange {
         const received = createBoundedBuffer(maximumLength);
         response.on('error', reject);
         response.on('data', (chunk: Buffer) => {
-          if (!received.append(chunk)) request.destroy(new Error('the response is too long'));
+          if (!received.append(chunk)) request.destroy(new RefusedExchange('the response is too long'));
         });
         response.on('end', () => {
           const exchanged = (): Exchanged => ({

@@ -92,7 +92,19 @@ export function featureFaults(
         ({ identifier }) => `"resources" has ${identifier}, with accessTokenType JWT, which is a client too`,
       ),
     ...(twice === undefined ? [] : [`"resources" contains ${twice} twice`]),
+    ...registrationFaults(options),
   ];
+}
+
+/** Functions of the adapter that registration needs. */
+const REGISTRATION_FUNCTIONS = ['saveClient', 'extendClient', 'deleteClient'] as const;
+
+function registrationFaults({ registration, adapter }: AnyOptions): string[] {
+  if (!registration || !isJsonObject(adapter)) return [];
+  const lacking = REGISTRATION_FUNCTIONS.filter((name) => adapter[name] === undefined);
+  return lacking.length > 0
+    ? [`"registration" needs ${lacking.map((name) => `${name}()`).join(', ')} of the adapter`]
+    : [];
 }
 
 function clientFeatureFaults(

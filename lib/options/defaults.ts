@@ -6,6 +6,7 @@ const DAY = 86_400;
 export const DEFAULTS = {
   allowHttp: false,
   clients: [],
+  metadataDocuments: false,
   clientHeaders: {},
   clientAssertionAudience: 'issuer_or_endpoint',
   clientAssertionMaximumLength: 4096,
@@ -37,10 +38,19 @@ export const DEFAULTS = {
     absoluteLifetime: 365 * DAY,
   },
   federation: { providers: {}, linkScope: '', linkWithAccessTokens: false, allowPrivateAddresses: false },
+  selfAsserted: {},
   outOfBand: {},
   pages: { branding: {} },
   paths: PATHS,
   dpop: { nonce: 'public' },
+} as const;
+
+/** The defaults of `registration`, which is off without options of its own. */
+export const REGISTRATION_DEFAULTS = {
+  open: false,
+  limit: 60,
+  unusedLifetime: DAY,
+  softwareStatementIssuers: {},
 } as const;
 
 /** The groups of options. */
@@ -48,6 +58,7 @@ export const GROUPS = [
   'lifetimes',
   'refreshTokens',
   'federation',
+  'selfAsserted',
   'outOfBand',
   'pages',
   'paths',

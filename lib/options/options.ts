@@ -6,7 +6,9 @@ import type { HeaderSubject } from '../authorization/out-of-band';
 import type { ClientCertificateOf } from '../clients/certificate';
 import type { ClientOptions } from '../clients/client';
 import type { ClientHeaders } from '../clients/identification';
+import type { AllowDocument } from '../clients/metadata-documents';
 import type { NoncePolicy } from '../clients/proof-of-possession';
+import type { ApproveClient } from '../clients/self-asserted';
 import type { Logger } from '../event-log';
 import type { Provider } from '../federation/provider';
 import type { ResolveUser } from '../federation/resolve-user';
@@ -21,6 +23,9 @@ import type { EndSession } from '../logout/endpoint';
 import type { ErrorPageHandler } from '../pages/error';
 import type { Branding } from '../pages/layout';
 import type { ResourceOptions, UnknownScopes } from '../policy/audiences';
+import type { VerifyInitialAccessToken } from '../registration/endpoint';
+import type { RegistrationSource } from '../registration/register';
+import type { SoftwareStatementKeys } from '../registration/software-statement';
 import type { AnonymousSubject } from '../token/anonymous-subject';
 import type { ExtensionGrant } from '../token/extension-grant';
 import type { AccessTokenFormat } from '../tokens/access-token';
@@ -74,6 +79,13 @@ export interface ClientsOptions {
    * @defaultValue none
    */
   jsonRedirectParameter?: string;
+  /**
+   * Accepts clients whose id is the URL of a document about them, as MCP clients have it. `true` trusts all https URLs.
+   * @defaultValue `false`
+   */
+  metadataDocuments?: boolean | MetadataDocumentOptions;
+  /** Turns dynamic client registration on, at `/register` (RFC 7591). @defaultValue no registration */
+  registration?: RegistrationOptions;
   /** Returns the TLS client certificate of a request (RFC 8705). @defaultValue no certificates */
   clientCertificate?: ClientCertificateOf;
   /**
@@ -85,7 +97,7 @@ export interface ClientsOptions {
   /** The maximum length of a client assertion. Characters. @defaultValue `4096` */
   clientAssertionMaximumLength?: number;
   /**
-   * Allows `jwksUri` and `backchannelLogoutUri` of clients to be on loopback, private and link-local addresses and, in
+   * Allows metadata documents, `jwksUri`, `sectorIdentifierUri` and `backchannelLogoutUri` of clients to be on loopback, private and link-local addresses and, in
    * development, on http. @defaultValue `false`
    */
   allowPrivateAddresses?: boolean;
@@ -219,6 +231,51 @@ export interface OutOfBandOptions {
   headerSubject?: HeaderSubject;
 }
 
+/** Clients that introduce themselves, in a metadata document or by registering. Nobody vouches for what they say. */
+export interface SelfAssertedOptions {
+  /**
+   * The scope values that they may request, separated by spaces.
+   * @defaultValue those in `scopes` and of `resources`, and those of OpenID Connect
+   */
+  scope?: string;
+  /**
+   * Decides about each of them, and may replace members of its metadata: `true` or an object accepts, anything else refuses. It is
+   * called when a client registers, and when a document has been fetched. @defaultValue all are accepted
+   */
+  approve?: ApproveClient;
+}
+
+/** Clients whose id is the URL of a document about them (draft-ietf-oauth-client-id-metadata-document). */
+export interface MetadataDocumentOptions {
+  /** Whether a URL is trusted: it is asked before the document is fetched. @defaultValue all https URLs are */
+  allow?: AllowDocument;
+}
+
+/** Dynamic client registration (RFC 7591), and its management (RFC 7592). */
+export interface RegistrationOptions {
+  /** Whether anybody may register. @defaultValue `false` */
+  open?: boolean;
+  /**
+   * Accepts an initial access token, which the host has issued. Clients that register with one are not `selfAsserted`.
+   * @defaultValue none are accepted
+   */
+  initialAccessToken?: VerifyInitialAccessToken;
+  /** How many clients one source may register within an hour without an initial access token. @defaultValue `60` */
+  limit?: number;
+  /**
+   * Returns the source that `limit` counts, such as an account; nothing for a request that is not limited.
+   * @defaultValue the network of the sender: its /24, or /64 of IPv6
+   */
+  sourceOf?: RegistrationSource;
+  /** How long a client is kept that has never got a token. Seconds. @defaultValue `86400` (one day) */
+  unusedLifetime?: number;
+  /**
+   * The issuers of software statements, by `iss`. A statement of another issuer is refused; one that is accepted overrides what the
+   * client says itself (RFC 7591 §2.3). @defaultValue `{}`
+   */
+  softwareStatementIssuers?: Readonly<Record<string, SoftwareStatementKeys>>;
+}
+
 /** The pages that users see. */
 export interface PageOptions {
   /** The name, logo and colors of the built-in pages. @defaultValue the issuer's host as the name */
@@ -256,6 +313,8 @@ export interface PathOptions {
   link?: string;
   /** Link tickets. @defaultValue `'/link_tickets'` */
   linkTickets?: string;
+  /** Registration of clients, and `/:client_id` below it. @defaultValue `'/register'` */
+  register?: string;
   /** The key set. A verifier in another process then needs `jwksUri`. @defaultValue `'/jwks'` */
   jwks?: string;
 }
@@ -318,6 +377,8 @@ export interface OAuthRouterOptions<User extends OAuthUser = OAuthUser, LoadedUs
   refreshTokens?: RefreshTokenOptions;
   /** Signing in through upstream providers. */
   federation?: FederationOptions;
+  /** Clients that introduce themselves. */
+  selfAsserted?: SelfAssertedOptions;
   /** Clients that get codes without a redirect. */
   outOfBand?: OutOfBandOptions;
   /** The consent page, the error page and their look. */

@@ -13,8 +13,8 @@ import { withDefaults } from '../with-defaults';
 import { featureFaults, federationFaults, productionFaults } from './checks';
 import { readClients } from './clients';
 import { readCredentials } from './credentials';
-import { DEFAULTS, GROUPS, type GroupName } from './defaults';
-import type { AnyOptions, OAuthRouterOptions } from './options';
+import { DEFAULTS, GROUPS, REGISTRATION_DEFAULTS, type GroupName } from './defaults';
+import type { AnyOptions, MetadataDocumentOptions, OAuthRouterOptions, RegistrationOptions } from './options';
 import { namesIn, OPTION_NAMES, optionsSchema } from './schema';
 import { describeFaults } from './suggestions';
 
@@ -34,7 +34,16 @@ type WithGroups = {
 /** The options with every default filled in and every value in one form. */
 export interface ResolvedOptions extends Omit<
   WithGroups,
-  'adapter' | 'secrets' | 'signingKeys' | 'clients' | 'defaultAudience' | 'resources' | 'federation' | 'pages'
+  | 'adapter'
+  | 'secrets'
+  | 'signingKeys'
+  | 'clients'
+  | 'defaultAudience'
+  | 'resources'
+  | 'federation'
+  | 'pages'
+  | 'metadataDocuments'
+  | 'registration'
 > {
   readonly adapter: Adapter;
   readonly secrets: readonly string[];
@@ -47,9 +56,15 @@ export interface ResolvedOptions extends Omit<
     readonly linkScope: readonly string[];
   };
   readonly pages: Omit<WithGroups['pages'], 'branding'> & { readonly branding: ResolvedBranding };
+  /** `undefined` where clients have no metadata documents. */
+  readonly metadataDocuments: MetadataDocumentOptions | undefined;
+  /** `undefined` where clients do not register themselves. */
+  readonly registration: ResolvedRegistration | undefined;
   /** A loopback issuer, or `allowHttp`, and a `NODE_ENV` other than `production`. */
   readonly development: boolean;
 }
+
+export type ResolvedRegistration = WithDefaults<RegistrationOptions, typeof REGISTRATION_DEFAULTS>;
 
 /** Checks all options and fills in the defaults. @throws OAuthConfigurationError that lists every fault */
 export function resolveOptions<User extends OAuthUser, LoadedUser>(
@@ -84,7 +99,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   ];
   if (faults.length > 0) throw new OAuthConfigurationError(faults);
 
-  const { clock, federation, pages, ...rest } = withAllDefaults(options);
+  const { clock, federation, pages, metadataDocuments, registration, ...rest } = withAllDefaults(options);
   return Object.freeze({
     ...rest,
     adapter: options.adapter ?? memoryAdapter({ clock }),
@@ -101,6 +116,10 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
       linkScope: scopeValues(federation.linkScope),
     },
     pages: { ...pages, branding: resolveBranding(pages.branding, options.issuer) },
+    metadataDocuments: metadataDocuments === true ? {} : metadataDocuments || undefined,
+    registration:
+      registration &&
+      (withDefaults(REGISTRATION_DEFAULTS, registration, namesIn('registration')) as ResolvedRegistration),
     clock: wholeMilliseconds(clock),
     development,
   });

@@ -9,6 +9,7 @@ import { LONGEST_CODE_LIFETIME, LONGEST_LIFETIME } from '../policy/policies';
 import { logger, RULE_MESSAGES, rule, secret, uriWithoutFragment } from '../schemas';
 import { SHARED_ALGORITHM, SIGNING_ALGORITHMS } from '../tokens/algorithms';
 import type { GroupName } from './defaults';
+import type { RegistrationOptions } from './options';
 import { closestName } from './suggestions';
 
 /** The grant types that a host cannot define: those of this server, and those that OAuth 2.1 has removed. */
@@ -85,6 +86,25 @@ const federation = Joi.object({
   allowPrivateAddresses: Joi.boolean(),
 });
 
+const registration = Joi.object({
+  open: Joi.boolean(),
+  initialAccessToken: Joi.function(),
+  limit: Joi.number().integer().min(1).max(10_000),
+  sourceOf: Joi.function(),
+  unusedLifetime: Joi.number().integer().min(60).max(LONGEST_LIFETIME),
+  softwareStatementIssuers: Joi.object().pattern(
+    Joi.string(),
+    Joi.object({
+      jwks: Joi.object({ keys: Joi.array().required() }).unknown(),
+      jwksUri: Joi.string().uri({ scheme: ['https', 'http'] }),
+    }).xor('jwks', 'jwksUri'),
+  ),
+}).custom(
+  rule(({ open, initialAccessToken }: RegistrationOptions) =>
+    open === true || initialAccessToken ? undefined : 'must have "open: true" or "initialAccessToken"',
+  ),
+);
+
 const branding = Joi.object({
   name: Joi.string(),
   logoUrl: Joi.string().uri({ scheme: ['https', 'data'] }),
@@ -103,6 +123,8 @@ export const optionsSchema = Joi.object({
     .pattern(/^\w{1,40}$/, 'parameter')
     .invalid(...KNOWN_NAMES, CONTINUED)
     .messages({ 'any.invalid': '{{#label}} is a parameter of the protocol' }),
+  metadataDocuments: Joi.alternatives(Joi.boolean(), Joi.object({ allow: Joi.function() })),
+  registration,
   clientCertificate: Joi.function(),
   clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
@@ -141,6 +163,7 @@ export const optionsSchema = Joi.object({
   lifetimes,
   refreshTokens,
   federation,
+  selfAsserted: Joi.object({ scope, approve: Joi.function() }),
   outOfBand: Joi.object({ anonymousSubject: Joi.function(), headerSubject: Joi.function() }),
   pages: Joi.object({ branding, consent: Joi.function(), error: Joi.function() }),
   paths: Joi.object(Object.fromEntries(Object.keys(PATHS).map((name) => [name, Joi.string()]))),
@@ -154,7 +177,7 @@ export const optionsSchema = Joi.object({
 export const OPTION_NAMES: readonly string[] = describedNames(optionsSchema.describe() as Described);
 
 /** Returns the names of the options themselves, or of the members of a group. */
-export function namesIn(group?: GroupName): readonly string[] {
+export function namesIn(group?: GroupName | 'registration'): readonly string[] {
   const prefix = group === undefined ? '' : `${group}.`;
   return OPTION_NAMES.filter((name) => name.startsWith(prefix))
     .map((name) => name.slice(prefix.length))

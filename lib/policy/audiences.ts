@@ -96,6 +96,24 @@ const UNIVERSAL_SCOPES = [OFFLINE_ACCESS, ...Object.keys(CLAIMS_OF_SCOPE)];
 /** Scope values that have no meaning without a user. */
 export const USER_SCOPES: readonly string[] = ['openid', ...UNIVERSAL_SCOPES];
 
+/**
+ * Returns the scope values that a client may request which nobody here has registered: those of OpenID Connect, and those that the host
+ * has described, for the consent page or with a resource.
+ */
+export function selfAssertedScopeOf({
+  scopes,
+  resources,
+  hasIdTokens,
+}: {
+  scopes: Readonly<Record<string, string>>;
+  resources: readonly ResolvedResource[];
+  hasIdTokens: boolean;
+}): readonly string[] {
+  const described = [...Object.keys(scopes), ...resources.flatMap((resource) => resource.scopes ?? [])];
+  const ofOpenid = hasIdTokens ? ['openid', ...Object.keys(CLAIMS_OF_SCOPE)] : [];
+  return frozen([...described, ...ofOpenid].filter((value) => value !== OFFLINE_ACCESS));
+}
+
 /** Returns the scope values that exist here, apart from those of adapters' clients. */
 export function knownScopesOf({
   scopes,
@@ -113,7 +131,7 @@ export function knownScopesOf({
   return new Set([
     ...(hasIdTokens ? ['openid'] : []),
     ...Object.keys(scopes),
-    ...clients.flatMap(({ client }) => client.scope),
+    ...clients.flatMap(({ client }) => [...client.scope, ...client.optionalScope]),
     ...resources.flatMap((resource) => resource.scopes ?? []),
     OFFLINE_ACCESS,
   ]);
@@ -201,11 +219,13 @@ export function createAudiences(options: {
     resources: readonly string[],
   ): readonly string[] {
     const values = scopeValues(requested);
-    const isOffline = values.includes(OFFLINE_ACCESS) && !client.scope.includes(OFFLINE_ACCESS);
-    if (!isOffline) return scope(requested, client.scope, resources);
-    const others = values.filter((value) => value !== OFFLINE_ACCESS);
-    const allowed = scope(others.join(' '), client.scope, resources);
-    return frozen(mayHaveScope(client, OFFLINE_ACCESS) ? [...allowed, OFFLINE_ACCESS] : allowed);
+    const hasRefreshTokens = mayHaveScope(client, OFFLINE_ACCESS);
+    const meant = hasRefreshTokens ? values : values.filter((value) => value !== OFFLINE_ACCESS);
+    const named = meant.filter((value) => mayHaveScope(client, value));
+    // What is allowed by name only is allowed where it is named.
+    return named.length > 0
+      ? scope(meant.join(' '), [...client.scope, ...named], resources)
+      : scope(meant.join(' '), client.scope, resources);
   }
 
   function refuseMultiple(resources: readonly string[]): void {

@@ -17,7 +17,8 @@ const DOUBLE_SUBMIT_WINDOW = 2_000;
 
 /** @see RFC 6749 §4.1.3, RFC 7636 §4.6 */
 export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantType {
-  const { store, grantTokens, issue, audiences, policies, clock, reporter, anonymousSubjects } = options;
+  const { store, grantTokens, issue, audiences, policies, clock, reporter, anonymousSubjects, keepClient } =
+    options;
 
   async function respond(request: TokenRequest): Promise<TokenSet> {
     const { client, parameters, grant, confirmation, req } = request;
@@ -65,7 +66,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
 
     // The hooks may have taken long.
     if (!isActive(grant, client, clock())) throw refused('expired');
-    const outcome = await commit(store, grant, next);
+    const [outcome] = await Promise.all([commit(store, grant, next), keepClient(client)]);
     if (!outcome.won) {
       if (!outcome.stored) throw refused('revoked meanwhile');
       return refuseSpent(outcome.stored, client, parameters);

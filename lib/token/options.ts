@@ -1,4 +1,5 @@
 import type { Store } from '../adapters/store';
+import type { KeepClient } from '../clients/keep-client';
 import type { EventReporter } from '../event-reporter';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
@@ -14,6 +15,7 @@ export interface GrantTypeOptions {
   audiences: Audiences;
   policies: Policies;
   anonymousSubjects: AnonymousSubjects;
+  keepClient: KeepClient;
   clock: () => number;
   reporter: EventReporter;
 }

@@ -29,7 +29,7 @@ function positionOf(presented: number, grant: Grant, leeway: number, now: number
 
 /** @see RFC 6749 §6, RFC 9700 §4.14 */
 export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
-  const { store, grantTokens, policies, clock, reporter } = options;
+  const { store, grantTokens, policies, clock, reporter, keepClient } = options;
   const prepare = createPrepareTokens(options);
   const touch = createTouch({ ...options, prepare });
 
@@ -69,7 +69,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       const generation = isRotated ? presented + 1 : presented;
       const kept = sessionLifetimes(policies, context, stored, lifetimes);
       const next = { ...stored, ...kept, generation, attempt: newAttempt(), rotatedAt: now };
-      const outcome = await commit(store, stored, next);
+      const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
       if (outcome.won) {
         if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
         return answer(prepared, request, generation);

@@ -1,0 +1,164 @@
+import type { ClientMetadata } from '../adapters/contract';
+import { invalidClientMetadata, OAuthError } from '../errors';
+import { callHost, type Awaitable } from '../host/call';
+import { isJsonObject, withoutNulls } from '../json';
+import { isPrintable } from '../printable';
+import { OFFLINE_ACCESS, scopeValues } from './client';
+import type { ClientChecker } from './client-checks';
+import type { CheckSector } from './sector-identifier';
+
+/** Metadata of a client in the names of RFC 7591 §2, as JSON. */
+export type WireMetadata = Readonly<Record<string, unknown>>;
+
+/** The members that a client may say of itself. All others are ignored (RFC 7591 §2). */
+const NAMES = (
+  'application_type authorization_signed_response_alg backchannel_logout_uri client_name client_uri contacts default_max_age ' +
+  'dpop_bound_access_tokens grant_types id_token_signed_response_alg jwks jwks_uri logo_uri policy_uri post_logout_redirect_uris ' +
+  'redirect_uris request_object_signing_alg require_pushed_authorization_requests require_signed_request_object response_types scope ' +
+  'sector_identifier_uri software_id software_version subject_type tls_client_auth_san_dns tls_client_auth_san_email ' +
+  'tls_client_auth_san_ip tls_client_auth_san_uri tls_client_auth_subject_dn tls_client_certificate_bound_access_tokens ' +
+  'token_endpoint_auth_method token_endpoint_auth_signing_alg tos_uri'
+).split(' ');
+
+/** Each is compared with the one of a request. */
+const MAXIMUM_REDIRECT_URIS = 50;
+
+/** A client that nobody here has registered acts for users only: otherwise anybody could get tokens of a client's own. */
+const GRANT_TYPES = ['authorization_code', 'refresh_token'];
+
+/** The source of the metadata that the host is asked about. */
+export interface ApprovalContext {
+  /** Where the metadata comes from. */
+  readonly source: 'metadata_document' | 'registration';
+  /** Whether the request had an initial access token that the host has accepted (RFC 7591 §3). */
+  readonly hasInitialAccessToken: boolean;
+  /** The claims of the software statement, if there was one (RFC 7591 §2.3). */
+  readonly softwareStatement: WireMetadata | undefined;
+}
+
+/**
+ * Decides about a client that introduces itself: `true` accepts it, `false` or nothing refuses it. An object accepts it, and replaces
+ * members of its metadata, for example `{ selfAsserted: false }` for a client that the host knows.
+ */
+export type ApproveClient = (
+  client: Readonly<ClientMetadata>,
+  context: ApprovalContext,
+) => Awaitable<boolean | Partial<ClientMetadata> | undefined>;
+
+/** Converts what a client says of itself to the metadata that is registered. @throws OAuthError `invalid_client_metadata`, `invalid_redirect_uri` */
+export type AcceptClient = (
+  wire: WireMetadata,
+  registered: Partial<ClientMetadata> & { readonly clientId: string },
+  context: ApprovalContext,
+) => Promise<ClientMetadata>;
+
+export function createAcceptClient(options: {
+  /** The scope values that such clients may request. */
+  scope: readonly string[];
+  unknownScopes: 'refuse' | 'drop';
+  approve: ApproveClient | undefined;
+  check: ClientChecker;
+  checkSector: CheckSector;
+}): AcceptClient {
+  const { scope, unknownScopes, approve, check, checkSector } = options;
+
+  return async (wire, registered, context) => {
+    const given = fromWire(wire);
+    const client: ClientMetadata = {
+      ...given,
+      grantTypes: grantTypesOf(given),
+      scope: scopeOf(given, context),
+      ...registered,
+    };
+    refuseFaults(client);
+    await checkSector(client);
+    const decision: unknown = approve ? await callHost(() => approve(client, context)) : true;
+    if (decision === true) return client;
+    if (!isJsonObject(decision)) throw invalidClientMetadata('The client is not accepted here');
+    const approved = { ...client, ...decision, clientId: client.clientId };
+    refuseFaults(approved);
+    return approved;
+  };
+
+  /** RFC 7591 §2: the default is `authorization_code`. Grant types that are not for such clients are left out. */
+  function grantTypesOf({ grantTypes = ['authorization_code'] }: Partial<ClientMetadata>): readonly string[] {
+    const names: unknown = grantTypes;
+    if (!Array.isArray(names)) throw invalidClientMetadata('grant_types must be a list');
+    const possible = GRANT_TYPES.filter((name) => names.includes(name));
+    if (!possible.includes('authorization_code'))
+      throw invalidClientMetadata('grant_types must contain authorization_code');
+    return possible;
+  }
+
+  /**
+   * Returns the scope of requests that name none. A metadata document is for many servers, whose scope values it may contain. Without a
+   * scope, a client gets what is not about its user.
+   */
+  function scopeOf({ scope: requested }: Partial<ClientMetadata>, { source }: ApprovalContext): string {
+    if (requested === undefined) return scope.filter((value) => !ABOUT_USERS.includes(value)).join(' ');
+    if (typeof requested !== 'string') throw invalidClientMetadata('scope must be a string');
+    const values = scopeValues(requested);
+    const excess = values.find((value) => value !== OFFLINE_ACCESS && !scope.includes(value));
+    if (excess !== undefined && source === 'registration' && unknownScopes === 'refuse')
+      throw invalidClientMetadata('The scope has values that are not available here');
+    return values.filter((value) => scope.includes(value)).join(' ');
+  }
+
+  function refuseFaults(client: ClientMetadata): void {
+    const [fault] = check(client);
+    if (fault) {
+      const code = fault.path[0] === 'redirectUris' ? 'invalid_redirect_uri' : 'invalid_client_metadata';
+      throw new OAuthError(code, inWireNames(fault.message));
+    }
+    const {
+      clientName = '',
+      softwareId = '',
+      softwareVersion = '',
+      contacts = [],
+      redirectUris = [],
+    } = client;
+    if (![clientName, softwareId, softwareVersion, ...contacts].every(isPrintable))
+      throw invalidClientMetadata('A text has control or direction characters');
+    if (redirectUris.length > MAXIMUM_REDIRECT_URIS)
+      throw new OAuthError('invalid_redirect_uri', 'Too many redirect_uris');
+  }
+}
+
+/** The names of members in a message, as a client's developer knows them. */
+function inWireNames(message: string): string {
+  return message
+    .replaceAll('"', '')
+    .replace(
+      /([a-z])([A-Z])/g,
+      (_match, before: string, letter: string) => `${before}_${letter.toLowerCase()}`,
+    );
+}
+
+/** Scope values about the user (OpenID Connect Core §5.4): a client that wants them requests them. */
+const ABOUT_USERS: readonly string[] = ['openid', 'profile', 'email', 'address', 'phone', OFFLINE_ACCESS];
+
+/** Converts metadata from the names of RFC 7591. A member that is `null` counts as omitted. */
+export function fromWire(wire: WireMetadata): Partial<ClientMetadata> {
+  const known = withoutNulls(wire);
+  const entries = NAMES.filter((name) => known[name] !== undefined).map((name) => [
+    camelCase(name),
+    known[name],
+  ]);
+  const given = Object.fromEntries(entries) as Partial<ClientMetadata>;
+  const { responseTypes } = given;
+  // The server may leave out values that it does not support (RFC 7591 §3.2.1).
+  return Array.isArray(responseTypes) && responseTypes.includes('code')
+    ? { ...given, responseTypes: ['code'] }
+    : given;
+}
+
+/** Converts metadata to the names of RFC 7591 §2. No member is `null`. */
+export function toWire(client: ClientMetadata): WireMetadata {
+  const known = client as unknown as Readonly<Record<string, unknown>>;
+  const entries = NAMES.map((name) => [name, known[camelCase(name)]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,54 @@
+import type { Request, RequestHandler } from 'express';
+
+import { OAuthError } from '../errors';
+import { callHost, type Awaitable } from '../host/call';
+import { jsonBody } from '../http/body';
+import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
+import { queryParameters, refuseSecrets } from '../http/parameters';
+import { presentedToken } from '../resource/token-check';
+import type { ClientInformation } from './information';
+import type { Register } from './register';
+
+/** Accepts an initial access token, or refuses it (RFC 7591 §3). The host has issued it to a developer. */
+export type VerifyInitialAccessToken = (token: string, req: Request) => Awaitable<boolean>;
+
+interface RegistrationEndpointOptions {
+  register: Register;
+  clientInformation: ClientInformation;
+  isOpen: boolean;
+  verifyInitialAccessToken: VerifyInitialAccessToken | undefined;
+  frame: EndpointFrame;
+}
+
+/** `POST /register`: a client registers itself. @see RFC 7591 §3 */
+export function createRegistrationEndpoint(options: RegistrationEndpointOptions): RequestHandler {
+  const { register, clientInformation, isOpen, verifyInitialAccessToken, frame } = options;
+
+  return createEndpoint(
+    frame,
+    { name: 'register', methods: ['POST'], cors: true },
+    async function registerClient(req, res, event) {
+      refuseSecrets(queryParameters(req.url));
+      const initialAccessToken = await acceptedToken(req);
+      const registered = await register(req, await jsonBody(req), initialAccessToken);
+      event.clientId = registered.client.clientId;
+      sendJson(res, clientInformation(registered), 201);
+    },
+  );
+
+  /** Returns the initial access token of a request. @throws OAuthError `invalid_token` if it is missing or refused */
+  async function acceptedToken(req: Request): Promise<string | undefined> {
+    const token = presentedToken(req)?.token;
+    if (token !== undefined && verifyInitialAccessToken) {
+      const isAccepted: unknown = await callHost(() => verifyInitialAccessToken(token, req));
+      if (isAccepted === true) return token;
+      throw refused('The initial access token is refused', 'error="invalid_token"');
+    }
+    if (!isOpen) throw refused('Registration needs an initial access token');
+    return undefined;
+  }
+}
+
+function refused(description: string, attributes = ''): OAuthError {
+  return new OAuthError('invalid_token', description, { challenge: `Bearer ${attributes}`.trim() });
+}

@@ -1,0 +1,136 @@
+import type { Request, RequestHandler, Response } from 'express';
+
+import type { ClientMetadata } from '../adapters/contract';
+import { asList } from '../clients/client';
+import { verifyClientSecret } from '../clients/secret-hashes';
+import type { AcceptClient, WireMetadata } from '../clients/self-asserted';
+import { invalidClientMetadata, OAuthError } from '../errors';
+import type { EventReporter } from '../event-reporter';
+import { jsonBody } from '../http/body';
+import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
+import { noStore } from '../http/redirect';
+import { presentedToken } from '../resource/token-check';
+import type { Sealer } from '../tokens/keys';
+import type { RegistrationAccessTokens } from './access-tokens';
+import type { ClientInformation } from './information';
+import { newCredentials, withStatement, type RegisteredClient, type RegistrationStore } from './register';
+import type { ReadSoftwareStatement } from './software-statement';
+
+interface ManagementEndpointOptions {
+  store: RegistrationStore;
+  registrationAccessTokens: RegistrationAccessTokens;
+  accept: AcceptClient;
+  readSoftwareStatement: ReadSoftwareStatement;
+  clientSecretSealer: Sealer;
+  clientInformation: ClientInformation;
+  reporter: EventReporter;
+  frame: EndpointFrame;
+}
+
+/** `GET`, `PUT` and `DELETE /register/:client_id`: a client manages its registration. @see RFC 7592 §2 */
+export function createManagementEndpoint(options: ManagementEndpointOptions): RequestHandler {
+  const { store, registrationAccessTokens, clientInformation, reporter, frame } = options;
+  const update = createUpdate(options);
+
+  return createEndpoint(
+    frame,
+    { name: 'registration', methods: ['GET', 'PUT', 'DELETE'], cors: true },
+    async function manageRegistration(req, res, event) {
+      const client = await authenticated(req);
+      event.clientId = client.clientId;
+      if (req.method === 'GET') return sendJson(res, clientInformation({ client }));
+      if (!client.managed) throw refuseShared();
+      if (req.method === 'PUT') return sendJson(res, clientInformation(await update(req, client)));
+      await store.deleteClient(client.clientId);
+      reporter.emit('client.deleted', { clientId: client.clientId });
+      sendNothing(res);
+    },
+  );
+
+  /** Returns the client of a request. A client that does not exist is refused like a wrong token (RFC 7592 §2.1). */
+  async function authenticated(req: Request): Promise<ClientMetadata> {
+    const { clientId = '' } = req.params as { clientId?: string };
+    const presented = presentedToken(req);
+    const isValid = presented && registrationAccessTokens.isValid(presented.token, clientId);
+    const client = isValid ? ((await store.getClient(clientId)) as ClientMetadata | undefined) : undefined;
+    if (client?.clientIdIssuedAt !== undefined) return client;
+    const challenge = presented ? 'Bearer error="invalid_token"' : 'Bearer';
+    throw new OAuthError('invalid_token', 'The registration access token is not valid here', { challenge });
+  }
+}
+
+/** Creates the function that replaces the metadata of a client as a whole (RFC 7592 §2.2). */
+function createUpdate(options: ManagementEndpointOptions) {
+  const { store, accept, readSoftwareStatement, clientSecretSealer, reporter } = options;
+
+  return async (req: Request, client: ClientMetadata): Promise<RegisteredClient> => {
+    const wire = await jsonBody(req);
+    if (wire.client_id !== client.clientId)
+      throw invalidClientMetadata('client_id differs from the registered one');
+    await checkSecret(wire, client, req);
+    const { metadata, softwareStatement } = await withStatement(wire, readSoftwareStatement);
+    const { stored, clientSecret } = credentialsOf(metadata, client);
+    const { clientId, clientIdIssuedAt, selfAsserted = false, managed } = client;
+    const next = await accept(
+      metadata,
+      {
+        clientId,
+        ...stored,
+        ...(clientIdIssuedAt !== undefined && { clientIdIssuedAt }),
+        selfAsserted,
+        ...(managed && { managed }),
+      },
+      { source: 'registration', hasInitialAccessToken: !selfAsserted, softwareStatement },
+    );
+    await store.saveClient(next);
+    reporter.emit('client.updated', { clientId });
+    return { client: next, clientSecret };
+  };
+
+  /** Keeps the secret of a client whose method stays the same, and creates one for a new method. */
+  function credentialsOf(metadata: WireMetadata, client: ClientMetadata): ReturnType<typeof newCredentials> {
+    const { clientSecretHash, clientSecretSealed } = client;
+    const created = newCredentials(metadata, clientSecretSealer);
+    const { tokenEndpointAuthMethod } = created.stored;
+    const isHashed = clientSecretHash !== undefined && created.stored.clientSecretHash !== undefined;
+    const isSealed = clientSecretSealed !== undefined && created.stored.clientSecretSealed !== undefined;
+    if (isHashed)
+      return {
+        stored: { tokenEndpointAuthMethod, clientSecretHash },
+        clientSecret: undefined,
+      };
+    if (isSealed)
+      return {
+        stored: { tokenEndpointAuthMethod, clientSecretSealed },
+        clientSecret: undefined,
+      };
+    return created;
+  }
+
+  async function checkSecret(
+    { client_secret: secret }: WireMetadata,
+    client: ClientMetadata,
+    req: Request,
+  ): Promise<void> {
+    if (secret === undefined) return;
+    if (typeof secret !== 'string') throw invalidClientMetadata('client_secret must be a string');
+    const hashes = asList(client.clientSecretHash);
+    const sealed = asList(client.clientSecretSealed).map((text) => clientSecretSealer.open(text));
+    const matches = await Promise.all(hashes.map((hash) => verifyClientSecret(secret, hash, req.ip)));
+    if (!matches.includes(true) && !sealed.some((known) => known === secret))
+      throw invalidClientMetadata('client_secret must be the current secret');
+  }
+}
+
+/** RFC 7592 §2.2 and §2.3: a client that is not allowed to change. */
+function refuseShared(): OAuthError {
+  const description =
+    'This registration is shared by everybody who registered the same metadata: register again';
+  return new OAuthError('access_denied', description, { status: 403 });
+}
+
+function sendNothing(res: Response): void {
+  noStore(res);
+  res.statusCode = 204;
+  res.end();
+}
