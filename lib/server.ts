@@ -3,7 +3,9 @@ import { createArrive } from './authorization/arrive';
 import { createAuthorize } from './authorization/authorize';
 import { createIssueCode } from './authorization/code';
 import { createCompletedRequests, type Completion } from './authorization/completed-requests';
-import { createConsentStep, type ConsentForm } from './authorization/consent';
+import { createConsentStep } from './authorization/consent';
+import { createConsentQuestion, type ConsentForm } from './authorization/consent-question';
+import { createDepartureConsent } from './authorization/departure-consent';
 import { createInteract } from './authorization/interact';
 import { createFindHeaderSubject } from './authorization/out-of-band';
 import { createProviderDeparture } from './authorization/provider-departure';
@@ -333,7 +335,8 @@ function createFederationParts(options: ResolvedOptions, base: Base, tokens: Tok
   const { issuer, secrets, clock, federation, defaultAudience } = options;
   const { url, store, reporter, sealed, allowHttp } = base;
   const { accessTokens, status, loadUser } = tokens;
-  const { providers, linkScope, linkWithAccessTokens, resolveUser, allowPrivateAddresses } = federation;
+  const { providers, defaultProvider, linkScope, linkWithAccessTokens, resolveUser } = federation;
+  const { allowPrivateAddresses } = federation;
   const upstreams = new Map(
     [...providers].map(([id, provider]) => {
       const redirectUri = `${url('callback')}/${id}`;
@@ -361,6 +364,7 @@ function createFederationParts(options: ResolvedOptions, base: Base, tokens: Tok
   });
   return {
     providers,
+    defaultProvider,
     resolveUser,
     linkScope,
     binding,
@@ -411,6 +415,7 @@ function createAuthorizationParts(
   const consentForms = sealed<ConsentForm>('consent');
   const findTarget = createFindTarget({ ...parts, responseModes });
   const validate = createValidate({ ...parts, responseModes });
+  const question = createConsentQuestion({ ...parts, consentUrl: url('consent'), consentForms, resuming });
   const interact = createInteract({
     findHeaderSubject: createFindHeaderSubject({
       headerSubject: outOfBand.headerSubject,
@@ -418,9 +423,10 @@ function createAuthorizationParts(
       subjects,
       clock,
     }),
+    departureConsent: createDepartureConsent({ ...parts, question }),
     providerDeparture: createProviderDeparture(parts),
     signIn: createSignIn({ ...parts, resuming, knownAcr }),
-    consent: createConsentStep({ ...parts, consentUrl: url('consent'), consentForms, resuming }),
+    consent: createConsentStep({ ...parts, question }),
     issueCode: createIssueCode({ ...parts, completed, pushedRequests }),
   });
   const respond = createRespond({
@@ -445,7 +451,15 @@ function createAuthorizationParts(
     validate,
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
     interact,
-    authorize: createAuthorize({ findTarget, providerReturn, validate, reloadUrl, interact, respond }),
+    authorize: createAuthorize({
+      ...options,
+      findTarget,
+      providerReturn,
+      validate,
+      reloadUrl,
+      interact,
+      respond,
+    }),
     logoutForms: sealed<LogoutForm>('logout'),
     readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
     signOut: createSignOut(parts),

@@ -967,7 +967,7 @@ describe.each(VARIANTS)('/authorize on $store at the $mount', (variant) => {
         adapter: host.adapter,
         pages: {
           consent: (_req, res, { client, user, scopes, action, request: sealed }) =>
-            res.json({ client: client.clientId, user: user.id, scopes, action, request: sealed }),
+            res.json({ client: client.clientId, user: user!.id, scopes, action, request: sealed }),
         },
       });
       const { body, headers } = await authorize(own, authorizationForm('third', pkce()));

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { DEFAULTS, GROUPS } from '../../lib/options/defaults';
+import { DEFAULTS, GROUPS, REGISTRATION_DEFAULTS } from '../../lib/options/defaults';
 import { OPTION_NAMES } from '../../lib/options/schema';
 import { PATHS } from '../../lib/endpoints/paths';
 import { PAGES, root, textOf } from '../support/snippets';
@@ -61,7 +61,8 @@ describe('docs/options.md', () => {
       expect(text).not.toBe('');
       expect(otherwise).not.toBe('');
       const [group = '', member = ''] = name.includes('.') ? name.split('.') : ['', name];
-      const defaults = (group === '' ? DEFAULTS : DEFAULTS[group as 'lifetimes']) as Record<string, unknown>;
+      const groups = { ...DEFAULTS, registration: REGISTRATION_DEFAULTS, metadataDocuments: {} };
+      const defaults = (group === '' ? DEFAULTS : groups[group as 'lifetimes']) as Record<string, unknown>;
       const value = defaults[member];
       if (typeof value === 'number' || typeof value === 'boolean') expect(otherwise).toMatch(`\`${value}\``);
       if (typeof value === 'string') expect(otherwise).toBe(`\`'${value}'\``);

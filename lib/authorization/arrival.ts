@@ -57,9 +57,10 @@ export interface DecidedArrival extends AnyArrival {
   readonly decision: Decision;
 }
 
-/** A user's decision on the consent page. The form sealed the user and the scope. */
+/** A decision on the consent page. The form sealed the user, or the browser before a sign-in at a provider, and the scope. */
 export interface Decision {
-  readonly userId: string;
+  readonly userId: string | undefined;
+  readonly browserId: string | undefined;
   /** The scope that was shown. */
   readonly scope: readonly string[];
   readonly allowed: boolean;

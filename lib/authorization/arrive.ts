@@ -27,13 +27,16 @@ interface ArriveOptions {
   pushedRequests: PushedRequests;
   requestObjects: RequestObjects;
   providers: Providers;
+  /** The provider of requests that name none. */
+  defaultProvider: string | undefined;
   jsonRedirectParameter: string | undefined;
   clock: () => number;
 }
 
 export function createArrive(options: ArriveOptions): Arrive {
   const { jsonRedirectParameter: jsonParameter } = options;
-  const { identification, resuming, pushedRequests, requestObjects, providers, clock } = options;
+  const { identification, resuming, pushedRequests, requestObjects, providers, defaultProvider, clock } =
+    options;
 
   return async (req, event) => {
     const { providerId } = req.params as { providerId?: string };
@@ -47,7 +50,8 @@ export function createArrive(options: ArriveOptions): Arrive {
     const keys = isContinued(given)
       ? undefined
       : identification.publishableKeys(req, given.get('client_secret'));
-    const { error, ...pending } = await read(relevantParameters(given, providers));
+    const { error, ...found } = await read(relevantParameters(given, providers));
+    const pending = { ...found, parameters: withDefaultProvider(found.parameters) };
     const asJson = jsonParameter !== undefined && given.get(jsonParameter) === 'json';
     const arrival = { endpoint: 'authorize', keys, asJson, ...pending } as const;
     if (error) return { ...arrival, kind: 'unreadable', error };
@@ -79,6 +83,13 @@ export function createArrive(options: ArriveOptions): Arrive {
     } catch (thrown) {
       return { ...arrived, error: asOAuthError(thrown) };
     }
+  }
+
+  function withDefaultProvider(parameters: Parameters): Parameters {
+    const isNamed = parameters.get('connection') !== undefined || parameters.faults.has('connection');
+    return isNamed || defaultProvider === undefined
+      ? parameters
+      : withParameter(parameters, 'connection', defaultProvider);
   }
 
   /** Adds the parameters that a request may give in other places: the client in a header, the provider in the path. */

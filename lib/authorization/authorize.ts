@@ -3,6 +3,8 @@ import type { Request, Response } from 'express';
 import type { Client } from '../clients/client';
 import { invalidPublishableKey, publishableKeyFault, type PresentedKeys } from '../clients/identification';
 import { asOAuthError } from '../errors';
+import { signedInUser, type Authenticate } from '../host/authenticate';
+import type { OAuthUser } from '../host/user';
 import { secretOutOfPlace } from '../http/parameters';
 import type { Arrival } from './arrival';
 import type { Interact } from './interact';
@@ -18,6 +20,7 @@ export type Authorize = (req: Request, res: Response, arrival: Arrival) => Promi
 
 /** The steps of an authorization request. Only `respond` touches the response. */
 export interface AuthorizeSteps {
+  authenticate: Authenticate<OAuthUser>;
   findTarget: FindTarget;
   providerReturn: ProviderReturn;
   validate: Validate;
@@ -28,7 +31,7 @@ export interface AuthorizeSteps {
 }
 
 export function createAuthorize(steps: AuthorizeSteps): Authorize {
-  const { findTarget, providerReturn, validate, reloadUrl, interact, respond } = steps;
+  const { authenticate, findTarget, providerReturn, validate, reloadUrl, interact, respond } = steps;
 
   return async function authorize(req, res, arrival) {
     const found = await findTarget(arrival.parameters);
@@ -43,7 +46,7 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
     } catch (thrown) {
       // The host's login or consent page failed. If it had already responded, its response is kept.
       if (res.headersSent || outcome.kind === 'error') throw thrown;
-      await respond(req, res, target, errorOutcome(thrown, arrival));
+      await respond(req, res, target, await errorOutcome(thrown, req, target, arrival));
     }
   };
 
@@ -62,20 +65,34 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
       const decision = arrival.kind === 'decided' ? arrival.decision : undefined;
       return await interact(req, request, pending, decision);
     } catch (thrown) {
-      return errorOutcome(thrown, arrival);
+      return errorOutcome(thrown, req, target, arrival);
     }
   }
-}
 
-function errorOutcome(thrown: unknown, arrival: Arrival): ErrorOutcome {
-  const { endpoint, progress } = arrival;
-  const returned = 'transactionId' in arrival ? arrival.transactionId : undefined;
-  return {
-    kind: 'error',
-    error: asOAuthError(thrown),
-    endpoint,
-    transactionId: returned ?? progress.providerUser?.transactionId,
-  };
+  async function errorOutcome(
+    thrown: unknown,
+    req: Request,
+    { client }: RedirectTarget,
+    arrival: Arrival,
+  ): Promise<ErrorOutcome> {
+    const { endpoint, progress } = arrival;
+    const returned = 'transactionId' in arrival ? arrival.transactionId : undefined;
+    return {
+      kind: 'error',
+      error: asOAuthError(thrown),
+      endpoint,
+      transactionId: returned ?? progress.providerUser?.transactionId,
+      // RFC 9700 §4.11.2: where anybody can be a client, an error for a stranger would be a redirect to any site.
+      isShown: client.selfAsserted && !(await isKnown(req, arrival)),
+    };
+  }
+
+  /** Whether the person in front of the browser is signed in, or has made a decision here. */
+  async function isKnown(req: Request, { kind, progress }: Arrival): Promise<boolean> {
+    if (kind === 'decided' || progress.providerUser || progress.allowedScope) return true;
+    const user = await signedInUser(authenticate, req).catch(() => undefined);
+    return user !== undefined;
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { createEndpoint, type EndpointFrame, type RespondError } from '../http/e
 import { required } from '../http/parameters';
 import type { SealedJson } from '../tokens/sealed-json';
 import type { Authorize } from './authorize';
-import type { ConsentForm } from './consent';
+import type { ConsentForm } from './consent-question';
 import type { Resuming } from './resuming';
 
 interface ConsentEndpointOptions {
@@ -34,8 +34,8 @@ export function createConsentEndpoint(options: ConsentEndpointOptions): RequestH
       const answer = required(parameters, 'decision');
       if (answer !== 'allow' && answer !== 'deny') throw invalidRequest('decision is unknown');
 
-      const { userId, scope } = form;
-      const decision = { userId, scope, allowed: answer === 'allow' };
+      const { userId, browserId, scope } = form;
+      const decision = { userId, browserId, scope, allowed: answer === 'allow' };
       const pending = await resuming.restore(form);
       await authorize(req, res, { ...pending, kind: 'decided', endpoint: 'authorize', decision });
     },

@@ -42,8 +42,8 @@ export type LoginUrl = string | ((req: Request, res: Response, context: LoginCon
 export interface ConsentContext extends ConsentView {
   /** The client that requests access. */
   readonly client: Client;
-  /** The user who is asked. */
-  readonly user: OAuthUser;
+  /** The user who is asked; `undefined` before a sign-in at a provider. */
+  readonly user: OAuthUser | undefined;
 }
 
 /** Shows a host's own consent page. It sends the response, whose headers already prevent framing and caching. */

@@ -5,6 +5,7 @@ import { authenticationOf, userIdOf } from '../host/user';
 import type { Decision } from './arrival';
 import type { IssueCode } from './code';
 import type { ConsentStep } from './consent';
+import type { DepartureConsent } from './departure-consent';
 import type { FindHeaderSubject } from './out-of-band';
 import type { Outcome } from './outcome';
 import type { ProviderDeparture } from './provider-departure';
@@ -22,6 +23,7 @@ export type Interact = (
 
 interface InteractionSteps {
   findHeaderSubject: FindHeaderSubject;
+  departureConsent: DepartureConsent;
   providerDeparture: ProviderDeparture;
   signIn: SignIn;
   consent: ConsentStep;
@@ -29,7 +31,7 @@ interface InteractionSteps {
 }
 
 export function createInteract(steps: InteractionSteps): Interact {
-  const { findHeaderSubject, providerDeparture, signIn, consent, issueCode } = steps;
+  const { findHeaderSubject, departureConsent, providerDeparture, signIn, consent, issueCode } = steps;
 
   return async (req, requested, pending, decision) => {
     const { progress } = pending;
@@ -42,7 +44,11 @@ export function createInteract(steps: InteractionSteps): Interact {
     }
 
     const { federation } = request;
-    if (federation && !providerUser) return providerDeparture(req, { ...request, federation }, pending);
+    if (federation && !providerUser) {
+      const departing = await departureConsent(req, request, pending, decision);
+      if (departing.kind !== 'allowed') return departing;
+      return providerDeparture(req, { ...request, federation }, departing.pending);
+    }
 
     const signedIn = await signIn(req, request, pending, decision);
     if (signedIn.kind !== 'user') return signedIn;

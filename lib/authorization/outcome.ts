@@ -30,6 +30,8 @@ export interface ErrorOutcome {
   readonly endpoint: 'authorize' | 'callback';
   /** The transaction with a provider that has ended, if there was one. */
   readonly transactionId: string | undefined;
+  /** Whether the user sees the error here, because the client must not get it. */
+  readonly isShown: boolean;
 }
 
 /** The browser goes to the host's login. */
@@ -49,6 +51,8 @@ export interface NotSignedInOutcome {
 export interface ConsentOutcome {
   readonly kind: 'consent';
   readonly context: ConsentContext;
+  /** The browser that is asked, if its user is not known yet: only there, the decision counts. `lifetime` is in seconds. */
+  readonly browser: { readonly id: string; readonly lifetime: number } | undefined;
 }
 
 /** The user, whom the host does not know, is asked whether to link the account at the provider. */

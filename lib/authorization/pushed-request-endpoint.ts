@@ -2,6 +2,7 @@ import type { RequestHandler, Response } from 'express';
 
 import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
+import type { ClientRegistry } from '../clients/registry';
 import type { ProofOfPossession } from '../clients/proof-of-possession';
 import { invalidRequest, OAuthError } from '../errors';
 import { formParameters } from '../http/body';
@@ -12,7 +13,7 @@ import type { DpopProof } from '../tokens/dpop';
 import { PROVIDER_PARAMETERS, type Providers } from './provider-parameters';
 import type { PushedRequests } from './pushed-requests';
 import { relevantParameters } from './relevant-parameters';
-import type { FindTarget } from './redirect-target';
+import { refuseImplausible, type FindTarget } from './redirect-target';
 import { grantContext, REQUEST_PARAMETERS, type Validate } from './request';
 import type { RequestObjects } from './request-object';
 
@@ -26,6 +27,8 @@ interface PushedRequestEndpointOptions {
   pushedRequests: PushedRequests;
   providers: Providers;
   policies: Policies;
+  registry: Pick<ClientRegistry, 'mayBeDocument'>;
+  allowHttp: boolean;
   frame: EndpointFrame;
 }
 
@@ -37,7 +40,7 @@ const PUSHED_PARAMETERS = [...REQUEST_PARAMETERS, ...PROVIDER_PARAMETERS].filter
 /** `POST /par`: checks and stores an authorization request before the browser is involved. @see RFC 9126 §2 */
 export function createPushedRequestEndpoint(options: PushedRequestEndpointOptions): RequestHandler {
   const { parUrl, authentication, possession, findTarget, validate, requestObjects, providers } = options;
-  const { pushedRequests, policies, frame } = options;
+  const { pushedRequests, policies, registry, allowHttp, frame } = options;
 
   return createEndpoint(
     frame,
@@ -45,6 +48,8 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
     async function pushedRequest(req, res, event) {
       const body = await formParameters(req);
       const proof = possession.read(req, parUrl);
+      if (registry.mayBeDocument(body.get('client_id') ?? '') && body.get('request') === undefined)
+        refuseImplausible(body, allowHttp);
       const client = await authentication.identify(req, body).authenticate();
       event.clientId = client.clientId;
       await possession.once(proof);

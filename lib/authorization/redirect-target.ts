@@ -53,6 +53,7 @@ export function createFindTarget(options: {
     }
     const clientId = parameters.get('client_id');
     if (clientId === undefined) throw invalidRequest('client_id is missing');
+    if (registry.mayBeDocument(clientId)) refuseImplausible(parameters, allowHttp);
     const record = await registry.find(clientId);
     if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
 
@@ -75,6 +76,20 @@ export function createFindTarget(options: {
       ...providerTargets(parameters, client, providers),
     };
   };
+}
+
+/**
+ * Refuses what cannot be a request of a client with a metadata document, before the document is fetched: anybody can send such requests,
+ * and another server has to answer each fetch.
+ */
+export function refuseImplausible(parameters: Parameters, allowHttp: boolean): void {
+  const redirectUri = parameters.get('redirect_uri');
+  if (parameters.get('response_type') !== 'code') throw invalidRequest('response_type must be code');
+  if (redirectUri === undefined) throw invalidRequest('redirect_uri is missing');
+  const fault = redirectUriFault(redirectUri, { allowHttp });
+  if (fault !== undefined) throw invalidRequest(`redirect_uri ${fault}`);
+  if (parameters.get('code_challenge') === undefined)
+    throw invalidRequest('PKCE is required: code_challenge is missing');
 }
 
 /** The length of a redirect URI in an event or on a page. Characters. */

@@ -32,10 +32,10 @@ export function createRequestObjects(options: RequestObjectOptions): RequestObje
     const clientId = outer.get('client_id');
     if (object === undefined) throw invalid(`it ${outer.faults.get('request') ?? 'is missing'}`);
     if (clientId === undefined) throw invalidRequest('client_id is missing');
-    const record = await registry.find(clientId);
-    if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
     const jwt = decodeJwt(object);
     if (!jwt) throw invalid('it is malformed');
+    const record = await registry.find(clientId);
+    if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
     const fault = headerFault(jwt, record) ?? claimsFault(jwt, record, issuer, clock() / 1000);
     if (fault !== undefined) throw invalid(fault);
     await verify(object, jwt, record);

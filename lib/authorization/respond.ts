@@ -80,9 +80,10 @@ export function createRespond(options: RespondOptions): Respond {
     target: RedirectTarget,
     outcome: ErrorOutcome,
   ): Promise<void> {
-    const { error, endpoint, transactionId } = outcome;
+    const { error, endpoint, transactionId, isShown } = outcome;
     reporter.refused(endpoint, error, { clientId: target.client.clientId });
     if (transactionId !== undefined) binding.release(res, transactionId);
+    if (isShown) return respondError(req, res, error);
     if (target.asJson) allowAnyOrigin(res);
     if (target.asJson || target.outOfBand === 'json') return frame.sendError(req, res, error);
     if (target.outOfBand === 'page') return respondError(req, res, error);
@@ -102,7 +103,12 @@ export function createRespond(options: RespondOptions): Respond {
     sendToClient(res, landing, parameters, { seeOther });
   }
 
-  async function askForConsent(req: Request, res: Response, { context }: ConsentOutcome): Promise<void> {
+  async function askForConsent(
+    req: Request,
+    res: Response,
+    { context, browser }: ConsentOutcome,
+  ): Promise<void> {
+    if (browser) binding.bind(req, res, browser.id, { lifetime: browser.lifetime, crossSite: false });
     if (!consentHandler) return page(res, 200, consentPage(context));
     protectPage(res);
     await callHost(() => consentHandler(req, res, context));

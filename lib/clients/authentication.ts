@@ -16,11 +16,16 @@ import type { ClientRegistry } from './registry';
 export interface ClientAuthentication {
   /**
    * Finds, without I/O, the client that a request claims to come from. The result's `authenticate` looks it up and checks its
-   * credentials: call it together with other reads, in one round trip.
+   * credentials: call it together with other reads, in one round trip. Without `mayFetch`, a client with a metadata document is known
+   * only if that was fetched before: for requests that are worth no fetch.
    *
    * @throws OAuthError `invalid_request` for two methods at once, `invalid_client` for none
    */
-  identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> };
+  identify(
+    req: Request,
+    parameters: Parameters,
+    options?: { mayFetch: boolean },
+  ): { authenticate(): Promise<Client> };
   readonly methods: readonly ClientAuthenticationMethodName[];
 }
 
@@ -47,7 +52,11 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
   ];
   const withoutCredentials = createCertificateOrNone(options);
 
-  function identify(req: Request, parameters: Parameters): { authenticate(): Promise<Client> } {
+  function identify(
+    req: Request,
+    parameters: Parameters,
+    lookup = { mayFetch: true },
+  ): { authenticate(): Promise<Client> } {
     const presented = credentialMethods.flatMap((method) => method(req, parameters) ?? []);
     if (presented.length > 1) throw invalidRequest('The client must use only one authentication method');
     const credentials = presented[0] ?? withoutCredentials(req, parameters);
@@ -61,7 +70,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
       authenticate: async () => {
         // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
         const challenge = usesBasic(req) ? 'Basic realm="OAuth"' : undefined;
-        const { client } = await authenticatedRecord(credentials, challenge);
+        const { client } = await authenticatedRecord(credentials, challenge, lookup);
         checkPublishableKeys(req, parameters, client);
         return client;
       },
@@ -71,9 +80,10 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
   async function authenticatedRecord(
     credentials: PresentedCredentials,
     challenge: string | undefined,
+    lookup: { mayFetch: boolean },
   ): Promise<ClientRecord> {
     const { clientIds, methods } = credentials;
-    const record = await firstKnown(clientIds);
+    const record = await firstKnown(clientIds, lookup);
     if (!record)
       throw refusal({
         reason: 'unknown client',
@@ -113,9 +123,12 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     throw invalidPublishableKey(fault);
   }
 
-  async function firstKnown(clientIds: readonly string[]): Promise<ClientRecord | undefined> {
+  async function firstKnown(
+    clientIds: readonly string[],
+    lookup: { mayFetch: boolean },
+  ): Promise<ClientRecord | undefined> {
     for (const clientId of clientIds) {
-      const record = await registry.find(clientId);
+      const record = await registry.find(clientId, lookup);
       if (record) return record;
     }
     return undefined;

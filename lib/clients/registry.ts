@@ -23,6 +23,8 @@ export interface ClientRegistry {
    * at no cost. @throws OAuthError `temporarily_unavailable` if it cannot be fetched
    */
   find(clientId: string, options?: { mayFetch: boolean }): Promise<ClientRecord | undefined>;
+  /** Whether a client id may be the URL of a metadata document, which would have to be fetched. */
+  mayBeDocument(clientId: string): boolean;
   /** The clients of the options. */
   readonly fixed: readonly ClientRecord[];
 }
@@ -75,7 +77,11 @@ export function createClientRegistry(options: RegistryOptions): ClientRegistry {
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
     if (stored) return recordOf(clientId, stored);
-    return isUrlClientId(clientId) ? documents?.find(clientId, { mayFetch }) : undefined;
+    return mayBeDocument(clientId) ? documents?.find(clientId, { mayFetch }) : undefined;
+  }
+
+  function mayBeDocument(clientId: string): boolean {
+    return documents !== undefined && isUrlClientId(clientId) && !byId.has(clientId);
   }
 
   function recordOf(clientId: string, stored: object): ClientRecord | undefined {
@@ -98,7 +104,7 @@ export function createClientRegistry(options: RegistryOptions): ClientRegistry {
     return metadata.clientId === clientId ? result.record : undefined;
   }
 
-  return { find, fixed };
+  return { find, mayBeDocument, fixed };
 }
 
 /** The members that make a client confidential. */

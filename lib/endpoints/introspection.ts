@@ -42,10 +42,10 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Requ
     async function introspect(req, res) {
       const parameters = await formParameters(req);
       const token = required(parameters, 'token');
-      const { authenticate } = authentication.identify(req, parameters);
-
       const reference = grantTokens.readRefreshToken(token);
       const claims = reference ? undefined : accessTokens.read(token);
+      const mayFetch = reference !== undefined || claims !== undefined;
+      const { authenticate } = authentication.identify(req, parameters, { mayFetch });
       // The client, and everything that the token depends on, in one round trip.
       const [client, introspectionFor] = await Promise.all([
         authenticate().then(requireCredentials),

@@ -44,9 +44,11 @@ export function pathFaults(paths: Paths): [name: string, fault: string][] {
     if (taken.filter((other) => other === path.toLowerCase()).length > 1)
       return [[name, `is the path of another endpoint: ${path}`]];
     const parent = path.slice(0, path.lastIndexOf('/')).toLowerCase();
-    const isTaken = [paths.authorize, paths.callback, paths.register].some(
-      (own) => own.toLowerCase() === parent,
-    );
-    return isTaken ? [[name, `is a path below ${parent}, which are those of providers or clients`]] : [];
+    const members = [
+      ['provider', paths.authorize],
+      ['provider', paths.callback],
+      ['client', paths.register],
+    ].find(([, own]) => own?.toLowerCase() === parent);
+    return members ? [[name, `is the path of a ${members[0] ?? ''} below ${parent}`]] : [];
   });
 }

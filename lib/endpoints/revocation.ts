@@ -32,13 +32,14 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
     { name: 'revoke', methods: ['POST'], cors: true },
     async function revoke(req, res, event) {
       const parameters = await formParameters(req);
-      const client = await authentication.identify(req, parameters).authenticate();
-      event.clientId = client.clientId;
-      const token = required(parameters, 'token');
-
+      const token = parameters.get('token') ?? '';
       // The form of a token shows its kind: `token_type_hint` is not needed (RFC 7009 §2.1).
       const reference = grantTokens.readRefreshToken(token) ?? grantTokens.readCode(token);
       const claims = reference ? undefined : accessTokens.read(token);
+      const mayFetch = reference !== undefined || claims !== undefined;
+      const client = await authentication.identify(req, parameters, { mayFetch }).authenticate();
+      event.clientId = client.clientId;
+      required(parameters, 'token');
       if (reference) await revokeGrant(reference.grantId, client);
       else if (claims) await revokeAccessToken(claims, client);
 

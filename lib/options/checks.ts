@@ -49,10 +49,14 @@ export function productionFaults(
 }
 
 export function federationFaults({ federation }: AnyOptions, allowHttp: boolean): string[] {
-  const { providers, resolveUser } = federation ?? {};
+  const { providers, resolveUser, defaultProvider } = federation ?? {};
   // The schema reports a value that is not an object.
   if (typeof providers !== 'object' || (providers as unknown) === null) return [];
-  const faults = providerFaults(providers, { allowHttp });
+  const isMissing = defaultProvider !== undefined && !Object.hasOwn(providers, defaultProvider);
+  const faults = [
+    ...providerFaults(providers, { allowHttp }),
+    ...(isMissing ? ['"federation.defaultProvider" is not among "federation.providers"'] : []),
+  ];
   return resolveUser || Object.keys(providers).length === 0
     ? faults
     : [...faults, '"federation.providers" needs "federation.resolveUser"'];

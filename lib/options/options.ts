@@ -208,6 +208,10 @@ export interface FederationOptions {
   /** The providers, by the id that appears in `/authorize/:provider_id`. @defaultValue `{}` */
   providers?: Readonly<Record<string, Provider>>;
   /**
+   * The provider of requests that name none: users sign in there, and not at the host's own login. @defaultValue the host's own login
+   */
+  defaultProvider?: string;
+  /**
    * Finds the host's user for a user of a provider. Required with `providers`; `accountLinking()` creates such a function.
    * @defaultValue none
    */

@@ -80,6 +80,7 @@ const refreshTokens = Joi.object({
 const federation = Joi.object({
   // Checked by federationFaults(), which knows whether development allows http.
   providers: Joi.object().unknown(),
+  defaultProvider: Joi.string(),
   resolveUser: Joi.function(),
   linkScope: scope,
   linkWithAccessTokens: Joi.boolean(),
@@ -186,10 +187,15 @@ export function namesIn(group?: GroupName | 'registration'): readonly string[] {
 
 interface Described {
   readonly keys?: Readonly<Record<string, Described>>;
+  /** The alternatives of an option. */
+  readonly matches?: readonly { readonly schema?: Described }[];
 }
 
-function describedNames({ keys = {} }: Described): string[] {
-  return Object.entries(keys).flatMap(([name, described]) => [
+function describedNames({ keys, matches = [] }: Described): string[] {
+  const own =
+    keys ??
+    (Object.assign({}, ...matches.map(({ schema }) => schema?.keys)) as NonNullable<Described['keys']>);
+  return Object.entries(own).flatMap(([name, described]) => [
     name,
     ...describedNames(described).map((inner) => `${name}.${inner}`),
   ]);

@@ -128,6 +128,12 @@ li { padding: .7rem .9rem; overflow-wrap: anywhere; }
 li + li { border-top: 1px solid var(--line); }
 pre { margin: 0 0 1.25rem; padding: .9rem; border: 1px solid var(--line); border-radius: .625rem; white-space: pre-wrap;
   overflow-wrap: anywhere; user-select: all; }
+.name { margin: 0 0 .5rem; font-weight: 600; font-size: 1.15rem; }
+.warning { padding: .7rem .9rem; border: 1px solid var(--line); border-left: .3rem solid #c77700; border-radius: .625rem; }
+dl { margin: 0 0 1rem; }
+dl div { display: flex; gap: .75rem; padding: .15rem 0; }
+dt { flex: 0 0 7rem; color: var(--quiet); }
+dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 li code { display: block; color: var(--quiet); font-size: .8rem; }
 form { display: flex; flex-direction: row-reverse; gap: .75rem; margin: 1.25rem 0; }
 button, .button { flex: 1; display: block; padding: .7rem 1rem; font: inherit; font-weight: 600; text-align: center;

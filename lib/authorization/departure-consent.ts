@@ -1,0 +1,46 @@
+import type { Request } from 'express';
+
+import { accessDenied } from '../errors';
+import type { EventReporter } from '../event-reporter';
+import type { BrowserBinding } from '../federation/browser-binding';
+import type { Decision } from './arrival';
+import type { ConsentQuestion } from './consent-question';
+import type { ConsentOutcome } from './outcome';
+import type { PendingRequest } from './progress';
+import type { ProviderTransactions } from './provider-transactions';
+import type { AuthorizationRequest } from './request';
+
+/**
+ * Asks for consent before the browser leaves for a provider, if nobody vouches for the client: the provider may know the user and this
+ * server, and would send the browser back without asking anybody. Returns the request with the consent, or the page that asks.
+ */
+export type DepartureConsent = (
+  req: Request,
+  request: AuthorizationRequest,
+  pending: PendingRequest,
+  decision: Decision | undefined,
+) => Promise<{ readonly kind: 'allowed'; readonly pending: PendingRequest } | ConsentOutcome>;
+
+export function createDepartureConsent(options: {
+  question: ConsentQuestion;
+  binding: Pick<BrowserBinding, 'isBound'>;
+  transactions: Pick<ProviderTransactions, 'newId'>;
+  reporter: EventReporter;
+}): DepartureConsent {
+  const { question, binding, transactions, reporter } = options;
+
+  return async (req, request, pending, decision) => {
+    const { client } = request;
+    if (!client.selfAsserted) return { kind: 'allowed', pending };
+    // Bound to the browser: no other site can post the form for it.
+    const browserId = decision?.browserId;
+    if (!decision || browserId === undefined || !binding.isBound(req, browserId))
+      return question(request, pending, { browserId: transactions.newId() });
+    if (!decision.allowed) {
+      reporter.emit('consent.denied', { clientId: client.clientId });
+      throw accessDenied('The user denied the request');
+    }
+    const progress = { ...pending.progress, allowedScope: decision.scope };
+    return { kind: 'allowed', pending: { ...pending, progress } };
+  };
+}
