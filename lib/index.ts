@@ -5,12 +5,15 @@ export type {
   EssentialOptions,
   FederationOptions,
   LifetimeOptions,
+  MetadataDocumentOptions,
   OAuthRouterOptions,
   OperationOptions,
   OutOfBandOptions,
   PageOptions,
   PathOptions,
   RefreshTokenOptions,
+  RegistrationOptions,
+  SelfAssertedOptions,
   TokensOptions,
   UsersOptions,
 } from './options/options';
@@ -53,7 +56,9 @@ export type { Logger } from './event-log';
 export type { ClientCertificate, ClientCertificateOf } from './clients/certificate';
 export type { Client, ClientOptions } from './clients/client';
 export type { ClientHeaders } from './clients/identification';
+export type { AllowDocument } from './clients/metadata-documents';
 export type { NoncePolicy } from './clients/proof-of-possession';
+export type { ApprovalContext, ApproveClient, WireMetadata } from './clients/self-asserted';
 export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secret-hashes';
 export {
   accountAlreadyLinked,
@@ -112,7 +117,16 @@ export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operation
 export type { ConsentView, DescribedScope } from './pages/consent';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
-export type { ResourceOptions } from './policy/audiences';
+export type { ResourceOptions, UnknownScopes } from './policy/audiences';
+export type { VerifyInitialAccessToken } from './registration/endpoint';
+export type { RegistrationSource } from './registration/register';
+export type { SoftwareStatementKeys } from './registration/software-statement';
+export {
+  mcpAuthInfo,
+  type CreateMcpTokenVerifier,
+  type McpAuthInfo,
+  type McpTokenVerifier,
+} from './resource/mcp';
 export type { AccessTokenInfo } from './resource/access-token-info';
 export type { RequireToken, TokenMiddleware } from './resource/require-token';
 export type { RequireTokenOptions } from './resource/requirements';

@@ -22,6 +22,7 @@ import { resolveOptions } from './options/resolve';
 import { createRegistrationEndpoint } from './registration/endpoint';
 import { createManagementEndpoint } from './registration/management-endpoint';
 import { REGISTERED_CLIENT_ID } from './registration/register';
+import { createMcpTokenVerifier, type CreateMcpTokenVerifier } from './resource/mcp';
 import { createResourceMetadataEndpoint } from './resource/metadata-endpoint';
 import { createRequireToken, type RequireToken } from './resource/require-token';
 import { createVerifyToken, type VerifyToken } from './resource/verify-token';
@@ -39,6 +40,8 @@ export interface OAuthRouter extends Router, Operations {
   readonly requireToken: RequireToken;
   /** Verifies an access token of this server outside of a route. */
   readonly verifyToken: VerifyToken;
+  /** Creates a verifier for `requireBearerAuth` of the MCP SDK. */
+  readonly mcpTokenVerifier: CreateMcpTokenVerifier;
   /** The events, for logs and alarms. */
   readonly events: OAuthEvents;
   /**
@@ -87,6 +90,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 
   const { issuer, apiCheck: check, possession, readRequirements, resourceMetadata } = server;
   const { frame, reporter, resuming } = server;
+  const verifyToken = createVerifyToken({ check, readRequirements, possession });
   return Object.assign(router, createOperations(server), {
     wellKnown: createWellKnownRouter(
       issuer,
@@ -94,7 +98,8 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       createResourceMetadataEndpoint(resourceMetadata, frame),
     ),
     requireToken: createRequireToken({ check, readRequirements, frame }),
-    verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    verifyToken,
+    mcpTokenVerifier: createMcpTokenVerifier({ verifyToken, readRequirements }),
     events: reporter.events,
     isResumeUrl: resuming.isResumeUrl,
   });

@@ -8,9 +8,19 @@ export interface ServerProcess {
 }
 
 /** Runs a script of this folder, which prints the port that it listens on. */
-export async function startProcess(script: string, ...args: string[]): Promise<ServerProcess> {
+export function startProcess(script: string, ...args: string[]): Promise<ServerProcess> {
+  return startProcessWith({}, script, ...args);
+}
+
+/** As `startProcess`, with more in its environment. */
+export async function startProcessWith(
+  env: Record<string, string>,
+  script: string,
+  ...args: string[]
+): Promise<ServerProcess> {
   const child = spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, script), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
   });
   const port = await new Promise<string>((resolve, reject) => {
     child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));

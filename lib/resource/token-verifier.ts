@@ -17,6 +17,7 @@ import { isScope } from '../clients/client';
 import { ACCESS_TOKEN_TYPE, PLAIN_TYPE } from '../tokens/jwt';
 import { createDpopNonces } from '../tokens/dpop';
 import { createVerifierUrl } from './request-url';
+import { createMcpTokenVerifier, type CreateMcpTokenVerifier } from './mcp';
 import { createResourceMetadataEndpoint } from './metadata-endpoint';
 import { createRequireToken, type RequireToken, type TokenMiddleware } from './require-token';
 import { createReadRequirements } from './requirements';
@@ -74,6 +75,8 @@ export interface TokenVerifier {
   readonly requireToken: RequireToken;
   /** Verifies a token outside of a route, like the router's `verifyToken`. */
   readonly verifyToken: VerifyToken;
+  /** Creates a verifier for `requireBearerAuth` of the MCP SDK, like the router's. */
+  readonly mcpTokenVerifier: CreateMcpTokenVerifier;
   /**
    * Serves the metadata of this resource server, if its audience is a URL: `app.use(metadata)` at the root of its origin. The challenges
    * of `requireToken` name it (RFC 9728 §3 and §5).
@@ -180,6 +183,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     statusOf: tokens.statusOf,
     factsOf: (named) => ({ resourceMetadata: resourceMetadata.urlOf(named) }),
   });
+  const verifyToken = createVerifyToken({ check, readRequirements, possession });
   const frame = createEndpointFrame({
     reporter,
     rateLimit: undefined,
@@ -188,7 +192,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   });
   return {
     requireToken: createRequireToken({ check, readRequirements, frame }),
-    verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    verifyToken,
+    mcpTokenVerifier: createMcpTokenVerifier({ verifyToken, readRequirements }),
     metadata: createResourceMetadataEndpoint(resourceMetadata, frame),
     events: reporter.events,
   };

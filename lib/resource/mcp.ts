@@ -1,0 +1,97 @@
+import type { IncomingMessage } from 'node:http';
+
+import type { Request } from 'express';
+
+import { OAuthError } from '../errors';
+import type { AccessTokenInfo } from './access-token-info';
+import { requirementsSchema, type ReadRequirements, type RequireTokenOptions } from './requirements';
+import { presentedToken } from './token-check';
+import type { VerifyToken } from './verify-token';
+
+/** The facts of an access token, in the form of the MCP SDK: its transports pass `req.auth` to the handlers of tools. */
+export interface McpAuthInfo {
+  /** The access token. */
+  token: string;
+  /** The client that the token was issued to. */
+  clientId: string;
+  /** The scope values. */
+  scopes: string[];
+  /** The expiry. Epoch seconds. */
+  expiresAt: number;
+  /** The resource that the token was required for, if it is a URL. */
+  resource?: URL;
+  /** `subject`, `userId` and `grantId` of the token. */
+  extra: Record<string, unknown>;
+}
+
+/** A verifier of access tokens in the form of the MCP SDK: its `OAuthTokenVerifier`. */
+export interface McpTokenVerifier {
+  /**
+   * Verifies an access token. It throws errors that the SDK's version 2 answers with 401 `invalid_token` and 403 `insufficient_scope`.
+   */
+  verifyAccessToken(token: string): Promise<McpAuthInfo>;
+}
+
+/**
+ * Creates a verifier for `requireBearerAuth` of the MCP SDK's version 2. Where it is not needed, prefer `requireToken`, which knows DPoP
+ * and step-up too, and `mcpAuthInfo`.
+ *
+ * @throws OAuthConfigurationError for invalid options
+ */
+export type CreateMcpTokenVerifier = (options?: RequireTokenOptions) => McpTokenVerifier;
+
+export function createMcpTokenVerifier(options: {
+  verifyToken: VerifyToken;
+  readRequirements: ReadRequirements;
+}): CreateMcpTokenVerifier {
+  const { verifyToken, readRequirements } = options;
+  return (given = {}) => {
+    const { audience } = readRequirements('mcpTokenVerifier()', given, requirementsSchema);
+    return {
+      verifyAccessToken: async (token) => {
+        try {
+          return authInfo(token, await verifyToken(token, given), audience);
+        } catch (thrown) {
+          throw asSdkError(thrown);
+        }
+      },
+    };
+  };
+}
+
+/**
+ * Returns the facts of a request's access token, behind `requireToken`, for the MCP SDK: `req.auth = mcpAuthInfo(req)`. `resource` is the
+ * first of the token's audiences that is a URL.
+ */
+export function mcpAuthInfo(req: IncomingMessage & Pick<Request, 'oauth'>): McpAuthInfo {
+  const { oauth } = req;
+  const audience = oauth.audience.find((name) => URL.canParse(name));
+  return authInfo(presentedToken(req)?.token ?? '', oauth, audience);
+}
+
+function authInfo(token: string, info: AccessTokenInfo, audience: string | undefined): McpAuthInfo {
+  const { clientId, scope, expiresAt, subject, userId, grantId } = info;
+  return {
+    token,
+    clientId,
+    scopes: [...scope],
+    expiresAt: Math.floor(expiresAt / 1000),
+    ...(audience !== undefined && URL.canParse(audience) && { resource: new URL(audience) }),
+    extra: { subject, userId, grantId },
+  };
+}
+
+/** The mark by which copies of the SDK recognize each other's errors, and the name of its class for errors of OAuth. */
+const BRANDS = Symbol.for('mcp.sdk.errorBrands');
+const BRAND = 'mcp.OAuthError';
+
+/** Gives an error the form of the SDK's. The SDK answers 401 for one code only; an outage is no fault of the token. */
+function asSdkError(thrown: unknown): unknown {
+  if (!(thrown instanceof OAuthError) || thrown.status >= 500) return thrown;
+  const code = thrown.code === 'insufficient_scope' ? thrown.code : 'invalid_token';
+  const error = new OAuthError(code, thrown.message, { cause: thrown });
+  return Object.defineProperties(error, {
+    [BRANDS]: { value: new Set([BRAND]) },
+    toResponseObject: { value: () => ({ error: code, error_description: error.description }) },
+  });
+}
