@@ -1,7 +1,7 @@
 'use strict';
 
-/** Packages that are ES modules only: jest loads CommonJS. */
-const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva'];
+/** Packages that are ES modules only, or import one: jest loads CommonJS. */
+const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva', '@modelcontextprotocol/client'];
 
 const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) => ({
   displayName,

@@ -222,5 +222,38 @@ describe.each(MOUNTS)(
         },
       );
     });
+
+    it('the SDK of version 2 with DPoP', async () => {
+      const url = `${documents.origin}/bound.json`;
+      documents.documents.set('/bound.json', {
+        client_id: url,
+        redirect_uris: ['http://localhost/callback'],
+        grant_types: ['authorization_code', 'refresh_token'],
+        dpop_bound_access_tokens: true,
+      });
+      const session = await v2.DpopSession.create();
+      const provider = Object.assign(new Provider(url), { dpop: () => session });
+      const person = browser(origin, [provider.redirectUrl]);
+      const { sdk, unauthorized } = SDKS['version 2']!;
+      const client = sdk.connect(provider, new URL(`${origin}/mcp`));
+
+      await expect(client.start()).rejects.toThrow(unauthorized);
+      await client.finishAuth(await allow(provider, person));
+      await client.start();
+      expect(provider.stored!.token_type).toBe('DPoP');
+      expect(await client.call('list_notes')).toBeTruthy();
+      const before = provider.stored!;
+      provider.stored = { ...before, access_token: 'expired' };
+      expect(await client.call('list_notes')).toBeTruthy();
+      expect(provider.stored.refresh_token).not.toBe(before.refresh_token);
+
+      const stolen = await fetch(`${origin}/mcp`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${before.access_token}`, 'Content-Type': 'application/json' },
+        body: '{}',
+      });
+      expect(stolen.status).toBe(401);
+      expect(stolen.headers.get('www-authenticate')).toMatch(/^DPoP error="invalid_token"/);
+    });
   },
 );
