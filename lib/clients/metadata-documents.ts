@@ -129,7 +129,7 @@ export function createMetadataDocuments(options: {
       document,
       {
         clientId,
-        clientName: typeof document.client_name === 'string' ? document.client_name : new URL(clientId).host,
+        ...((document.client_name ?? '') === '' && { clientName: new URL(clientId).host }),
         // A client that may do without its keys proves nothing.
         tokenEndpointAuthMethod: methods.includes('none') ? 'none' : method,
         selfAsserted: true,
