@@ -3,31 +3,12 @@
  * http://localhost:3000/mcp. With REDIS_URL, OAUTH_SECRET and OAUTH_SIGNING_KEY (from `npx express-oauth-router init`), clients and logins
  * outlive the process.
  */
-import { toNodeHandler } from '@modelcontextprotocol/node';
-import { createMcpHandler, McpServer, type AuthInfo } from '@modelcontextprotocol/server';
-import express, { type Express, type Request } from 'express';
+import express, { type Express } from 'express';
 import Redis from 'ioredis';
-import { createOAuthRouter, mcpAuthInfo, redisAdapter, type Adapter } from 'express-oauth-router';
+import { createOAuthRouter, redisAdapter, type Adapter } from 'express-oauth-router';
 import { listenOnLoopback } from './listen';
 import { createLogin } from './login';
-
-/** The notes of each user. */
-const notes = new Map<string, string[]>();
-
-function createServer(): McpServer {
-  const server = new McpServer({ name: 'notes', version: '1.0.0' });
-  server.registerTool('list_notes', { description: 'Lists your notes' }, ({ http }) =>
-    text(notesOf(http?.authInfo).join('\n') || 'no notes'),
-  );
-  server.registerTool('add_note', { description: 'Adds a note' }, ({ http }) => {
-    notesOf(http?.authInfo).push(`A note of ${new Date().toISOString()}`);
-    return text('added');
-  });
-  return server;
-}
-
-/** The tools that need more than `notes:read`. */
-const WRITING_TOOLS: readonly unknown[] = ['add_note'];
+import { createNotes, notesResource, SCOPES } from './notes';
 
 export interface McpServerOptions {
   /** Where clients and logins are stored; in memory by default. */
@@ -56,8 +37,8 @@ export function createApp(origin: string, options: McpServerOptions = {}): Expre
     ...(allowPrivateAddresses !== undefined && { allowPrivateAddresses }),
     // Some clients send scope values of their own to every server.
     unknownScopes: 'drop',
-    scopes: { 'notes:read': 'Read your notes', 'notes:write': 'Add notes' },
-    resources: [{ identifier: resource, name: 'Notes', scopes: ['notes:read', 'notes:write'] }],
+    scopes: SCOPES,
+    resources: [notesResource(resource)],
     authenticate: (req) => req.session.user,
     loginUrl: '/login',
     pages: { branding: { name: 'Notes' } },
@@ -67,42 +48,8 @@ export function createApp(origin: string, options: McpServerOptions = {}): Expre
   if (prefix) app.use(prefix, oauth);
   else app.use(oauth);
 
-  // A client begins with what it needs first. A tool that needs more is refused with 403 and the scope, and the client asks the user again.
-  const canRead = oauth.requireToken({ audience: resource, scope: 'notes:read', checkRevocation: true });
-  const canWrite = oauth.requireToken({
-    audience: resource,
-    scope: 'notes:read notes:write',
-    checkRevocation: true,
-  });
-  const handle = toNodeHandler(createMcpHandler(createServer));
-  app.all(
-    '/mcp',
-    express.json(),
-    (req, res, next) => (isWriting(req) ? canWrite : canRead)(req, res, next),
-    (req, res, next) => {
-      Object.assign(req, { auth: mcpAuthInfo(req) satisfies AuthInfo });
-      handle(req, res, req.body).catch(next);
-    },
-  );
+  app.use('/mcp', createNotes(oauth, resource));
   return app;
-}
-
-function isWriting({ body }: Request): boolean {
-  const messages = [body ?? []].flat() as { method?: unknown; params?: { name?: unknown } }[];
-  return messages.some(
-    ({ method, params }) => method === 'tools/call' && WRITING_TOOLS.includes(params?.name),
-  );
-}
-
-function notesOf(auth: AuthInfo | undefined): string[] {
-  const userId = String(auth?.extra?.userId);
-  const own = notes.get(userId) ?? [];
-  notes.set(userId, own);
-  return own;
-}
-
-function text(value: string): { content: { type: 'text'; text: string }[] } {
-  return { content: [{ type: 'text', text: value }] };
 }
 
 if (require.main === module) {

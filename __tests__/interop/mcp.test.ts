@@ -4,11 +4,15 @@ import * as v2 from '@modelcontextprotocol/client';
 import * as v1Auth from '@modelcontextprotocol/sdk/client/auth.js';
 import * as v1 from '@modelcontextprotocol/sdk/client/index.js';
 import * as v1Http from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import express from 'express';
 
+import { oidcProvider } from 'express-oauth-router';
+
+import { createApp as createBridge } from '../../examples/mcp-bridge';
 import { browser } from '../support/browser';
 import { startDocumentServer, type DocumentServer } from '../support/document-server';
-import { MOUNTS } from '../support/host';
-import { startProcessWith, type ServerProcess } from '../support/process';
+import { listen, MOUNTS } from '../support/host';
+import { startProcess, startProcessWith, type ServerProcess } from '../support/process';
 
 /** The parts that the clients of both versions of the MCP SDK share. */
 interface Sdk {
@@ -257,3 +261,38 @@ describe.each(MOUNTS)(
     });
   },
 );
+
+describe('the bridge to a provider that knows no MCP client', () => {
+  it('asks for each client before anything goes upstream, and signs in there', async () => {
+    const shell = express();
+    const { origin, close } = await listen(shell);
+    const upstream = await startProcess('oidc-provider-process.ts', `${origin}/oauth/callback/company`);
+    try {
+      const issuer = upstream.origin.replace('127.0.0.1', 'localhost');
+      const company = oidcProvider({ issuer, clientId: 'our-server', clientSecret: 'upstream-secret' });
+      shell.use(createBridge(origin, company));
+      const provider = new Provider(undefined);
+      const person = browser(origin, [provider.redirectUrl]);
+      const { sdk, unauthorized } = SDKS['version 2']!;
+      const session = sdk.connect(provider, new URL(`${origin}/mcp`));
+      await expect(session.start()).rejects.toThrow(unauthorized);
+
+      const page = await person.visit(provider.takeUrl().href);
+      expect([new URL(page.url).origin, page.text.includes('Allow access to your account?')]).toEqual([
+        origin,
+        true,
+      ]);
+      const login = await person.visit(action(page.text), { request: field(page.text), decision: 'allow' });
+      expect(new URL(login.url).origin).toBe(issuer);
+      const consent = await person.visit(login.url, { prompt: 'login', login: 'alice', password: 'any' });
+      const back = await person.visit(consent.url, { prompt: 'consent' });
+      expect(back.url.startsWith(provider.redirectUrl)).toBe(true);
+      await session.finishAuth(new URL(back.url).searchParams);
+      await session.start();
+      expect(await session.call('list_notes')).toBeTruthy();
+    } finally {
+      upstream.kill();
+      await close();
+    }
+  }, 30_000);
+});

@@ -31,7 +31,8 @@ export function createDepartureConsent(options: {
 
   return async (req, request, pending, decision) => {
     const { client } = request;
-    if (!client.selfAsserted) return { kind: 'allowed', pending };
+    // A request that asks nobody does not get to the provider either.
+    if (!client.selfAsserted || request.prompt.includes('none')) return { kind: 'allowed', pending };
     // Bound to the browser: no other site can post the form for it.
     const browserId = decision?.browserId;
     if (!decision || browserId === undefined || !binding.isBound(req, browserId))
