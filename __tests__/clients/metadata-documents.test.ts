@@ -1,9 +1,13 @@
+import type { lookup } from 'node:dns';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import request from 'supertest';
 
 import { documentUrlFault } from '../../lib/clients/document-url';
+import { createMetadataDocuments } from '../../lib/clients/metadata-documents';
+import { createEventLog } from '../../lib/event-log';
+import { createEventReporter } from '../../lib/event-reporter';
 import {
   answerOf,
   authorize,
@@ -67,6 +71,40 @@ describe('the URL of a metadata document (draft-ietf-oauth-client-id-metadata-do
     expect(documentUrlFault('http://client.example/c', { allowHttp: true })).toBeDefined();
   });
 });
+
+it('the address that counts is that of the connection: a name cannot change it after the check', async () => {
+  let connections = 0;
+  const server = createServer().on('connection', (socket) => {
+    connections++;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const looked: string[] = [];
+  const answers = ['93.184.216.34', '127.0.0.1'];
+  const documents = createMetadataDocuments({
+    accept: () => Promise.reject(new Error('not reached')),
+    scope: [],
+    allow: undefined,
+    allowHttp: false,
+    outbound: {
+      allowPrivateAddresses: false,
+      // The first look-up is public; the one that a second connection makes is not.
+      lookup: ((hostname: string, _options: unknown, done: (error: null, found: object[]) => void) => {
+        looked.push(hostname);
+        done(null, [{ address: answers.shift(), family: 4 }]);
+      }) as unknown as typeof lookup,
+    },
+    clock: () => Date.now(),
+    reporter: createEventReporter(createEventLog({ logger: false, development: true })),
+  });
+  const url = `https://rebinding.example:${port}/client.json`;
+  // Whatever is at the public address: it is not our server.
+  await documents.find(url, { mayFetch: true }).catch(() => undefined);
+  expect(await documents.find(url, { mayFetch: true })).toBeUndefined();
+  expect([looked, connections]).toEqual([['rebinding.example', 'rebinding.example'], 0]);
+  await new Promise((resolve) => server.close(resolve));
+}, 20_000);
 
 type Answer = (req: IncomingMessage, res: ServerResponse) => void;
 

@@ -1,5 +1,5 @@
 import { toWire } from '../clients/self-asserted';
-import type { RegisteredClient } from './register';
+import { DEFAULT_METHOD, type RegisteredClient } from './register';
 import type { RegistrationAccessTokens } from './access-tokens';
 
 /** Describes a registered client to itself: never with a `null`, and with the secret only when it is new. */
@@ -22,6 +22,7 @@ export function createClientInformation(options: {
       ...(hasSecret && { client_secret_expires_at: 0 }),
       registration_client_uri: `${registerUrl}/${clientId}`,
       registration_access_token: registrationAccessTokens.of(clientId),
+      token_endpoint_auth_method: DEFAULT_METHOD,
       ...toWire(client),
     };
   };

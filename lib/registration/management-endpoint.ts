@@ -91,19 +91,11 @@ function createUpdate(options: ManagementEndpointOptions) {
   function credentialsOf(metadata: WireMetadata, client: ClientMetadata): ReturnType<typeof newCredentials> {
     const { clientSecretHash, clientSecretSealed } = client;
     const created = newCredentials(metadata, clientSecretSealer);
-    const { tokenEndpointAuthMethod } = created.stored;
-    const isHashed = clientSecretHash !== undefined && created.stored.clientSecretHash !== undefined;
-    const isSealed = clientSecretSealed !== undefined && created.stored.clientSecretSealed !== undefined;
-    if (isHashed)
-      return {
-        stored: { tokenEndpointAuthMethod, clientSecretHash },
-        clientSecret: undefined,
-      };
-    if (isSealed)
-      return {
-        stored: { tokenEndpointAuthMethod, clientSecretSealed },
-        clientSecret: undefined,
-      };
+    const { clientSecretHash: newHash, clientSecretSealed: newSealed, ...chosen } = created.stored;
+    if (clientSecretHash !== undefined && newHash !== undefined)
+      return { stored: { ...chosen, clientSecretHash }, clientSecret: undefined };
+    if (clientSecretSealed !== undefined && newSealed !== undefined)
+      return { stored: { ...chosen, clientSecretSealed }, clientSecret: undefined };
     return created;
   }
 

@@ -107,6 +107,9 @@ export async function withStatement(
   return { metadata: { ...wire, ...softwareStatement }, softwareStatement };
 }
 
+/** The method of a client that names none (RFC 7591 §2). */
+export const DEFAULT_METHOD = 'client_secret_basic';
+
 const SECRET_METHODS: readonly unknown[] = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt'];
 
 /** Creates the secret of a client whose method needs one, in the form that is stored. */
@@ -114,11 +117,12 @@ export function newCredentials(
   { token_endpoint_auth_method: given }: WireMetadata,
   sealer: Sealer,
 ): { readonly stored: Partial<ClientMetadata>; readonly clientSecret: string | undefined } {
-  // RFC 7591 §2: the default.
-  const method = (given ?? 'client_secret_basic') as NonNullable<ClientMetadata['tokenEndpointAuthMethod']>;
   if (typeof given === 'object' && given !== null)
     throw invalidClientMetadata('token_endpoint_auth_method must be a string');
-  const stored = { tokenEndpointAuthMethod: method };
+  // RFC 7591 §2: the default. A client that has not chosen may send its secret in either way.
+  const method = given ?? DEFAULT_METHOD;
+  const chosen = { tokenEndpointAuthMethod: method as ClientMetadata['tokenEndpointAuthMethod'] };
+  const stored = (given === undefined || given === null ? {} : chosen) as Partial<ClientMetadata>;
   if (!SECRET_METHODS.includes(method)) return { stored, clientSecret: undefined };
   const { clientSecret, clientSecretHash } = generateClientSecret();
   return method === 'client_secret_jwt'
