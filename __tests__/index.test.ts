@@ -10,6 +10,7 @@ it('has these public names, and no others', () => {
     'createTokenVerifier',
     'generateClientSecret',
     'hashClientSecret',
+    'mcpAuthInfo',
     'memoryAdapter',
     'oauth2Provider',
     'oidcProvider',

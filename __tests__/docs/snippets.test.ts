@@ -53,6 +53,11 @@ declare global {
   const pool: { query(text: string, values: readonly unknown[]): Promise<{ rowCount: number }> };
   const postgresAdapter: (pool: unknown) => Library.Adapter;
   const listOrders: RequestHandler;
+  const transfer: RequestHandler;
+  const mcp: string;
+  const mcpAuthInfo: typeof Library.mcpAuthInfo;
+  const requireBearerAuth: typeof import('@modelcontextprotocol/express').requireBearerAuth;
+  const handleMcp: (req: Request, res: Response) => Promise<void>;
   const ordersOf: (userId: string | undefined) => unknown;
   const userId: string;
   const grantId: string;
@@ -62,6 +67,7 @@ declare global {
   const APPLE_TEAM_ID: string;
   const db: {
     clients: { find(clientId: string): Promise<Library.ClientMetadata | undefined> };
+    developerTokens: { find(token: string): Promise<object | undefined> };
     devices: { find(code: string | undefined): Promise<Device | undefined> };
     orders: { of(userId: string | undefined): Promise<unknown> };
     users: {
