@@ -1,4 +1,4 @@
-import { createStore } from './adapters/store';
+import { createStore, type Store } from './adapters/store';
 import { createArrive } from './authorization/arrive';
 import { createAuthorize } from './authorization/authorize';
 import { createIssueCode } from './authorization/code';
@@ -38,7 +38,7 @@ import type { MetadataFacts } from './endpoints/metadata';
 import { endpointUrl, type EndpointName } from './endpoints/paths';
 import { createTokenEngine } from './engine';
 import { createEventLog } from './event-log';
-import { createEventReporter } from './event-reporter';
+import { createEventReporter, type EventReporter } from './event-reporter';
 import { createBrowserBinding } from './federation/browser-binding';
 import { createProviderTokenStore, type StoredProviderTokens } from './federation/provider-tokens';
 import { createUpstream } from './federation/upstream';
@@ -46,7 +46,7 @@ import { createTokenStatus } from './grants/status';
 import { createUserLoader } from './host/load-user';
 import { createUserClaims } from './host/user-claims';
 import { createEndpointFrame } from './http/endpoint';
-import { createOutbound } from './http/outbound';
+import { createOutbound, type Outbound } from './http/outbound';
 import { createLinkTokens } from './linking/link-token';
 import { createLinkTickets, type LinkTicketContent } from './linking/tickets';
 import type { LogoutForm } from './logout/endpoint';
@@ -55,18 +55,15 @@ import { createSignOut } from './logout/sign-out';
 import type { ResolvedOptions } from './options/resolve';
 import { createErrorResponder } from './pages/error';
 import { createPage } from './pages/layout';
-import { createAudiences, knownScopesOf, selfAssertedScopeOf } from './policy/audiences';
+import { createAudiences } from './policy/audiences';
+import { knownScopesOf, selfAssertedScopeOf } from './policy/known-scopes';
 import { createPolicies } from './policy/policies';
 import { createTokenAlgorithms } from './policy/token-algorithms';
+import { createRegistration } from './registration/registration';
 import { createRequestUrl } from './resource/request-url';
 import { createReadRequirements } from './resource/requirements';
 import { createResourceMetadata } from './resource/resource-metadata';
 import { createTokenCheck } from './resource/token-check';
-import { createRegistrationAccessTokens } from './registration/access-tokens';
-import { createClientInformation } from './registration/information';
-import { createRegistrationLimit } from './registration/limit';
-import { createRegister, type RegistrationStore } from './registration/register';
-import { createReadSoftwareStatement } from './registration/software-statement';
 import { createAnonymousSubjects } from './token/anonymous-subject';
 import { createAuthorizationCodeGrant } from './token/authorization-code';
 import { createClientCredentialsGrant } from './token/client-credentials';
@@ -96,7 +93,9 @@ export function createServer(options: ResolvedOptions) {
   const authorization = createAuthorizationParts(options, base, clients, tokens, checks, federation);
   warnAboutAlgorithms(options, base);
   const { responseModes } = authorization;
-  const registration = createRegistrationParts(options, base, clients);
+  const registration =
+    options.registration &&
+    createRegistration({ ...options, ...base, ...clients, registration: options.registration });
   const metadataFacts = createMetadataFacts(options, base, clients, tokens, responseModes);
   return {
     ...options,
@@ -131,37 +130,14 @@ function warnAboutAlgorithms({ signingKeys }: ResolvedOptions, { registry, repor
 
 /** Creates the storage, the registry, the events and the pages, and derives keys from the secrets. */
 function createBase(options: ResolvedOptions) {
-  const { issuer, secrets, clock, pages, paths, development, signingKeys, selfAsserted } = options;
+  const { issuer, secrets, clock, pages, paths, development, signingKeys } = options;
   const reporter = createEventReporter(createEventLog(options));
   const frame = createEndpointFrame({ ...options, reporter });
   const store = createStore(options.adapter, options.storeTimeout, reporter);
   const page = createPage(pages.branding);
-  const { allowPrivateAddresses } = options;
-  const fetch = createOutbound({ allowPrivateAddresses });
   // A shared secret signs access tokens only.
   const hasIdTokens = signingKeys.algorithms.length > 0;
-  const selfAssertedScope =
-    selfAsserted.scope === undefined
-      ? selfAssertedScopeOf({ ...options, hasIdTokens })
-      : scopeValues(selfAsserted.scope);
-  const accept = createAcceptClient({
-    scope: selfAssertedScope,
-    unknownScopes: options.unknownScopes,
-    approve: selfAsserted.approve,
-    check: createClientChecker({ allowHttp: development, strict: false }),
-    checkSector: createCheckSector(fetch),
-  });
-  const documents =
-    options.metadataDocuments &&
-    createMetadataDocuments({
-      accept,
-      scope: selfAssertedScope,
-      allow: options.metadataDocuments.allow,
-      allowHttp: development,
-      outbound: { allowPrivateAddresses },
-      clock,
-      reporter,
-    });
+  const fetch = createOutbound({ allowPrivateAddresses: options.allowPrivateAddresses });
   return {
     url: (name: EndpointName): string => endpointUrl(issuer, paths[name]),
     /** http is for development only. */
@@ -170,15 +146,8 @@ function createBase(options: ResolvedOptions) {
     frame,
     store,
     fetch,
-    accept,
     hasIdTokens,
-    registry: createClientRegistry({
-      clients: options.clients,
-      store,
-      documents,
-      selfAssertedScope,
-      allowHttp: development,
-    }),
+    ...createClientLookup(options, { store, fetch, reporter, hasIdTokens }),
     page,
     respondError: createErrorResponder(page, frame, pages.error),
     sealed: <T>(purpose: string): SealedJson<T> =>
@@ -186,6 +155,46 @@ function createBase(options: ResolvedOptions) {
   };
 }
 type Base = ReturnType<typeof createBase>;
+
+interface ClientLookupOptions {
+  store: Store;
+  fetch: Outbound;
+  reporter: EventReporter;
+  hasIdTokens: boolean;
+}
+
+/** Creates the registry, and what it knows of clients that introduce themselves. */
+function createClientLookup(
+  options: ResolvedOptions,
+  { store, fetch, reporter, hasIdTokens }: ClientLookupOptions,
+) {
+  const { selfAsserted, metadataDocuments, allowPrivateAddresses, clock, development: allowHttp } = options;
+  const described = selfAssertedScopeOf({ ...options, hasIdTokens });
+  const scope = selfAsserted.scope === undefined ? described : scopeValues(selfAsserted.scope);
+  const accept = createAcceptClient({
+    scope,
+    unknownScopes: options.unknownScopes,
+    approve: selfAsserted.approve,
+    check: createClientChecker({ allowHttp, strict: false }),
+    checkSector: createCheckSector(fetch),
+  });
+  const documents =
+    metadataDocuments &&
+    createMetadataDocuments({
+      accept,
+      scope,
+      allow: metadataDocuments.allow,
+      allowHttp,
+      outbound: { allowPrivateAddresses },
+      clock,
+      reporter,
+    });
+  const { clients } = options;
+  return {
+    accept,
+    registry: createClientRegistry({ clients, store, documents, selfAssertedScope: scope, allowHttp }),
+  };
+}
 
 /** Creates the parts that identify and authenticate clients and check their proofs of possession. */
 function createClientParts(options: ResolvedOptions, base: Base) {
@@ -463,34 +472,6 @@ function createAuthorizationParts(
     logoutForms: sealed<LogoutForm>('logout'),
     readLogoutRequest: createReadLogoutRequest({ registry, idTokens }),
     signOut: createSignOut(parts),
-  };
-}
-
-/** Creates the parts of dynamic client registration, if it is switched on. */
-function createRegistrationParts(
-  { registration, secrets, issuer, clock }: ResolvedOptions,
-  { store, fetch, accept, url, reporter }: Base,
-  { clientSecretSealer }: ClientParts,
-) {
-  if (!registration) return undefined;
-  // The options were checked: the adapter has these functions.
-  const parts = { store: store as RegistrationStore, accept, clientSecretSealer, clock, reporter };
-  const { softwareStatementIssuers: issuers, limit } = registration;
-  const registrationAccessTokens = createRegistrationAccessTokens(secrets, issuer);
-  const readSoftwareStatement = createReadSoftwareStatement({ issuers, fetch, clock });
-  return {
-    ...parts,
-    registrationAccessTokens,
-    readSoftwareStatement,
-    clientInformation: createClientInformation({ registerUrl: url('register'), registrationAccessTokens }),
-    register: createRegister({
-      ...registration,
-      ...parts,
-      readSoftwareStatement,
-      limit: createRegistrationLimit({ limit, store, clock }),
-    }),
-    isOpen: registration.open,
-    verifyInitialAccessToken: registration.initialAccessToken,
   };
 }
 

@@ -197,6 +197,36 @@ describe('round trips to Redis', () => {
     });
   });
 
+  it('a client that registered itself takes no more, although it is kept from its first token on', async () => {
+    const clientId = randomUUID();
+    const metadata = { clientId, redirectUris: [CALLBACK], scope: 'profile', clientIdIssuedAt: 1 };
+    await host.adapter.saveClient!({ ...metadata, firstParty: true }, 600);
+    await host.adapter.extendClient!(clientId, 600);
+    const pair = pkce();
+    const { code = '' } = answerOf(
+      await authorize(host, { ...authorizationForm('web', pair), client_id: clientId }),
+    );
+    let refreshToken = '';
+    const send = async (form: Record<string, string>): Promise<request.Response> => {
+      const response = await request(host.app)
+        .post(`${host.base}/token`)
+        .type('form')
+        .send({ client_id: clientId, ...form });
+      refreshToken = (response.body as { refresh_token: string }).refresh_token;
+      return response;
+    };
+    const exchange = {
+      grant_type: 'authorization_code',
+      code,
+      code_verifier: pair.verifier,
+      redirect_uri: CALLBACK,
+    };
+    expect(await roundTripsOf(() => send(exchange))).toBe(2);
+    expect(await roundTripsOf(() => send({ grant_type: 'refresh_token', refresh_token: refreshToken }))).toBe(
+      2,
+    );
+  });
+
   it('userinfo takes one', async () => {
     const bearer = await getTokens(host, 'web', { scope: 'openid' });
     const call = (): request.Test =>

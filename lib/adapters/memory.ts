@@ -23,6 +23,14 @@ export function isMemoryAdapter(adapter: object): boolean {
   return MEMORY in adapter;
 }
 
+/** The options of a cache whose entries have a lifetime. */
+interface CacheOptions {
+  max: number;
+  ttl: number;
+  perf: { now: () => number };
+  ttlResolution: number;
+}
+
 /** How long a grant is kept after its expiry, because processes' clocks differ. Milliseconds. */
 const GRACE = 600_000;
 
@@ -36,7 +44,7 @@ export function memoryAdapter({
   ...unknown
 }: MemoryAdapterOptions = {}): MemoryAdapter {
   refuseUnknown('memoryAdapter', unknown);
-  const cacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
+  const cacheOptions: CacheOptions = { max: maxEntries, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
   const grants = new LRUCache<string, string>({
     ...cacheOptions,
     dispose: (record, _grantId, reason) => {
@@ -46,16 +54,7 @@ export function memoryAdapter({
   const grantsOfUser = new Map<string, Set<string>>();
   const state = new LRUCache<string, string>(cacheOptions);
   const spent = new LRUCache<string, true>(cacheOptions);
-  /** Clients that are kept until they are deleted, and those that are kept for a time. */
-  const clients = new Map<string, string>();
-  const passing = new LRUCache<string, string>(cacheOptions);
   const consents = new LRUCache<string, string>({ max: maxEntries });
-
-  function keep(clientId: string, record: string): void {
-    if (clients.size >= maxEntries && !clients.has(clientId)) throw new Error('the memory adapter is full');
-    clients.set(clientId, record);
-    passing.delete(clientId);
-  }
 
   function write(grant: StoredGrant): void {
     grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
@@ -77,26 +76,7 @@ export function memoryAdapter({
   }
 
   const adapter = {
-    getClient: (clientId: string) => {
-      const record = clients.get(clientId) ?? passing.get(clientId);
-      return record === undefined ? undefined : (JSON.parse(record) as ClientMetadata);
-    },
-    saveClient: (client: ClientMetadata, ttl?: number) => {
-      const record = JSON.stringify(client);
-      const remaining = passing.has(client.clientId) ? passing.getRemainingTTL(client.clientId) : undefined;
-      const lifetime = remaining ?? (ttl === undefined ? undefined : ttl * 1000);
-      if (lifetime === undefined || clients.has(client.clientId)) keep(client.clientId, record);
-      else passing.set(client.clientId, record, { ttl: Math.max(lifetime, 1) });
-    },
-    extendClient: (clientId: string, ttl?: number) => {
-      const record = passing.get(clientId);
-      if (record === undefined) return clients.has(clientId);
-      if (ttl === undefined) keep(clientId, record);
-      else if (ttl * 1000 > passing.getRemainingTTL(clientId))
-        passing.set(clientId, record, { ttl: ttl * 1000 });
-      return true;
-    },
-    deleteClient: (clientId: string) => [clients, passing].some((kept) => kept.delete(clientId)),
+    ...createClients({ maxEntries, cacheOptions }),
 
     saveGrant: (grant: StoredGrant) => {
       if (grants.has(grant.id)) throw new Error('a grant with this id exists');
@@ -138,6 +118,42 @@ export function memoryAdapter({
     ping: () => undefined,
   };
   return Object.assign(asynchronous(adapter), { [MEMORY]: true });
+}
+
+/** Creates the functions for clients. */
+function createClients({ maxEntries, cacheOptions }: { maxEntries: number; cacheOptions: CacheOptions }) {
+  /** Clients that are kept until they are deleted, and those that are kept for a time. */
+  const clients = new Map<string, string>();
+  const passing = new LRUCache<string, string>(cacheOptions);
+
+  function keep(clientId: string, record: string): void {
+    if (clients.size >= maxEntries && !clients.has(clientId)) throw new Error('the memory adapter is full');
+    clients.set(clientId, record);
+    passing.delete(clientId);
+  }
+
+  return {
+    getClient: (clientId: string) => {
+      const record = clients.get(clientId) ?? passing.get(clientId);
+      return record === undefined ? undefined : (JSON.parse(record) as ClientMetadata);
+    },
+    saveClient: (client: ClientMetadata, ttl?: number) => {
+      const record = JSON.stringify(client);
+      const remaining = passing.has(client.clientId) ? passing.getRemainingTTL(client.clientId) : undefined;
+      const lifetime = remaining ?? (ttl === undefined ? undefined : ttl * 1000);
+      if (lifetime === undefined || clients.has(client.clientId)) keep(client.clientId, record);
+      else passing.set(client.clientId, record, { ttl: Math.max(lifetime, 1) });
+    },
+    extendClient: (clientId: string, ttl?: number) => {
+      const record = passing.get(clientId);
+      if (record === undefined) return clients.has(clientId);
+      if (ttl === undefined) keep(clientId, record);
+      else if (ttl * 1000 > passing.getRemainingTTL(clientId))
+        passing.set(clientId, record, { ttl: ttl * 1000 });
+      return true;
+    },
+    deleteClient: (clientId: string) => [clients, passing].some((kept) => kept.delete(clientId)),
+  };
 }
 
 function consentKey(userId: string, clientId: string): string {

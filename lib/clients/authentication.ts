@@ -83,7 +83,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     lookup: { mayFetch: boolean },
   ): Promise<ClientRecord> {
     const { clientIds, methods } = credentials;
-    const record = await firstKnown(clientIds, lookup);
+    const record = await firstKnown(registry, clientIds, lookup);
     if (!record)
       throw refusal({
         reason: 'unknown client',
@@ -123,17 +123,6 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     throw invalidPublishableKey(fault);
   }
 
-  async function firstKnown(
-    clientIds: readonly string[],
-    lookup: { mayFetch: boolean },
-  ): Promise<ClientRecord | undefined> {
-    for (const clientId of clientIds) {
-      const record = await registry.find(clientId, lookup);
-      if (record) return record;
-    }
-    return undefined;
-  }
-
   function refusal(given: Refusal): OAuthError {
     const { reason, clientId, method, challenge, description = 'Client authentication failed' } = given;
     reporter.emit('client_authentication.failed', { clientId, method, reason });
@@ -149,6 +138,19 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     'none',
   ];
   return { identify, methods };
+}
+
+/** Finds the first of several client ids that exists. */
+async function firstKnown(
+  registry: ClientRegistry,
+  clientIds: readonly string[],
+  lookup: { mayFetch: boolean },
+): Promise<ClientRecord | undefined> {
+  for (const clientId of clientIds) {
+    const record = await registry.find(clientId, lookup);
+    if (record) return record;
+  }
+  return undefined;
 }
 
 interface Refusal {

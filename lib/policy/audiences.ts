@@ -96,47 +96,6 @@ const UNIVERSAL_SCOPES = [OFFLINE_ACCESS, ...Object.keys(CLAIMS_OF_SCOPE)];
 /** Scope values that have no meaning without a user. */
 export const USER_SCOPES: readonly string[] = ['openid', ...UNIVERSAL_SCOPES];
 
-/**
- * Returns the scope values that a client may request which nobody here has registered: those of OpenID Connect, and those that the host
- * has described, for the consent page or with a resource.
- */
-export function selfAssertedScopeOf({
-  scopes,
-  resources,
-  hasIdTokens,
-}: {
-  scopes: Readonly<Record<string, string>>;
-  resources: readonly ResolvedResource[];
-  hasIdTokens: boolean;
-}): readonly string[] {
-  const described = [...Object.keys(scopes), ...resources.flatMap((resource) => resource.scopes ?? [])];
-  const ofOpenid = hasIdTokens ? ['openid', ...Object.keys(CLAIMS_OF_SCOPE)] : [];
-  return frozen([...described, ...ofOpenid].filter((value) => value !== OFFLINE_ACCESS));
-}
-
-/** Returns the scope values that exist here, apart from those of adapters' clients. */
-export function knownScopesOf({
-  scopes,
-  resources,
-  clients,
-  hasIdTokens,
-}: {
-  /** Descriptions of scope values. */
-  scopes: Readonly<Record<string, string>>;
-  resources: readonly ResolvedResource[];
-  /** The clients of the options. */
-  clients: readonly { readonly client: Client }[];
-  hasIdTokens: boolean;
-}): ReadonlySet<string> {
-  return new Set([
-    ...(hasIdTokens ? ['openid'] : []),
-    ...Object.keys(scopes),
-    ...clients.flatMap(({ client }) => [...client.scope, ...client.optionalScope]),
-    ...resources.flatMap((resource) => resource.scopes ?? []),
-    OFFLINE_ACCESS,
-  ]);
-}
-
 export function createAudiences(options: {
   resources: readonly ResolvedResource[];
   defaultAudience: string;
@@ -148,19 +107,7 @@ export function createAudiences(options: {
   unknownScopes: UnknownScopes;
 }): Audiences {
   const { defaultAudience, multipleAudiences, hasIdTokens, knownScopes, unknownScopes } = options;
-  const byIdentifier = new Map(
-    [resolveResource(defaultAudience), ...options.resources].map((resource) => [
-      resource.identifier,
-      resource,
-    ]),
-  );
-
-  const byUrl = new Map(
-    [...byIdentifier.keys()].map((identifier) => [comparableUrl(identifier), identifier]),
-  );
-  /** Returns the registered form of an identifier. */
-  const registered = (identifier: string): string =>
-    byIdentifier.has(identifier) ? identifier : (byUrl.get(comparableUrl(identifier)) ?? identifier);
+  const { byIdentifier, registered } = indexed([resolveResource(defaultAudience), ...options.resources]);
 
   function isAllowed(identifier: string, { clientId }: Client): boolean {
     const resource = byIdentifier.get(identifier);
@@ -238,6 +185,17 @@ export function createAudiences(options: {
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
   return { registered, requested, narrowed, checked, requestedScope, scope, refuseMultiple, requireDpop };
+}
+
+/** Finds resources by their identifier, and the registered form of an identifier. */
+function indexed(resources: readonly ResolvedResource[]) {
+  const byIdentifier = new Map(resources.map((resource) => [resource.identifier, resource]));
+  const byUrl = new Map(
+    [...byIdentifier.keys()].map((identifier) => [comparableUrl(identifier), identifier]),
+  );
+  const registered = (identifier: string): string =>
+    byIdentifier.has(identifier) ? identifier : (byUrl.get(comparableUrl(identifier)) ?? identifier);
+  return { byIdentifier, registered };
 }
 
 /** Returns the resources that a request names: `audience` and `resource` are two names for the same parameter. */
