@@ -1,7 +1,7 @@
 /**
  * An MCP server (streamable HTTP) and its authorization server in one Express app: `npx tsx examples/mcp-server.ts`, then give an MCP client
- * http://localhost:3000/mcp. With REDIS_URL, OAUTH_SECRET and OAUTH_SIGNING_KEY (from `npx express-oauth-router init`), clients and logins
- * outlive the process.
+ * http://localhost:3000/mcp. With REDIS_URL, OAUTH_SECRET and OAUTH_SIGNING_KEY (from `npx express-oauth-router init`), clients and their
+ * tokens outlive the process; the sessions of the login and the notes of this example do not.
  */
 import express, { type Express } from 'express';
 import Redis from 'ioredis';
@@ -11,7 +11,7 @@ import { createLogin } from './login';
 import { createNotes, notesResource, SCOPES } from './notes';
 
 export interface McpServerOptions {
-  /** Where clients and logins are stored; in memory by default. */
+  /** Where clients and grants are stored; in memory by default. */
   adapter?: Adapter | undefined;
   /** The path of the authorization server. */
   prefix?: string;

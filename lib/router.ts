@@ -90,7 +90,6 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 
   const { issuer, apiCheck: check, possession, readRequirements, resourceMetadata } = server;
   const { frame, reporter, resuming } = server;
-  const verifyToken = createVerifyToken({ check, readRequirements, possession });
   return Object.assign(router, createOperations(server), {
     wellKnown: createWellKnownRouter(
       issuer,
@@ -98,8 +97,8 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
       createResourceMetadataEndpoint(resourceMetadata, frame),
     ),
     requireToken: createRequireToken({ check, readRequirements, frame }),
-    verifyToken,
-    mcpTokenVerifier: createMcpTokenVerifier({ verifyToken, readRequirements }),
+    verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    mcpTokenVerifier: createMcpTokenVerifier({ check, readRequirements }),
     events: reporter.events,
     isResumeUrl: resuming.isResumeUrl,
   });

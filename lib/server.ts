@@ -297,8 +297,8 @@ type TokenParts = ReturnType<typeof createTokenParts>;
 
 /** Creates the checks of access tokens at this server's own endpoints and at the host's API. */
 function createTokenChecks(
-  { issuer, clock, dpop, defaultAudience, resources }: ResolvedOptions,
-  { url }: Base,
+  { issuer, clock, dpop, defaultAudience, resources, acrValues }: ResolvedOptions,
+  { url, reporter }: Base,
   { possession }: ClientParts,
   { accessTokens, status, audiences }: TokenParts,
 ) {
@@ -307,7 +307,7 @@ function createTokenChecks(
     requiresDpop: audiences.requireDpop([resource.identifier]),
   }));
   const resourceMetadata = createResourceMetadata(described, issuer);
-  const knownAcr = new Set<string>();
+  const knownAcr = new Set(acrValues);
   const common = {
     read: (token: string) => accessTokens.read(token),
     possession,
@@ -325,6 +325,11 @@ function createTokenChecks(
     linkTicketCheck: createTokenCheck({ ...common, urlOf: () => url('linkTickets') }),
     readRequirements: createReadRequirements({
       defaultAudience,
+      registered: (audience) => audiences.registered(audience),
+      warn: (source, audience) => {
+        if (audiences.isKnown(audience)) return;
+        reporter.warn(`${source} requires the audience ${audience}, which is not among the "resources"`);
+      },
       statusOf: (claims) => status(claims),
       knownAcr,
       factsOf: (audience) => ({
@@ -495,6 +500,7 @@ function createMetadataFacts(
     hasLogout: options.endSession !== undefined,
     hasBackchannelLogout: hasIdTokens && options.adapter.listGrants !== undefined,
     hasCertificates: options.clientCertificate !== undefined,
+    acrValues: options.acrValues,
     hasRegistration: options.registration !== undefined,
     hasMetadataDocuments: options.metadataDocuments !== undefined,
   };

@@ -1,4 +1,4 @@
-import type { Client } from '../clients/client';
+import { scopeValues, type Client } from '../clients/client';
 import { invalidRequest, OAuthError, unauthorizedClient } from '../errors';
 import type { GrantContext } from '../host/grant-context';
 import type { Authentication, OAuthUser } from '../host/user';
@@ -119,7 +119,7 @@ export function createValidate(options: {
       loginHint: parameters.get('login_hint'),
       uiLocales: parameters.get('ui_locales'),
       display: parameters.get('display'),
-      acrValues: parameters.get('acr_values')?.split(' ') ?? [],
+      acrValues: scopeValues(parameters.get('acr_values')),
       nonce: parameters.get('nonce'),
       claims,
       expectedSubs: [...hintedSub(parameters, client, idTokens), ...claims.subs],

@@ -14,15 +14,15 @@ export type UnmetRequirement = 'authTime' | 'acr' | 'user';
 
 /**
  * Whether a request prefers another kind of sign-in than the user's (RFC 9470 §4). The user is asked once: a client that insists on it
- * requests `acr` as an essential claim. At a host that knows no kinds of sign-in, the values do no harm.
+ * requests `acr` as an essential claim. Values that the host does not know do no harm.
  */
 export function prefersOtherAcr(
   { acr }: OAuthUser,
   { acrValues }: AuthorizationRequest,
   knownAcr: ReadonlySet<string>,
 ): boolean {
-  const isKnown = acr !== undefined || acrValues.some((value) => knownAcr.has(value));
-  return isKnown && acrValues.length > 0 && !acrValues.includes(acr ?? '');
+  const isKnown = acrValues.some((value) => knownAcr.has(value));
+  return isKnown && !acrValues.some((value) => value === acr);
 }
 
 /** Returns the first requirement of a request that a user does not meet (OpenID Connect Core §3.1.2.1 and §3.1.2.3). */

@@ -45,8 +45,8 @@ export function createSignIn(options: SignInOptions): SignIn {
     const user = await currentUser(req, progress, decision);
     const unmet = user && unmetRequirement(user, request, progress, { decision, now: clock(), subjects });
     const isSelected = !request.prompt.includes('select_account') || progress.detours > 0;
-    // Neither a silent request nor a decision, which was made after the sign-in, leads to another sign-in.
-    const mayAsk = !request.prompt.includes('none') && !decision && !progress.providerUser && !progress.asked;
+    // The login was told what is preferred; a silent request leads to none, and a decision was made after it.
+    const mayAsk = !request.prompt.includes('none') && !decision && progress.detours === 0;
     const isOther = user !== undefined && mayAsk && prefersOtherAcr(user, request, knownAcr);
     if (user && isSelected && unmet === undefined && !isOther) return { kind: 'user', user };
     const lifetime = policies.parkedRequestLifetime(grantContext(request));

@@ -95,13 +95,15 @@ export function createAcceptClient(options: {
    * scope, a client gets what is not about its user.
    */
   function scopeOf({ scope: requested }: Partial<ClientMetadata>, { source }: ApprovalContext): string {
-    if (requested === undefined) return scope.filter((value) => !ABOUT_USERS.includes(value)).join(' ');
+    const byDefault = scope.filter((value) => !ABOUT_USERS.includes(value)).join(' ');
+    if (requested === undefined) return byDefault;
     if (typeof requested !== 'string') throw invalidClientMetadata('scope must be a string');
     const values = scopeValues(requested);
     const excess = values.find((value) => value !== OFFLINE_ACCESS && !scope.includes(value));
     if (excess !== undefined && source === 'registration' && unknownScopes === 'refuse')
       throw invalidClientMetadata('The scope has values that are not available here');
-    return values.filter((value) => scope.includes(value)).join(' ');
+    // Where nothing is left, the client has not named what it needs here.
+    return values.filter((value) => scope.includes(value)).join(' ') || byDefault;
   }
 
   function refuseFaults(client: ClientMetadata): void {

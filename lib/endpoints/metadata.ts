@@ -20,6 +20,7 @@ export interface MetadataFacts {
   hasLogout: boolean;
   hasBackchannelLogout: boolean;
   hasCertificates: boolean;
+  acrValues: readonly string[];
   hasRegistration: boolean;
   hasMetadataDocuments: boolean;
 }
@@ -76,6 +77,7 @@ function metadataOf(facts: MetadataFacts): object {
     subject_types_supported: ['public', ...(facts.hasPairwise ? ['pairwise'] : [])],
     claim_types_supported: ['normal'],
     claims_supported: ['sub', ...(facts.hasUserClaims ? STANDARD_CLAIMS : [])],
+    ...(facts.acrValues.length > 0 && { acr_values_supported: facts.acrValues }),
     claims_parameter_supported: true,
     ...(facts.hasMetadataDocuments && { client_id_metadata_document_supported: true }),
     prompt_values_supported: PROMPTS,

@@ -78,7 +78,11 @@ export function featureFaults(
   const paths: Readonly<Record<string, unknown>> = isJsonObject(options.paths) ? options.paths : {};
   const chosen = Object.entries(paths).filter(([, path]) => typeof path === 'string');
   return [
-    ...pathFaults({ ...PATHS, ...Object.fromEntries(chosen) })
+    ...pathFaults({
+      ...PATHS,
+      ...(options.registration ? {} : { register: UNUSED_PATH }),
+      ...Object.fromEntries(chosen),
+    })
       .filter(([name]) => name in paths)
       .map(([name, fault]) => `"paths.${name}" ${fault}`),
     ...clients.flatMap((client, position) =>
@@ -99,6 +103,9 @@ export function featureFaults(
     ...registrationFaults(options),
   ];
 }
+
+/** A path that no other endpoint can have: that of an endpoint which is not there. */
+const UNUSED_PATH = '/.not-there';
 
 /** Functions of the adapter that registration needs. */
 const REGISTRATION_FUNCTIONS = ['saveClient', 'extendClient', 'deleteClient'] as const;

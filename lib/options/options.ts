@@ -84,8 +84,8 @@ export interface ClientsOptions {
    * @defaultValue `false`
    */
   metadataDocuments?: boolean | MetadataDocumentOptions;
-  /** Turns dynamic client registration on, at `/register` (RFC 7591). @defaultValue no registration */
-  registration?: RegistrationOptions;
+  /** Turns dynamic client registration on, at `/register` (RFC 7591). @defaultValue `false` */
+  registration?: false | RegistrationOptions;
   /** Returns the TLS client certificate of a request (RFC 8705). @defaultValue no certificates */
   clientCertificate?: ClientCertificateOf;
   /**
@@ -122,6 +122,11 @@ export interface UsersOptions<LoadedUser = OAuthUser> {
    * clients read nothing but the ID token; with `'requested'`, clients get them from userinfo. @defaultValue `'scope'`
    */
   idTokenClaims?: 'scope' | 'requested';
+  /**
+   * The kinds of sign-in that the login knows, as values of `acr`, besides those that `requireToken` requires here: clients may request
+   * them with `acr_values`, and the login is asked once for a user who has signed in otherwise (RFC 9470). @defaultValue `[]`
+   */
+  acrValues?: readonly string[];
   /** Ends the host's session and turns `/logout` on (OpenID Connect RP-Initiated Logout). @defaultValue no `/logout` */
   endSession?: EndSession;
 }

@@ -117,9 +117,9 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
     },
     pages: { ...pages, branding: resolveBranding(pages.branding, options.issuer) },
     metadataDocuments: metadataDocuments === true ? {} : metadataDocuments || undefined,
-    registration:
-      registration &&
-      (withDefaults(REGISTRATION_DEFAULTS, registration, namesIn('registration')) as ResolvedRegistration),
+    registration: registration
+      ? (withDefaults(REGISTRATION_DEFAULTS, registration, namesIn('registration')) as ResolvedRegistration)
+      : undefined,
     clock: wholeMilliseconds(clock),
     development,
   });

@@ -125,7 +125,10 @@ export const optionsSchema = Joi.object({
     .invalid(...KNOWN_NAMES, CONTINUED)
     .messages({ 'any.invalid': '{{#label}} is a parameter of the protocol' }),
   metadataDocuments: Joi.alternatives(Joi.boolean(), Joi.object({ allow: Joi.function() })),
-  registration,
+  registration: Joi.alternatives().conditional(Joi.boolean(), {
+    then: Joi.valid(false),
+    otherwise: registration,
+  }),
   clientCertificate: Joi.function(),
   clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),
@@ -136,6 +139,7 @@ export const optionsSchema = Joi.object({
   loadUser: Joi.function(),
   userClaims: Joi.function(),
   idTokenClaims: Joi.valid('scope', 'requested'),
+  acrValues: Joi.array().items(scopeValue),
   endSession: Joi.function(),
   scopes: Joi.object().pattern(scopeValue, Joi.string()),
   defaultAudience: Joi.string(),
@@ -188,13 +192,15 @@ export function namesIn(group?: GroupName | 'registration'): readonly string[] {
 interface Described {
   readonly keys?: Readonly<Record<string, Described>>;
   /** The alternatives of an option. */
-  readonly matches?: readonly { readonly schema?: Described }[];
+  readonly matches?: readonly { readonly schema?: Described; readonly otherwise?: Described }[];
 }
 
 function describedNames({ keys, matches = [] }: Described): string[] {
   const own =
     keys ??
-    (Object.assign({}, ...matches.map(({ schema }) => schema?.keys)) as NonNullable<Described['keys']>);
+    (Object.assign({}, ...matches.map(({ schema, otherwise }) => (schema ?? otherwise)?.keys)) as NonNullable<
+      Described['keys']
+    >);
   return Object.entries(own).flatMap(([name, described]) => [
     name,
     ...describedNames(described).map((inner) => `${name}.${inner}`),

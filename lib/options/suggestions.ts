@@ -8,9 +8,7 @@ export function describeFaults(
 ): string[] {
   const unknown = details.filter(({ type }) => type === 'object.unknown');
   const knownNames = unknown.length > 0 ? namesOf() : [];
-  const suggestions = new Map(
-    unknown.map(({ path }) => [path.join('.'), closestName(String(path.at(-1)), knownNames)]),
-  );
+  const suggestions = new Map(unknown.map(({ path }) => [path.join('.'), suggestionFor(path, knownNames)]));
   const suggested = [...suggestions.values()];
   return details.flatMap(({ type, message, path }) => {
     const name = path.join('.');
@@ -20,6 +18,17 @@ export function describeFaults(
     const suggestion = suggestions.get(name);
     return `"${name}" is not allowed${suggestion === undefined ? '' : `: did you mean "${suggestion}"?`}`;
   });
+}
+
+/** Suggests a name for one that is unknown: first a member of the same group. */
+function suggestionFor(
+  path: readonly (string | number)[],
+  knownNames: readonly string[],
+): string | undefined {
+  const name = String(path.at(-1));
+  const group = `${path.slice(0, -1).join('.')}.`;
+  const siblings = knownNames.filter((known) => path.length > 1 && known.startsWith(group));
+  return closestName(name, siblings) ?? closestName(name, knownNames);
 }
 
 /** How much of a name may be misspelled. */

@@ -61,20 +61,21 @@ export interface Audiences {
   narrowed(parameters: Parameters, client: Client, granted: readonly string[]): readonly string[];
   /** Returns the registered form of an identifier, or the identifier itself. */
   registered(identifier: string): string;
+  /** Whether tokens for an audience are issued here. */
+  isKnown(audience: string): boolean;
   /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
   checked(resources: readonly string[], client: Client): readonly string[];
-  /**
-   * Checks the scope that a client requests for a new grant. `offline_access` is never an error: without refresh tokens it has no
-   * meaning. @throws OAuthError `invalid_scope`
-   */
+  /** Checks the scope that a client requests for a new grant. @throws OAuthError `invalid_scope` */
   requestedScope(
     requested: string | undefined,
     client: Client,
     resources: readonly string[],
   ): readonly string[];
+  /** Checks the scope that the host has decided about: a value that is unknown is never left out. @throws OAuthError `invalid_scope` */
+  decidedScope(decided: string, client: Client, resources: readonly string[]): readonly string[];
   /**
    * Checks that the requested scope is allowed at the resources. If no scope is requested, returns all allowed values (RFC 6749
-   * §3.3, RFC 8707 §2.2).
+   * §3.3, RFC 8707 §2.2). `offline_access` is never an error.
    * @throws OAuthError `invalid_scope`
    */
   scope(
@@ -151,8 +152,8 @@ export function createAudiences(options: {
     // Blanks around and between values are forgiven: some libraries join lists that have empty entries.
     const given = scopeValues(requestedScope);
     if (given.length > 0 && !isScope(given.join(' '))) throw invalidScope('scope is malformed');
-    const isKnown = (value: string): boolean => knownScopes.has(value) || allowed.includes(value);
-    const values = unknownScopes === 'drop' ? given.filter(isKnown) : given;
+    // Where there are no refresh tokens, it has no meaning, and is no mistake (OpenID Connect Core §11).
+    const values = given.filter((value) => value !== OFFLINE_ACCESS || available.includes(value));
     if (values.length === 0) return frozen(available);
     const excess = values.find((value) => !available.includes(value));
     if (excess === undefined) return frozen(values);
@@ -165,14 +166,20 @@ export function createAudiences(options: {
     client: Client,
     resources: readonly string[],
   ): readonly string[] {
-    const values = scopeValues(requested);
-    const hasRefreshTokens = mayHaveScope(client, OFFLINE_ACCESS);
-    const meant = hasRefreshTokens ? values : values.filter((value) => value !== OFFLINE_ACCESS);
-    const named = meant.filter((value) => mayHaveScope(client, value));
+    const isKnown = (value: string): boolean => knownScopes.has(value) || mayHaveScope(client, value);
+    const given = scopeValues(requested);
+    const values = unknownScopes === 'drop' ? given.filter(isKnown) : given;
     // What is allowed by name only is allowed where it is named.
-    return named.length > 0
-      ? scope(meant.join(' '), [...client.scope, ...named], resources)
-      : scope(meant.join(' '), client.scope, resources);
+    const named = values.filter((value) => mayHaveScope(client, value));
+    const isEmptied = values.length < given.length && values.every((value) => value === OFFLINE_ACCESS);
+    return isEmptied
+      ? frozen([...scope(undefined, client.scope, resources), ...named])
+      : scope(values.join(' '), [...client.scope, ...named], resources);
+  }
+
+  function decidedScope(decided: string, client: Client, resources: readonly string[]): readonly string[] {
+    const optional = scopeValues(decided).filter((value) => mayHaveScope(client, value));
+    return scope(decided, [...client.scope, ...optional], resources);
   }
 
   function refuseMultiple(resources: readonly string[]): void {
@@ -184,7 +191,18 @@ export function createAudiences(options: {
   const requireDpop = (resources: readonly string[]): boolean =>
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
-  return { registered, requested, narrowed, checked, requestedScope, scope, refuseMultiple, requireDpop };
+  return {
+    registered,
+    isKnown: (audience) => byIdentifier.has(audience),
+    requested,
+    narrowed,
+    checked,
+    requestedScope,
+    decidedScope,
+    scope,
+    refuseMultiple,
+    requireDpop,
+  };
 }
 
 /** Finds resources by their identifier, and the registered form of an identifier. */

@@ -19,6 +19,8 @@ export interface RouteFacts {
 
 const NO_FACTS: RouteFacts = { scope: [] };
 const DPOP_ERRORS: readonly string[] = ['invalid_dpop_proof', 'use_dpop_nonce'];
+/** What a client must request so that its user signs in as required (RFC 9470 §3). */
+const STEP_UP = ['acr_values', 'max_age'] as const;
 const CHALLENGED: readonly string[] = [
   'invalid_token',
   'insufficient_scope',
@@ -37,12 +39,12 @@ export function sendChallenge(res: ServerResponse, facts = NO_FACTS): void {
 /** Converts an error to the form of a resource server, with a challenge (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3). */
 export function challenged(error: OAuthError, presented: Scheme, facts = NO_FACTS): OAuthError {
   if (!CHALLENGED.includes(error.code)) return error;
-  const { code, description, reason, members = {} } = error;
-  const needsDpop = DPOP_ERRORS.includes(code) || error.challenge === 'DPoP';
+  const { code, description, reason, members } = error;
+  const needsDpop = DPOP_ERRORS.includes(code) || error.challenge === 'DPoP' || facts.requiresDpop === true;
   const attributes: Attribute[] = [
     ['error', code],
     ['error_description', description],
-    ...Object.entries(members as Record<string, Attribute[1]>),
+    ...STEP_UP.map((name): Attribute => [name, members?.[name] as Attribute[1]]),
   ];
   return new OAuthError(code, description, {
     status: code === 'insufficient_scope' ? 403 : 401,

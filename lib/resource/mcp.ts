@@ -3,10 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 
 import { OAuthError } from '../errors';
-import type { AccessTokenInfo } from './access-token-info';
+import { accessTokenInfo, type AccessTokenInfo } from './access-token-info';
 import { requirementsSchema, type ReadRequirements, type RequireTokenOptions } from './requirements';
-import { presentedToken } from './token-check';
-import type { VerifyToken } from './verify-token';
+import { presentedToken, type Possession, type TokenCheck } from './token-check';
 
 /** The facts of an access token, in the form of the MCP SDK: its transports pass `req.auth` to the handlers of tools. */
 export interface McpAuthInfo {
@@ -41,16 +40,17 @@ export interface McpTokenVerifier {
 export type CreateMcpTokenVerifier = (options?: RequireTokenOptions) => McpTokenVerifier;
 
 export function createMcpTokenVerifier(options: {
-  verifyToken: VerifyToken;
+  check: Pick<TokenCheck, 'ofToken'>;
   readRequirements: ReadRequirements;
 }): CreateMcpTokenVerifier {
-  const { verifyToken, readRequirements } = options;
+  const { check, readRequirements } = options;
   return (given = {}) => {
-    const { audience } = readRequirements('mcpTokenVerifier()', given, requirementsSchema);
+    const requirements = readRequirements('mcpTokenVerifier()', given, requirementsSchema);
     return {
       verifyAccessToken: async (token) => {
         try {
-          return authInfo(token, await verifyToken(token, given), audience);
+          const { claims } = await check.ofToken(token, WITHOUT_PROOF, requirements);
+          return authInfo(token, accessTokenInfo(claims), requirements.audience);
         } catch (thrown) {
           throw asSdkError(thrown);
         }
@@ -58,6 +58,15 @@ export function createMcpTokenVerifier(options: {
     };
   };
 }
+
+/** The SDK passes nothing but the token: one that is bound to a key is refused. */
+const WITHOUT_PROOF: Possession = {
+  scheme: 'Bearer',
+  isShown: false,
+  proof: () => undefined,
+  certificate: () => undefined,
+  sendNonce: () => undefined,
+};
 
 /**
  * Returns the facts of a request's access token, behind `requireToken`, for the MCP SDK: `req.auth = mcpAuthInfo(req)`. `resource` is the

@@ -11,21 +11,25 @@ export function createResourceMetadataEndpoint(
   metadata: Pick<ResourceMetadata, 'at'>,
   frame: EndpointFrame,
 ): TokenMiddleware {
+  const found = (req: IncomingMessage): object | undefined => metadata.at(targetOf(req), req.headers.host);
   const endpoint = createEndpoint(
     frame,
     { name: 'resource_metadata', methods: ['GET'], head: true, cors: true },
     function resourceMetadata(req, res) {
       res.setHeader('Cache-Control', 'public, max-age=300');
-      writeJson(res, 200, metadata.at(pathOf(req)) ?? {});
+      writeJson(res, 200, found(req) ?? {});
       return Promise.resolve();
     },
   );
   return function resourceMetadata(req: IncomingMessage, res: ServerResponse, next) {
-    if (metadata.at(pathOf(req)) === undefined) next();
+    if (found(req) === undefined) next();
     else void endpoint(req as Request, res as Response, next);
   };
 }
 
-function pathOf({ url = '' }: IncomingMessage): string {
-  return url.split('?', 1)[0] ?? '';
+/** Returns the path and the query of a request, which may contain the whole URL (RFC 9112 §3.2.2). */
+function targetOf({ url = '' }: IncomingMessage): string {
+  if (url.startsWith('/') || !URL.canParse(url)) return url;
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }

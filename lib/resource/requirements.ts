@@ -36,7 +36,8 @@ const acrValue = Joi.string().pattern(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'acr value'
 export const requirementsSchema = Joi.object({
   scope: Joi.alternatives(scopeText, Joi.array().items(scopeText)),
   acr: Joi.alternatives(acrValue, Joi.array().items(acrValue).min(1)),
-  maxAge: Joi.number().integer().min(0),
+  // 0 could never be met: the response takes a moment.
+  maxAge: Joi.number().integer().min(1),
   audience: Joi.string(),
   checkRevocation: Joi.boolean(),
 }).label('options');
@@ -56,8 +57,13 @@ export function createReadRequirements(options: {
   factsOf: (audience: string) => Omit<RouteFacts, 'scope'>;
   /** Receives the values of `acr` that are required. */
   knownAcr?: Set<string>;
+  /** Returns the form of an audience that tokens have. */
+  registered?: (audience: string) => string;
+  /** Warns about an audience that no token has. */
+  warn?: (source: string, audience: string) => void;
 }): ReadRequirements {
-  const { defaultAudience, statusOf, factsOf, knownAcr } = options;
+  const { defaultAudience, statusOf, factsOf, knownAcr, warn } = options;
+  const { registered = (audience: string): string => audience } = options;
 
   return (source, given, schema) => {
     const { error } = schema.validate(given, { abortEarly: false, convert: false });
@@ -66,7 +72,9 @@ export function createReadRequirements(options: {
         error.details.map(({ message }) => message),
         source,
       );
-    const { scope = [], acr, maxAge, audience = defaultAudience, checkRevocation = false } = given;
+    const { scope = [], acr, maxAge, audience: named = defaultAudience, checkRevocation = false } = given;
+    const audience = registered(named);
+    warn?.(source, audience);
     if (checkRevocation && !statusOf)
       throw new OAuthConfigurationError(['"checkRevocation" needs "introspection"'], source);
     const acrValues = typeof acr === 'string' ? [acr] : acr;

@@ -107,8 +107,12 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   }
 
   /** RFC 9449 §7.1 and §7.2, RFC 8705 §3 */
-  async function prove(shown: Possession, bound: Confirmation = {}): Promise<void> {
-    const { jkt, 'x5t#S256': thumbprint } = bound;
+  async function prove(
+    shown: Possession,
+    { jkt, 'x5t#S256': thumbprint }: Confirmation,
+    requiresDpop: boolean,
+  ): Promise<void> {
+    if (requiresDpop && jkt === undefined) throw invalidToken('not bound to a key, which is required here');
     const isPlain = jkt === undefined;
     if (isPlain && (shown.scheme === 'DPoP' || (!shown.scheme && shown.isShown)))
       throw invalidToken('not bound to a key: send it as Bearer');
@@ -127,9 +131,12 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   }
 
   const check: TokenCheck['ofToken'] = async (token, shown, requirements) => {
-    const { scope, audience, statusOf } = requirements;
+    const { scope, audience, statusOf, requiresDpop = false } = requirements;
     const claims = await claimsOf(token, audience);
-    const [, status] = await Promise.all([shown && prove(shown, claims.cnf), statusOf?.(claims, token)]);
+    const [, status] = await Promise.all([
+      shown && prove(shown, claims.cnf ?? {}, requiresDpop),
+      statusOf?.(claims, token),
+    ]);
     if (statusOf && status === undefined) throw invalidToken('revoked');
     requireAuthentication(claims, requirements);
     const granted = scopeValues(claims.scope);
@@ -144,7 +151,7 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     { acr, maxAge }: Pick<TokenRequirements<unknown>, 'acr' | 'maxAge'>,
   ): void {
     const isMet = acr === undefined || acr.some((value) => value === given);
-    const isRecent = maxAge === undefined || clock() / 1000 - (authTime ?? -Infinity) <= maxAge;
+    const isRecent = maxAge === undefined || Math.floor(clock() / 1000) - (authTime ?? -Infinity) <= maxAge;
     if (isMet && isRecent) return;
     const reason = isMet ? 'the sign-in is too long ago' : 'acr not satisfied';
     const description = 'The user must sign in again, or in another way';

@@ -38,6 +38,8 @@ export interface TokenVerifierOptions {
   scopes?: readonly string[];
   /** A page for developers, in its metadata. @defaultValue none */
   documentationUri?: string;
+  /** `'required'` accepts only tokens that are bound by DPoP, and says so. @defaultValue `'allowed'` */
+  dpop?: 'allowed' | 'required';
   /** Accepts `typ: 'JWT'` too, for a resource with `accessTokenType: 'JWT'`. @defaultValue `'at+jwt'` (RFC 9068) */
   accessTokenType?: 'at+jwt' | 'JWT';
   /** The URL of the server's key set. @defaultValue `<issuer>/jwks` */
@@ -95,6 +97,7 @@ const schema = Joi.object({
     Joi.string().custom(rule((value: string) => (isScope(value) ? undefined : 'must be a scope value'))),
   ),
   documentationUri: uriWithoutFragment(['https', 'http']),
+  dpop: Joi.valid('allowed', 'required'),
   accessTokenType: Joi.valid('at+jwt', 'JWT'),
   jwksUri: url,
   introspection: Joi.object({
@@ -176,14 +179,14 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     clock,
   });
   const { name, scopes, documentationUri } = options;
-  const described = { identifier: audience, name, scopes, documentationUri, requiresDpop: false };
+  const requiresDpop = options.dpop === 'required';
+  const described = { identifier: audience, name, scopes, documentationUri, requiresDpop };
   const resourceMetadata = createResourceMetadata([described], issuer);
   const readRequirements = createReadRequirements({
     defaultAudience: audience,
     statusOf: tokens.statusOf,
-    factsOf: (named) => ({ resourceMetadata: resourceMetadata.urlOf(named) }),
+    factsOf: (named) => ({ resourceMetadata: resourceMetadata.urlOf(named), requiresDpop }),
   });
-  const verifyToken = createVerifyToken({ check, readRequirements, possession });
   const frame = createEndpointFrame({
     reporter,
     rateLimit: undefined,
@@ -192,8 +195,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   });
   return {
     requireToken: createRequireToken({ check, readRequirements, frame }),
-    verifyToken,
-    mcpTokenVerifier: createMcpTokenVerifier({ verifyToken, readRequirements }),
+    verifyToken: createVerifyToken({ check, readRequirements, possession }),
+    mcpTokenVerifier: createMcpTokenVerifier({ check, readRequirements }),
     metadata: createResourceMetadataEndpoint(resourceMetadata, frame),
     events: reporter.events,
   };

@@ -71,7 +71,10 @@ export function createExtensionGrant(
       client,
       grantType: name,
       userId: user && userIdOf(user, client),
-      scope: audiences.requestedScope(decision.scope ?? parameters.get('scope'), client, resources),
+      scope:
+        decision.scope === undefined
+          ? audiences.requestedScope(parameters.get('scope'), client, resources)
+          : audiences.decidedScope(decision.scope, client, resources),
       resources,
     };
     const authentication = user && authenticationOf(user);
