@@ -17,6 +17,7 @@ module.exports = {
         'http',
         'logout',
         'policy',
+        'registration',
         'resource',
         'token',
         'tokens',

@@ -119,7 +119,7 @@ export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
 export type { ResourceOptions, UnknownScopes } from './policy/audiences';
 export type { VerifyInitialAccessToken } from './registration/endpoint';
-export type { RegistrationSource } from './registration/register';
+export type { RegistrationSource } from './registration/limit';
 export type { SoftwareStatementKeys } from './registration/software-statement';
 export {
   mcpAuthInfo,

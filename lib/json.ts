@@ -3,6 +3,15 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** More than any metadata needs; functions that go through a value call themselves. */
+const MAXIMUM_DEPTH = 16;
+
+/** Whether a value has lists and objects within each other so often that going through it could fail. */
+export function isDeep(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth > MAXIMUM_DEPTH || Object.values(value).some((member) => isDeep(member, depth + 1));
+}
+
 /** Parses a text. Returns `undefined` if it is not JSON. */
 export function parseJson(text: string): unknown {
   try {

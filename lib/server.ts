@@ -31,7 +31,7 @@ import { createClientKeySets } from './clients/key-sets';
 import { createMetadataDocuments } from './clients/metadata-documents';
 import { createProofOfPossession } from './clients/proof-of-possession';
 import { createClientRegistry } from './clients/registry';
-import { createAcceptClient } from './clients/self-asserted';
+import { createSelfAssertedClients } from './clients/self-asserted';
 import { createClientSecretSealer } from './clients/secret-sealer';
 import { createCheckSector } from './clients/sector-identifier';
 import type { MetadataFacts } from './endpoints/metadata';
@@ -137,7 +137,10 @@ function createBase(options: ResolvedOptions) {
   const page = createPage(pages.branding);
   // A shared secret signs access tokens only.
   const hasIdTokens = signingKeys.algorithms.length > 0;
-  const fetch = createOutbound({ allowPrivateAddresses: options.allowPrivateAddresses });
+  const fetch = createOutbound({
+    allowPrivateAddresses: options.allowPrivateAddresses,
+    concurrency: { all: 100, ofOrigin: 10 },
+  });
   return {
     url: (name: EndpointName): string => endpointUrl(issuer, paths[name]),
     /** http is for development only. */
@@ -171,17 +174,24 @@ function createClientLookup(
   const { selfAsserted, metadataDocuments, allowPrivateAddresses, clock, development: allowHttp } = options;
   const described = selfAssertedScopeOf({ ...options, hasIdTokens });
   const scope = selfAsserted.scope === undefined ? described : scopeValues(selfAsserted.scope);
-  const accept = createAcceptClient({
+  const selfAssertedClients = createSelfAssertedClients({
     scope,
     unknownScopes: options.unknownScopes,
     approve: selfAsserted.approve,
-    check: createClientChecker({ allowHttp, strict: false }),
+    check: createClientChecker({ allowHttp, strict: false, abortEarly: true }),
+    checkStrictly: createClientChecker({ allowHttp, strict: true }),
     checkSector: createCheckSector(fetch),
+    features: {
+      signs: options.signingKeys.has,
+      hasCertificates: options.clientCertificate !== undefined,
+      hasPairwiseSubjects: options.pairwiseSecret !== undefined,
+      hasSessions: options.adapter.listGrants !== undefined,
+    },
   });
   const documents =
     metadataDocuments &&
     createMetadataDocuments({
-      accept,
+      clients: selfAssertedClients,
       scope,
       allow: metadataDocuments.allow,
       allowHttp,
@@ -191,7 +201,7 @@ function createClientLookup(
     });
   const { clients } = options;
   return {
-    accept,
+    selfAssertedClients,
     registry: createClientRegistry({ clients, store, documents, selfAssertedScope: scope, allowHttp }),
   };
 }
@@ -466,7 +476,7 @@ function createAuthorizationParts(
     arrive: createArrive({ ...parts, resuming, pushedRequests, requestObjects }),
     interact,
     authorize: createAuthorize({
-      ...options,
+      ...parts,
       findTarget,
       providerReturn,
       validate,

@@ -28,7 +28,7 @@ describe('the steps of an authorization request', () => {
     const { findTarget, validate, interact } = server;
     const parameters = parametersOf(Object.entries(authorizationForm(client, pkce(), more)));
     const progress = { startedAt: Date.now(), detours: 0 };
-    const target = await findTarget(parameters);
+    const target = await findTarget({} as Request, parameters);
     const request = validate(target, parameters, {});
     return interact({ method: 'GET' } as Request, request, { parameters, progress }, undefined);
   }

@@ -1,4 +1,5 @@
 import crypto, { randomBytes, randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import v8 from 'node:v8';
@@ -16,6 +17,7 @@ import {
 } from 'express-oauth-router';
 import express from 'express';
 
+import { createOutbound } from '../../lib/http/outbound';
 import {
   authorizationForm,
   authorize,
@@ -219,6 +221,25 @@ describe('work that strangers cause is bounded', () => {
       const { cause } = host.events.find(({ name }) => name === 'server.failed')!.event;
       expect((cause as Error).message).toMatch(/keys.*must contain less than or equal to 20/);
     });
+  });
+
+  it('URLs in the metadata of strangers cause a few requests at a time to another server', async () => {
+    let [running, most, all] = [0, 0, 0];
+    const victim = createServer((_req, res) => {
+      all++;
+      most = Math.max(most, ++running);
+      setTimeout(() => {
+        running--;
+        res.end('[]');
+      }, 5);
+    });
+    await new Promise<void>((resolve) => victim.listen(0, '127.0.0.1', resolve));
+    const { port } = victim.address() as AddressInfo;
+    const fetch = createOutbound({ allowPrivateAddresses: true, concurrency: { all: 50, ofOrigin: 10 } });
+    const url = `http://localhost:${port}/jwks`;
+    await Promise.all(Array.from({ length: 150 }, () => fetch({ method: 'GET', url, headers: {} })));
+    expect([all, most <= 10]).toEqual([150, true]);
+    await new Promise((resolve) => victim.close(resolve));
   });
 
   it('texts of strangers do not keep a verifier from asking about tokens of the server', async () => {

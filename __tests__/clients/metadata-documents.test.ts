@@ -81,9 +81,10 @@ it('the address that counts is that of the connection: a name cannot change it a
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const looked: string[] = [];
+  let now = Date.now();
   const answers = ['93.184.216.34', '127.0.0.1'];
   const documents = createMetadataDocuments({
-    accept: () => Promise.reject(new Error('not reached')),
+    clients: undefined as never,
     scope: [],
     allow: undefined,
     allowHttp: false,
@@ -95,12 +96,13 @@ it('the address that counts is that of the connection: a name cannot change it a
         done(null, [{ address: answers.shift(), family: 4 }]);
       }) as unknown as typeof lookup,
     },
-    clock: () => Date.now(),
+    clock: () => now,
     reporter: createEventReporter(createEventLog({ logger: false, development: true })),
   });
   const url = `https://rebinding.example:${port}/client.json`;
   // Whatever is at the public address: it is not our server.
   await documents.find(url, { mayFetch: true }).catch(() => undefined);
+  now += 2000;
   expect(await documents.find(url, { mayFetch: true })).toBeUndefined();
   expect([looked, connections]).toEqual([['rebinding.example', 'rebinding.example'], 0]);
   await new Promise((resolve) => server.close(resolve));
@@ -350,6 +352,43 @@ describe.each(VARIANTS)('clients with a metadata document, on $store at the $mou
       expect(await fetches({}, 310)).toBe(1);
     });
 
+    it('that is stale is good enough while its server hangs, also for the API of the host', async () => {
+      const api = documentHost({ adapter: host.adapter, clock: () => host.now });
+      const { access_token: accessToken } = await tokens();
+      host.pass(3_500);
+      answer = () => undefined;
+      requests = [];
+      // Another process, which has never seen the document: it needs only to know whether the token is good.
+      const verified = await api.oauth.verifyToken(accessToken, { checkRevocation: true });
+      expect([verified.clientId, requests]).toEqual([url, []]);
+
+      host.pass(200);
+      const started = performance.now();
+      expect((await page()).status).toBe(200);
+      expect(performance.now() - started).toBeLessThan(3000);
+      server.closeAllConnections();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      // The pause after a failure: nobody waits again.
+      const again = performance.now();
+      expect((await page()).status).toBe(200);
+      expect([performance.now() - again < 900, requests.length]).toEqual([true, 1]);
+    }, 20_000);
+
+    it('of a client in use is kept, however many strangers publish', async () => {
+      const { refresh_token: refreshToken } = await tokens();
+      answer = (req, res) => json({ ...documentOf(), client_id: origin + (req.url ?? '') })(req, res);
+      for (let part = 0; part < 55; part++)
+        await Promise.all(
+          Array.from({ length: 20 }, (_, number) => {
+            const clientId = `${origin}/${part}-${number}`;
+            return authorize(host, form({ client_id: clientId })).set('Accept', 'text/html');
+          }),
+        );
+      host.pass(3601);
+      answer = (req) => req.socket.destroy();
+      expect((await refresh(refreshToken)).status).toBe(200);
+    }, 60_000);
+
     it('that changes its redirect URIs has changed the client', async () => {
       expect((await page()).status).toBe(200);
       answer = json(documentOf({ redirect_uris: ['https://other.example/cb'] }));
@@ -422,6 +461,23 @@ describe.each(VARIANTS)('clients with a metadata document, on $store at the $mou
           .send({ client_id: url, token: garbage.token });
         expect(status).toBe(401);
       }
+      expect(requests).toEqual([]);
+    });
+
+    it('for a logout, for client credentials, and for a request that nobody has signed', async () => {
+      const own = documentHost({ endSession: () => undefined });
+      const unsigned = [{ alg: 'none' }, { iss: url, client_id: url, aud: own.issuer }, {}]
+        .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+        .join('.');
+      const at = (path: string): string => `${own.base}${path}`;
+      await request(own.app).get(`${at('/logout')}?${new URLSearchParams({ client_id: url }).toString()}`);
+      await token({ grant_type: 'client_credentials' }, own);
+      for (const object of [unsigned, 'x.y.z']) await authorize(own, { client_id: url, request: object });
+      for (const body of [
+        { client_id: url, request: unsigned },
+        { client_assertion: unsigned, client_assertion_type: ASSERTION_TYPE },
+      ])
+        await request(own.app).post(at('/par')).type('form').send(body);
       expect(requests).toEqual([]);
     });
 

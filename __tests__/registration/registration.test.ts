@@ -97,9 +97,6 @@ describe.each(VARIANTS)(
       });
     }
 
-    const lookup = async (clientId: string, own = host): Promise<number> =>
-      (await authorize(own, { response_type: 'code', client_id: clientId, redirect_uri: CALLBACK })).status;
-
     it('is off unless it is switched on', async () => {
       const off = makeHost(variant);
       expect((await post(METADATA, off)).status).toBe(404);
@@ -313,7 +310,7 @@ describe.each(VARIANTS)(
         const client = await register({}, own, 'Bearer developer-token');
         expect(await own.adapter.getClient(client.client_id)).toMatchObject({
           selfAsserted: false,
-          managed: true,
+          registration: 'initial_access_token',
         });
         const shown = await authorize(own, {
           response_type: 'code',
@@ -326,21 +323,19 @@ describe.each(VARIANTS)(
         expect((await tokens(client, own)).status).toBe(200);
       });
 
-      it('belongs to its holder: the same metadata of another is another client', async () => {
-        const own = openHost({
-          registration: { open: true, initialAccessToken: (token) => token.startsWith('t') },
-        });
-        const [one, same, other, anybody] = [
-          await register({}, own, 'Bearer t1'),
-          await register({}, own, 'Bearer t1'),
-          await register({}, own, 'Bearer t2'),
+      it('belongs to its holder: the same metadata is another client', async () => {
+        const own = openHost({ registration: { open: true, initialAccessToken: (token) => token === 't' } });
+        const [one, two, anybody] = [
+          await register({}, own, 'Bearer t'),
+          await register({}, own, 'Bearer t'),
           await register({}, own),
         ];
-        expect(same.client_id).toBe(one.client_id);
-        expect(new Set([one, other, anybody].map((client) => client.client_id)).size).toBe(3);
+        expect(new Set([one, two, anybody].map((client) => client.client_id)).size).toBe(3);
         expect((await manage('delete', one, undefined, own)).status).toBe(204);
-        expect(await lookup(other.client_id, own)).not.toBe(404);
-        expect((await manage('get', other, undefined, own)).status).toBe(200);
+        expect((await manage('get', two, undefined, own)).status).toBe(200);
+        // Neither an empty token nor one of another scheme is one.
+        for (const authorization of ['Bearer', 'Bearer ', 'DPoP t', 'Basic dDp0'])
+          expect((await register({}, own, authorization)).client_id).toBe(anybody.client_id);
       });
     });
 
@@ -620,11 +615,278 @@ describe.each(VARIANTS)(
       expect(body).toMatchObject({ error_description: 'sector_identifier_uri cannot be fetched' });
     });
 
+    describe('what attackers tried', () => {
+      const own = { token_endpoint_auth_method: 'client_secret_basic' };
+
+      it('another destination while the consent page is open', async () => {
+        const client = await register(own);
+        const pair = pkce();
+        const shown = await authorize(host, {
+          response_type: 'code',
+          client_id: client.client_id,
+          code_challenge: pair.challenge,
+          code_challenge_method: 'S256',
+        }).set('Accept', 'text/html');
+        expect(shown.text).toContain('app.example.com');
+        const evil = {
+          ...METADATA,
+          ...own,
+          client_id: client.client_id,
+          redirect_uris: ['https://evil.example/cb'],
+        };
+        expect((await manage('put', client, evil)).status).toBe(200);
+        const sealed = /name="request" value="([^"]+)"/.exec(shown.text)![1]!;
+        const decided = await request(host.app)
+          .post(`${host.base}/consent`)
+          .type('form')
+          .send({ request: sealed, decision: 'allow' });
+        expect(decided.headers.location).toBeUndefined();
+        expect(decided.text).toContain('<strong>evil.example</strong>');
+      });
+
+      it('trust that a change has not earned', async () => {
+        const key = await clientKey();
+        const contexts: unknown[] = [];
+        const guarded = openHost({
+          registration: {
+            open: true,
+            softwareStatementIssuers: { 'https://v.example': { jwks: { keys: [key.publicJwk] } } },
+          },
+          selfAsserted: {
+            approve: (_client, context) => {
+              contexts.push(context.hasInitialAccessToken);
+              return context.softwareStatement ? { selfAsserted: false } : true;
+            },
+          },
+        });
+        const software_statement = await signed(key, { iss: 'https://v.example' });
+        const client = await register({ ...own, software_statement }, guarded);
+        expect(client.software_statement).toBe(software_statement);
+        expect(await guarded.adapter.getClient(client.client_id)).toMatchObject({ selfAsserted: false });
+        await manage('put', client, { ...METADATA, ...own, client_id: client.client_id }, guarded).expect(
+          200,
+        );
+        expect(await guarded.adapter.getClient(client.client_id)).toMatchObject({ selfAsserted: true });
+        expect(contexts).toEqual([false, false]);
+      });
+
+      it('a change that comes after the deletion', async () => {
+        let release = (): void => undefined;
+        let isHeld = false;
+        const held = openHost({
+          adapter: host.adapter,
+          selfAsserted: {
+            approve: async () => {
+              if (isHeld) await new Promise<void>((resolve) => (release = resolve));
+              return true;
+            },
+          },
+        });
+        const client = await register(own, held);
+        isHeld = true;
+        const put = manage('put', client, { ...METADATA, ...own, client_id: client.client_id }, held);
+        const changed = put.then(({ status }) => status);
+        while (String(release).includes('undefined')) await new Promise((resolve) => setTimeout(resolve, 5));
+        expect((await manage('delete', client)).status).toBe(204);
+        release();
+        expect(await changed).toBe(401);
+        expect(await host.adapter.getClient(client.client_id)).toBeUndefined();
+      });
+
+      it('old tokens, after the host has deleted a client and it has registered again', async () => {
+        const client = await register();
+        const { body: issued } = await tokens(client);
+        await host.adapter.deleteClient!(client.client_id);
+        host.pass(2);
+        expect((await register()).client_id).toBe(client.client_id);
+        const refreshed = await request(host.app)
+          .post(`${host.base}/token`)
+          .type('form')
+          .send({
+            grant_type: 'refresh_token',
+            client_id: client.client_id,
+            refresh_token: issued.refresh_token as string,
+          });
+        expect(refreshed.body.error).toBe('invalid_grant');
+        // Its next use keeps it, although an earlier client of this id was kept before.
+        expect((await tokens(client)).status).toBe(200);
+        if (variant.store === 'memory') host.pass(100_000);
+        expect(await host.adapter.getClient(client.client_id)).toBeDefined();
+      });
+
+      it('the same metadata without the software statement, beforehand', async () => {
+        const key = await clientKey();
+        const guarded = openHost({
+          registration: {
+            open: true,
+            softwareStatementIssuers: { 'https://v.example': { jwks: { keys: [key.publicJwk] } } },
+          },
+        });
+        const before = await register({}, guarded);
+        const software_statement = await signed(key, { iss: 'https://v.example' });
+        expect((await register({ software_statement }, guarded)).client_id).not.toBe(before.client_id);
+      });
+
+      it('logout as an open redirect', async () => {
+        const leaving = openHost({
+          endSession: () => undefined,
+          scopes: { 'orders:read': 'See your orders' },
+        });
+        const evil = 'https://evil.example/phish';
+        const client = await register(
+          { ...own, post_logout_redirect_uris: [evil], scope: 'openid' },
+          leaving,
+        );
+        const hint = await (async (): Promise<string> => {
+          const pair = pkce();
+          const shown = await authorize(leaving, {
+            response_type: 'code',
+            client_id: client.client_id,
+            redirect_uri: CALLBACK,
+            code_challenge: pair.challenge,
+            code_challenge_method: 'S256',
+            scope: 'openid',
+          }).set('Accept', 'text/html');
+          const sealed = /name="request" value="([^"]+)"/.exec(shown.text)![1]!;
+          const decided = await request(leaving.app)
+            .post(`${leaving.base}/consent`)
+            .type('form')
+            .send({ request: sealed, decision: 'allow' });
+          const { body } = await request(leaving.app)
+            .post(`${leaving.base}/token`)
+            .type('form')
+            .auth(client.client_id, client.client_secret!)
+            .send({
+              grant_type: 'authorization_code',
+              code: answerOf(decided).code,
+              code_verifier: pair.verifier,
+              redirect_uri: CALLBACK,
+            });
+          return body.id_token as string;
+        })();
+        leaving.user = undefined;
+        const query = new URLSearchParams({ id_token_hint: hint, post_logout_redirect_uri: evil });
+        const left = await request(leaving.app).get(`${leaving.base}/logout?${query.toString()}`);
+        expect([left.status, left.headers.location]).toEqual([200, undefined]);
+        expect(left.text).toContain('Back to the app');
+      });
+
+      it.each<[string, object]>([
+        ['an algorithm without a key', { id_token_signed_response_alg: 'PS512' }],
+        ['pairwise subjects where there are none', { subject_type: 'pairwise' }],
+        [
+          'certificates where there are none',
+          { token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_dns: 'a.example' },
+        ],
+        ['tokens bound to certificates', { tls_client_certificate_bound_access_tokens: true }],
+      ])('%s is refused at once, not by a failure later', async (_what, more) => {
+        const { status, body } = await post({ ...METADATA, ...more });
+        expect([status, body.error]).toEqual([400, 'invalid_client_metadata']);
+        expect(host.eventNames()).not.toContain('server.failed');
+      });
+
+      it('nesting', async () => {
+        const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+        for (const depth of [20, 3000, 15_000]) {
+          const body = `{"redirect_uris":["${CALLBACK}"],"jwks":{"keys":[],"x":${nested(depth)}}}`;
+          expect((await post(body)).status).toBe(400);
+        }
+        expect(host.eventNames().filter((name) => name.endsWith('.failed'))).toEqual([]);
+      });
+
+      it('names that cannot be seen', async () => {
+        for (const client_name of ['\u200B', '\u3164', '   ', 'a\u200Bb'])
+          expect((await post({ ...METADATA, client_name })).status).toBe(400);
+        // An empty one counts as omitted.
+        expect(await register({ client_name: '' })).not.toHaveProperty('client_name');
+      });
+
+      it('refused registrations, to use up the limit of others', async () => {
+        const limited = openHost({ registration: { open: true, limit: 2 } });
+        for (let number = 0; number < 5; number++)
+          expect((await post({ ...METADATA, redirect_uris: ['javascript:x'] }, limited)).status).toBe(400);
+        await register(own, limited);
+        const client = await register({ ...own, client_name: 'second' }, limited);
+        // A change may cause fetches, and is counted.
+        const { status } = await manage(
+          'put',
+          client,
+          { ...METADATA, ...own, client_id: client.client_id },
+          limited,
+        );
+        expect(status).toBe(429);
+      });
+    });
+
+    it.each<[string, () => unknown, number]>([
+      ['a mark that is undefined', () => ({ selfAsserted: undefined }), 201],
+      ['promises', () => ({ clientName: Promise.reject(new Error('boom')) }), 500],
+      ['a wrong type', () => ({ scope: ['a'] }), 500],
+      ['an unknown member', () => ({ nonsense: 1 }), 500],
+      ['text', () => 'yes', 400],
+      [
+        'an exception',
+        () => {
+          throw new Error('boom');
+        },
+        500,
+      ],
+    ])('approve that gives %s', async (_what, approve, expected) => {
+      const guarded = openHost({ selfAsserted: { approve: approve as never } });
+      const { status, body } = await post(METADATA, guarded);
+      expect(status).toBe(expected);
+      if (status === 201)
+        expect(await guarded.adapter.getClient(body.client_id as string)).toMatchObject({
+          selfAsserted: true,
+        });
+      expect(JSON.stringify(body)).not.toContain('boom');
+    });
+
+    it('approve can limit the scope', async () => {
+      const limited = openHost({
+        scopes: { 'orders:read': 'See your orders', 'orders:write': 'Order things' },
+        selfAsserted: { approve: () => ({ scope: 'orders:read' }) },
+      });
+      const client = await register({ scope: 'orders:read orders:write' }, limited);
+      const ask = (scope: string): request.Test =>
+        authorize(limited, {
+          response_type: 'code',
+          client_id: client.client_id,
+          redirect_uri: CALLBACK,
+          code_challenge: pkce().challenge,
+          code_challenge_method: 'S256',
+          scope,
+        }).set('Accept', 'text/html');
+      expect((await ask('orders:read')).status).toBe(200);
+      expect(answerOf(await ask('orders:write')).error).toBe('invalid_scope');
+    });
+
+    it('reads rows with null for missing values', async () => {
+      const { adapter } = host;
+      const rows = openHost({
+        adapter: {
+          ...adapter,
+          getClient: async (clientId) => {
+            const client = await adapter.getClient(clientId);
+            return (
+              client &&
+              ({ ...client, clientSecretHash: client.clientSecretHash ?? null, jwks: null } as never)
+            );
+          },
+        },
+      });
+      const client = await register({}, rows);
+      const { body } = await manage('get', client, undefined, rows);
+      expect(body).not.toHaveProperty('client_secret_expires_at');
+      expect((await register({}, rows)).client_id).toBe(client.client_id);
+    });
+
     it('needs functions of the adapter, and says how it is open', () => {
       const lacking = { ...host.adapter, extendClient: undefined };
       expect(() => openHost({ adapter: lacking })).toThrow(
         /"registration" needs extendClient\(\) of the adapter/,
       );
+      expect(() => openHost({ registration: false })).not.toThrow();
       expect(() => openHost({ registration: {} })).toThrow(/must have "open: true" or "initialAccessToken"/);
       expect(() => openHost({ registration: { opened: true } as never })).toThrow(OAuthConfigurationError);
     });

@@ -129,6 +129,82 @@ describe.each(VARIANTS)('metadata of protected resources (RFC 9728) on $store at
     expect(headers['www-authenticate']).toMatch(/^DPoP resource_metadata=".*", algs="/);
   });
 
+  it('a resource that requires DPoP refuses a token that is not bound', async () => {
+    const bare = host.oauth.issueAccessToken({
+      subject: 'alice',
+      clientId: 'web',
+      audience: 'https://bound.example.com',
+    });
+    const { status, headers } = await call('/bound', bare);
+    expect([status, headers['www-authenticate']]).toEqual([
+      401,
+      expect.stringMatching(/^DPoP error="invalid_token"/),
+    ]);
+  });
+
+  it('an app may serve several hosts, each with resources of its own', async () => {
+    const own = makeHost(variant, {
+      resources: [
+        { identifier: 'https://mcp.example.com', name: 'M' },
+        { identifier: 'https://mcp.example.com/mcp', name: 'M2' },
+        { identifier: 'http://localhost:3000/mcp', name: 'L' },
+        { identifier: 'http://localhost:3000/q?tenant=a', name: 'A' },
+        { identifier: 'http://localhost:3000/q?tenant=b', name: 'B' },
+        { identifier: 'http://localhost:3000/slash/', name: 'S/' },
+        { identifier: 'http://localhost:3000/slash', name: 'S' },
+      ],
+    });
+    const nameAt = async (path: string, Host: string): Promise<unknown> => {
+      const { body } = await request(own.app)
+        .get(WELL_KNOWN + path)
+        .set({ Host });
+      return (body as { resource_name?: string }).resource_name;
+    };
+    expect(await nameAt('', 'mcp.example.com')).toBe('M');
+    expect(await nameAt('/mcp', 'mcp.example.com')).toBe('M2');
+    // Any other host means that of the issuer: a proxy may have changed it, and an attacker can.
+    for (const other of ['localhost:3000', 'internal:8080', 'evil.example'])
+      expect(await nameAt('/mcp', other)).toBe('L');
+    expect(await nameAt('/q?tenant=a', 'localhost:3000')).toBe('A');
+    expect(await nameAt('/q?tenant=b', 'localhost:3000')).toBe('B');
+    expect(await nameAt('/q?tenant=c', 'localhost:3000')).toBeUndefined();
+    expect(await nameAt('/slash', 'localhost:3000')).toBe('S');
+    expect(await nameAt('/slash/', 'localhost:3000')).toBe('S/');
+  });
+
+  it('an audience may be written in any equivalent form, and an unknown one is mentioned', async () => {
+    const warnings: string[] = [];
+    const own = makeHost(variant, {
+      resources: ['https://api.example.com'],
+      logger: {
+        error: () => undefined,
+        warn: (_facts, text) => warnings.push(text),
+        info: () => undefined,
+        debug: () => undefined,
+      },
+      protect: (app, oauth) => {
+        app.get(
+          '/api',
+          oauth.requireToken({ audience: 'https://API.example.com/' }),
+          (_req, res) => void res.json('api'),
+        );
+        app.get(
+          '/typo',
+          oauth.requireToken({ audience: 'https://api.example.com/typo' }),
+          (_req, res) => void res.json('typo'),
+        );
+      },
+    });
+    const token = own.oauth.issueAccessToken({
+      subject: 'a',
+      clientId: 'web',
+      audience: 'https://api.example.com',
+    });
+    expect((await request(own.app).get('/api').set('Authorization', `Bearer ${token}`)).status).toBe(200);
+    expect(warnings.filter((text) => text.includes('/typo'))).toHaveLength(1);
+    expect(() => makeHost(variant, { defaultAudience: 'https://not a url', resources: [] })).not.toThrow();
+  });
+
   describe('step-up (RFC 9470)', () => {
     it('tells what is needed, and the authorization endpoint asks for it', async () => {
       host.user = { id: 'alice', acr: 'pwd', authTime: Math.floor(host.now / 1000) };
@@ -153,6 +229,35 @@ describe.each(VARIANTS)('metadata of protected resources (RFC 9728) on $store at
       host.pass(61);
       const late = await call('/bank', strong);
       expect([late.status, late.body.error]).toEqual([401, 'insufficient_user_authentication']);
+    });
+
+    it('is not asked for twice, nor for kinds of sign-in that nobody knows', async () => {
+      const go = async (acr_values: string): Promise<string> => {
+        const { headers } = await authorize(host, authorizationForm('web', pkce(), { acr_values }));
+        return headers.location!;
+      };
+      // Nobody is signed in: the login gets the values, and its answer is taken as it is.
+      host.user = undefined;
+      const login = new URL(await go('mfa '), host.issuer);
+      host.user = { id: 'alice', authTime: Math.floor(host.now / 1000) };
+      const resumed = await request(host.app).get(login.searchParams.get('return_to')!);
+      expect(resumed.headers.location).toContain('code=');
+      for (const user of [{ id: 'alice' }, { id: 'alice', acr: null }, { id: 'alice', acr: 'pwd' }]) {
+        host.user = user;
+        expect(await go('urn:other:1 2')).toContain('code=');
+        expect(await go('mfa')).toContain('/login?');
+        expect(await go(' mfa  phr ')).toContain('/login?');
+      }
+      host.user = { id: 'alice', acr: 'phr' };
+      expect(await go('mfa phr')).toContain('code=');
+    });
+
+    it('an API in another process: the host says which kinds its login knows', async () => {
+      const own = makeHost(variant, { acrValues: ['gold'], clients: [web] });
+      const asked = await authorize(own, authorizationForm('web', pkce(), { acr_values: 'gold' }));
+      expect(asked.headers.location).toContain('/login?');
+      const { body } = await request(own.app).get(`/.well-known/openid-configuration${own.base}`);
+      expect(body.acr_values_supported).toEqual(['gold']);
     });
 
     it('a token without a sign-in does not meet it', async () => {

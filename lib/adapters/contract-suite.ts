@@ -87,6 +87,25 @@ export function adapterContract(
       assert.deepEqual(await adapter.getClient(lasting.clientId), { ...lasting, ...changed });
     });
 
+    test('replaceClient replaces only a client that exists, and keeps its lifetime', async (adapter, pass) => {
+      if (!adapter.saveClient || !adapter.replaceClient || !adapter.deleteClient) return;
+      const [passing, lasting, missing] = [someClient(), someClient(), someClient()];
+      await adapter.saveClient(passing, 1);
+      await adapter.saveClient(lasting);
+      const changed = { clientName: 'Another name' };
+      assert.equal(await adapter.replaceClient({ ...passing, ...changed }), true);
+      assert.equal(await adapter.replaceClient({ ...lasting, ...changed }), true);
+      assert.equal(await adapter.replaceClient(missing), false);
+      assert.equal((await adapter.getClient(missing.clientId)) ?? undefined, undefined);
+      assert.deepEqual(await adapter.getClient(passing.clientId), { ...passing, ...changed });
+      await pass(1.2);
+      assert.equal(await adapter.replaceClient(passing), false);
+      assert.equal((await adapter.getClient(passing.clientId)) ?? undefined, undefined);
+      assert.deepEqual(await adapter.getClient(lasting.clientId), { ...lasting, ...changed });
+      await adapter.deleteClient(lasting.clientId);
+      assert.equal(await adapter.replaceClient(lasting), false);
+    });
+
     test('extendClient lengthens a lifetime and never shortens it', async (adapter, pass) => {
       if (!adapter.saveClient || !adapter.extendClient) return;
       const [longer, shorter, kept, lasting] = [someClient(), someClient(), someClient(), someClient()];

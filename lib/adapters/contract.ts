@@ -170,8 +170,11 @@ export interface ClientMetadata {
   selfAsserted?: boolean;
   /** When the client registered itself (RFC 7591 §3.2.1). Epoch seconds. */
   clientIdIssuedAt?: number;
-  /** Whether the client may change and delete its registration (RFC 7592 §2). @defaultValue `false` */
-  managed?: boolean;
+  /**
+   * How the client registered itself: with an initial access token, under an id of its own, or under one that all clients with the same
+   * metadata share. Only the first two may change and delete their registration (RFC 7592 §2). @defaultValue it did not
+   */
+  registration?: 'initial_access_token' | 'own' | 'shared';
   /** Requires PKCE. Only a confidential client can be exempted (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
   /**
@@ -230,6 +233,8 @@ export interface Adapter {
    * lifetime that it has.
    */
   saveClient?(client: ClientMetadata, ttl?: number): Awaitable<unknown>;
+  /** Replaces a client that exists, and keeps its lifetime. Returns `false`, and stores nothing, if there is no such client. */
+  replaceClient?(client: ClientMetadata): Awaitable<boolean>;
   /**
    * Keeps a client for at least `ttl` seconds from now, or until it is deleted; never for less than it would have been kept. Returns
    * `false` if there is no such client.
@@ -289,6 +294,7 @@ export const REQUIRED_FUNCTIONS = [
 
 export const OPTIONAL_FUNCTIONS = [
   'saveClient',
+  'replaceClient',
   'extendClient',
   'deleteClient',
   'listGrants',

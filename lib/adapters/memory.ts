@@ -144,6 +144,15 @@ function createClients({ maxEntries, cacheOptions }: { maxEntries: number; cache
       if (lifetime === undefined || clients.has(client.clientId)) keep(client.clientId, record);
       else passing.set(client.clientId, record, { ttl: Math.max(lifetime, 1) });
     },
+    replaceClient: (client: ClientMetadata) => {
+      const { clientId } = client;
+      const record = JSON.stringify(client);
+      if (clients.has(clientId)) clients.set(clientId, record);
+      else if (passing.has(clientId))
+        passing.set(clientId, record, { ttl: passing.getRemainingTTL(clientId) });
+      else return false;
+      return true;
+    },
     extendClient: (clientId: string, ttl?: number) => {
       const record = passing.get(clientId);
       if (record === undefined) return clients.has(clientId);

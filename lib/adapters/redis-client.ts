@@ -12,6 +12,8 @@ export interface RedisClient {
   set(key: string, value: string): Promise<unknown>;
   /** `SET` with `PX`, and optionally `NX`. */
   set(key: string, value: string, px: 'PX', milliseconds: number, nx?: 'NX'): Promise<unknown>;
+  /** `SET` with `KEEPTTL` and `XX`. */
+  set(key: string, value: string, keepTtl: 'KEEPTTL', xx: 'XX'): Promise<unknown>;
   /** `DEL`. */
   del(key: string): Promise<number>;
   /** `HGET`. */

@@ -57,6 +57,8 @@ export function redisAdapter(
     getClient: (clientId) => getJson<ClientMetadata>(clientKey(clientId)),
     saveClient: (client, ttl) =>
       scripts.oauthSaveClient(clientKey(client.clientId), JSON.stringify(client), timeToLive(ttl)),
+    replaceClient: async (client) =>
+      (await redis.set(clientKey(client.clientId), JSON.stringify(client), 'KEEPTTL', 'XX')) === 'OK',
     extendClient: async (clientId, ttl) =>
       Number(await scripts.oauthExtendClient(clientKey(clientId), timeToLive(ttl))) === 1,
     deleteClient: (clientId) => redis.del(clientKey(clientId)),

@@ -33,6 +33,7 @@ export const RESULTS = {
   },
   getConsent: (result: unknown, userId: string, clientId: string): Consent | undefined =>
     isNothing(result) ? undefined : consentRecord(result, { userId, clientId }),
+  replaceClient: (result: unknown): boolean => yesOrNo('replaceClient', result),
   extendClient: (result: unknown): boolean => yesOrNo('extendClient', result),
   advanceGrant: (result: unknown): boolean => yesOrNo('advanceGrant', result),
   revokeGrant: (result: unknown): boolean => yesOrNo('revokeGrant', result),

@@ -61,7 +61,8 @@ export interface DecidedArrival extends AnyArrival {
 export interface Decision {
   readonly userId: string | undefined;
   readonly browserId: string | undefined;
-  /** The scope that was shown. */
+  /** The scope and the redirect URI that were shown. */
   readonly scope: readonly string[];
+  readonly redirectUri: string;
   readonly allowed: boolean;
 }

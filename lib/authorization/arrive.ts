@@ -50,7 +50,7 @@ export function createArrive(options: ArriveOptions): Arrive {
     const keys = isContinued(given)
       ? undefined
       : identification.publishableKeys(req, given.get('client_secret'));
-    const { error, ...found } = await read(relevantParameters(given, providers));
+    const { error, ...found } = await read(req, relevantParameters(given, providers));
     const pending = { ...found, parameters: withDefaultProvider(found.parameters) };
     const asJson = jsonParameter !== undefined && given.get(jsonParameter) === 'json';
     const arrival = { endpoint: 'authorize', keys, asJson, ...pending } as const;
@@ -61,7 +61,7 @@ export function createArrive(options: ArriveOptions): Arrive {
     return { ...arrival, kind: 'request' };
   };
 
-  async function read(given: Parameters): Promise<PendingRequest & { error?: OAuthError }> {
+  async function read(req: Request, given: Parameters): Promise<PendingRequest & { error?: OAuthError }> {
     if (given.get(RESUME) !== undefined || given.faults.has(RESUME)) return resuming.resume(given);
     const requestUri = given.get('request_uri');
     if (isPushedRequestUri(requestUri)) return pushedRequests.find(given);
@@ -73,12 +73,15 @@ export function createArrive(options: ArriveOptions): Arrive {
       const description = 'request_uri must come from a pushed request';
       return { ...arrived, error: new OAuthError('request_uri_not_supported', description) };
     }
-    return given.get('request') === undefined ? arrived : readSigned(arrived);
+    return given.get('request') === undefined ? arrived : readSigned(req, arrived);
   }
 
-  async function readSigned(arrived: PendingRequest): Promise<PendingRequest & { error?: OAuthError }> {
+  async function readSigned(
+    req: Request,
+    arrived: PendingRequest,
+  ): Promise<PendingRequest & { error?: OAuthError }> {
     try {
-      const parameters = relevantParameters(await requestObjects(arrived.parameters), providers);
+      const parameters = relevantParameters(await requestObjects(req, arrived.parameters), providers);
       return { parameters, progress: { ...arrived.progress, signed: true } };
     } catch (thrown) {
       return { ...arrived, error: asOAuthError(thrown) };

@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import type { Client } from '../clients/client';
 import { invalidPublishableKey, publishableKeyFault, type PresentedKeys } from '../clients/identification';
 import { asOAuthError } from '../errors';
+import type { BrowserBinding } from '../federation/browser-binding';
 import { signedInUser, type Authenticate } from '../host/authenticate';
 import type { OAuthUser } from '../host/user';
 import { secretOutOfPlace } from '../http/parameters';
@@ -20,6 +21,7 @@ export type Authorize = (req: Request, res: Response, arrival: Arrival) => Promi
 
 /** The steps of an authorization request. Only `respond` touches the response. */
 export interface AuthorizeSteps {
+  binding: Pick<BrowserBinding, 'isBound'>;
   authenticate: Authenticate<OAuthUser>;
   findTarget: FindTarget;
   providerReturn: ProviderReturn;
@@ -31,10 +33,10 @@ export interface AuthorizeSteps {
 }
 
 export function createAuthorize(steps: AuthorizeSteps): Authorize {
-  const { authenticate, findTarget, providerReturn, validate, reloadUrl, interact, respond } = steps;
+  const { authenticate, binding, findTarget, providerReturn, validate, reloadUrl, interact, respond } = steps;
 
   return async function authorize(req, res, arrival) {
-    const found = await findTarget(arrival.parameters);
+    const found = await findTarget(req, arrival.parameters);
     const asJson = 'asJson' in arrival && arrival.asJson && found.client.jsonRedirects;
     const target = { ...found, asJson };
     checkKeys(target.client, arrival);
@@ -87,9 +89,12 @@ export function createAuthorize(steps: AuthorizeSteps): Authorize {
     };
   }
 
-  /** Whether the person in front of the browser is signed in, or has made a decision here. */
-  async function isKnown(req: Request, { kind, progress }: Arrival): Promise<boolean> {
-    if (kind === 'decided' || progress.providerUser || progress.allowedScope) return true;
+  /** Whether the person in front of the browser is signed in, or has made a decision in it. */
+  async function isKnown(req: Request, arrival: Arrival): Promise<boolean> {
+    const { progress } = arrival;
+    const browserId = arrival.kind === 'decided' ? arrival.decision.browserId : undefined;
+    const { transactionId = browserId } = progress.providerUser ?? (arrival as { transactionId?: string });
+    if (transactionId !== undefined && binding.isBound(req, transactionId)) return true;
     const user = await signedInUser(authenticate, req).catch(() => undefined);
     return user !== undefined;
   }

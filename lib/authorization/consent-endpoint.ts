@@ -34,8 +34,8 @@ export function createConsentEndpoint(options: ConsentEndpointOptions): RequestH
       const answer = required(parameters, 'decision');
       if (answer !== 'allow' && answer !== 'deny') throw invalidRequest('decision is unknown');
 
-      const { userId, browserId, scope } = form;
-      const decision = { userId, browserId, scope, allowed: answer === 'allow' };
+      const { userId, browserId, scope, redirectUri } = form;
+      const decision = { userId, browserId, scope, redirectUri, allowed: answer === 'allow' };
       const pending = await resuming.restore(form);
       await authorize(req, res, { ...pending, kind: 'decided', endpoint: 'authorize', decision });
     },

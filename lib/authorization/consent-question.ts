@@ -1,7 +1,6 @@
 import { isUrlClientId } from '../clients/document-url';
 import { isNativeRedirectUri, isOutOfBandUri } from '../clients/redirect-uris';
 import { userNameOf, type OAuthUser } from '../host/user';
-import { isLoopbackUrl } from '../http/loopback';
 import type { ConsentView } from '../pages/consent';
 import type { Policies } from '../policy/policies';
 import type { SealedJson } from '../tokens/sealed-json';
@@ -20,6 +19,8 @@ export interface ConsentForm extends Carried {
   readonly userId?: string | undefined;
   readonly browserId?: string | undefined;
   readonly scope: readonly string[];
+  /** Where the code goes: the registration may change while the page is open. */
+  readonly redirectUri: string;
 }
 
 /** Creates the outcome that asks for consent. */
@@ -62,7 +63,8 @@ export function createConsentQuestion(options: {
     // After a sign-in through a provider the request gives one code only: the sign-in cannot be repeated.
     const once = pending.progress.providerUser !== undefined;
     const parked = await resuming.parkForUser(pending, { once, lifetime });
-    const form: ConsentForm = { ...resuming.carry(parked), userId, browserId, scope };
+    const { redirectUri } = request;
+    const form: ConsentForm = { ...resuming.carry(parked), userId, browserId, scope, redirectUri };
     const view: ConsentView = {
       ...describeClient(request),
       userName: user && userNameOf(user),
@@ -109,7 +111,7 @@ function describeClient({
     selfAsserted,
     clientHost: selfAsserted && isUrlClientId(clientId) ? new URL(clientId).host : undefined,
     destination: destinationOf(redirectUri),
-    isLocal: isNativeRedirectUri(redirectUri) && isLoopbackUrl(redirectUri),
+    isLocal: isNativeRedirectUri(redirectUri),
   };
 }
 

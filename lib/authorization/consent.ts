@@ -8,7 +8,7 @@ import type { Decision } from './arrival';
 import type { ConsentQuestion } from './consent-question';
 import type { ConsentOutcome } from './outcome';
 import type { PendingRequest } from './progress';
-import type { SignedInRequest } from './request';
+import type { AuthorizationRequest, SignedInRequest } from './request';
 
 /** Finds the scope that a user allows a client, including the scope of single claims, or the outcome that asks the user. */
 export type ConsentStep = (
@@ -29,8 +29,9 @@ export function createConsentStep(options: ConsentOptions): ConsentStep {
 
   return async (requested, pending, decision) => {
     const request = withScopeOfClaims(requested);
-    // Another user's decision does not count: the user who is signed in now is asked.
-    const counted = decision?.userId === request.userId ? decision : beforeDeparture(pending);
+    // Neither another user's decision counts nor one about another destination: the user who is signed in now is asked.
+    const made = decision?.userId === request.userId ? decision : beforeDeparture(pending);
+    const counted = made?.redirectUri === request.redirectUri ? made : undefined;
     if (counted) return { kind: 'allowed', scope: await decided(request, counted) };
     if (await isSilent(request)) return { kind: 'allowed', scope: request.scope };
     if (request.prompt.includes('none')) throw consentRequired('The user has not allowed this');
@@ -80,15 +81,17 @@ export function createConsentStep(options: ConsentOptions): ConsentStep {
 }
 
 /** Adds the scope values that requested single claims belong to, as far as the client is registered for them. */
-function withScopeOfClaims(request: SignedInRequest): SignedInRequest {
+export function withScopeOfClaims<Request extends AuthorizationRequest>(request: Request): Request {
   const implied = scopeOfClaims(request.claims).filter((value) => request.client.scope.includes(value));
   return { ...request, scope: [...new Set([...request.scope, ...implied])] };
 }
 
 /** Returns the decision of the browser that has left for a provider and come back. */
-function beforeDeparture({ progress }: PendingRequest): Pick<Decision, 'scope' | 'allowed'> | undefined {
-  const { allowedScope: scope, providerUser } = progress;
-  return scope && providerUser ? { scope, allowed: true } : undefined;
+function beforeDeparture({
+  progress,
+}: PendingRequest): Pick<Decision, 'scope' | 'redirectUri' | 'allowed'> | undefined {
+  const { allowed, providerUser } = progress;
+  return allowed && providerUser ? { ...allowed, allowed: true } : undefined;
 }
 
 /**

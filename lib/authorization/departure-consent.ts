@@ -4,6 +4,7 @@ import { accessDenied } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import type { BrowserBinding } from '../federation/browser-binding';
 import type { Decision } from './arrival';
+import { withScopeOfClaims } from './consent';
 import type { ConsentQuestion } from './consent-question';
 import type { ConsentOutcome } from './outcome';
 import type { PendingRequest } from './progress';
@@ -29,19 +30,21 @@ export function createDepartureConsent(options: {
 }): DepartureConsent {
   const { question, binding, transactions, reporter } = options;
 
-  return async (req, request, pending, decision) => {
-    const { client } = request;
+  return async (req, requested, pending, decision) => {
+    const request = withScopeOfClaims(requested);
+    const { client, redirectUri } = request;
     // A request that asks nobody does not get to the provider either.
     if (!client.selfAsserted || request.prompt.includes('none')) return { kind: 'allowed', pending };
     // Bound to the browser: no other site can post the form for it.
     const browserId = decision?.browserId;
-    if (!decision || browserId === undefined || !binding.isBound(req, browserId))
+    const isOwn = browserId !== undefined && binding.isBound(req, browserId);
+    if (!isOwn || decision?.redirectUri !== redirectUri)
       return question(request, pending, { browserId: transactions.newId() });
     if (!decision.allowed) {
       reporter.emit('consent.denied', { clientId: client.clientId });
       throw accessDenied('The user denied the request');
     }
-    const progress = { ...pending.progress, allowedScope: decision.scope };
+    const progress = { ...pending.progress, allowed: { scope: decision.scope, redirectUri } };
     return { kind: 'allowed', pending: { ...pending, progress } };
   };
 }

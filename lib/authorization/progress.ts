@@ -18,8 +18,8 @@ export interface Progress {
   readonly pushedId?: string | undefined;
   /** Whether the client has signed the request. */
   readonly signed?: boolean | undefined;
-  /** The scope that was allowed in this browser before it left for a provider. A resume URL does not contain it. */
-  readonly allowedScope?: readonly string[] | undefined;
+  /** What was allowed in this browser before it left for a provider. A resume URL does not contain it. */
+  readonly allowed?: { readonly scope: readonly string[]; readonly redirectUri: string } | undefined;
   /** The user who has signed in through a provider. A resume URL does not contain it. */
   readonly providerUser?: ProviderUser | undefined;
 }

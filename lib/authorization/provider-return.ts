@@ -111,7 +111,7 @@ export function createProviderReturn(options: {
         identityName: identityNameOf(identified.identity),
         type: transaction.type,
         ...describeUser(user, permission.userId),
-        clientName: client.clientName,
+        clientName: client.selfAsserted ? 'the app' : client.clientName,
         action: options.linkUrl,
         request: linkForms.seal({ transactionId }, transaction.expiresAt + TRANSACTION_GRACE * 1000),
       },

@@ -15,7 +15,7 @@ import type { PushedRequests } from './pushed-requests';
 import { relevantParameters } from './relevant-parameters';
 import { refuseImplausible, type FindTarget } from './redirect-target';
 import { grantContext, REQUEST_PARAMETERS, type Validate } from './request';
-import type { RequestObjects } from './request-object';
+import { unverifiedParameters, type RequestObjects } from './request-object';
 
 interface PushedRequestEndpointOptions {
   parUrl: string;
@@ -30,6 +30,12 @@ interface PushedRequestEndpointOptions {
   registry: Pick<ClientRegistry, 'mayBeDocument'>;
   allowHttp: boolean;
   frame: EndpointFrame;
+}
+
+/** Returns the parameters of a request, which may be signed: nobody has verified them. */
+function requested(body: Parameters): Parameters {
+  const object = body.get('request');
+  return object === undefined ? body : unverifiedParameters(object);
 }
 
 /** Parameters that continue or contain another request cannot be pushed. */
@@ -48,19 +54,20 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
     async function pushedRequest(req, res, event) {
       const body = await formParameters(req);
       const proof = possession.read(req, parUrl);
-      if (registry.mayBeDocument(body.get('client_id') ?? '') && body.get('request') === undefined)
-        refuseImplausible(body, allowHttp);
-      const client = await authentication.identify(req, body).authenticate();
+      const { clientIds, authenticate } = authentication.identify(req, body);
+      if (clientIds.some((clientId) => registry.mayBeDocument(clientId)))
+        refuseImplausible(requested(body), allowHttp);
+      const client = await authenticate();
       event.clientId = client.clientId;
       await possession.once(proof);
       if (body.get('request_uri') !== undefined) throw invalidRequest('request_uri must not be pushed');
 
       const signed = body.get('request') !== undefined;
       const named = withParameter(body, 'client_id', client.clientId);
-      const given = only(signed ? await requestObjects(named) : named, PUSHED_PARAMETERS);
+      const given = only(signed ? await requestObjects(req, named) : named, PUSHED_PARAMETERS);
       const relevant = relevantParameters(given, providers);
       const parameters = proof ? boundToKey(relevant, proof, res, client) : relevant;
-      const target = await findTarget(parameters);
+      const target = await findTarget(req, parameters);
       // The request counts as pushed, because this endpoint stores it as a pushed request.
       const request = validate(target, parameters, { pushedId: '', signed });
 

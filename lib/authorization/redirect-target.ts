@@ -1,7 +1,10 @@
+import type { Request } from 'express';
+
 import type { Client } from '../clients/client';
 import { isOutOfBandUri, matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
 import { invalidRequest, type OAuthError } from '../errors';
+import { networkOf } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import { providerTargets, type ProviderTargets, type Providers } from './provider-parameters';
 
@@ -35,7 +38,7 @@ export const RESPONSE_MODES = [
 export type ResponseMode = (typeof RESPONSE_MODES)[number];
 
 /** Finds the client of a request and checks its redirect URI. @throws OAuthError `invalid_request`, which is shown to the user */
-export type FindTarget = (parameters: Parameters) => Promise<RedirectTarget>;
+export type FindTarget = (req: Request, parameters: Parameters) => Promise<RedirectTarget>;
 
 /** @see RFC 6749 §3.1.2 and §4.1.2.1 */
 export function createFindTarget(options: {
@@ -46,7 +49,7 @@ export function createFindTarget(options: {
 }): FindTarget {
   const { registry, allowHttp, providers, responseModes } = options;
 
-  return async (parameters) => {
+  return async (req, parameters) => {
     for (const name of ['client_id', 'redirect_uri']) {
       const fault = parameters.faults.get(name);
       if (fault) throw invalidRequest(`The parameter ${name} ${fault}`);
@@ -54,7 +57,7 @@ export function createFindTarget(options: {
     const clientId = parameters.get('client_id');
     if (clientId === undefined) throw invalidRequest('client_id is missing');
     if (registry.mayBeDocument(clientId)) refuseImplausible(parameters, allowHttp);
-    const record = await registry.find(clientId);
+    const record = await registry.find(clientId, { mayFetch: true, source: networkOf(req.ip) });
     if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
 
     const { client } = record;

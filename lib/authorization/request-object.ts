@@ -1,21 +1,26 @@
+import type { Request } from 'express';
+
 import type { ClientRecord } from '../clients/client';
 import type { KeySet } from '../clients/key-sets';
 import type { ClientRegistry } from '../clients/registry';
 import { invalidRequest, OAuthError } from '../errors';
+import { networkOf } from '../http/network';
 import { parametersOf, type Parameters } from '../http/parameters';
 import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
+import { refuseImplausible } from './redirect-target';
 import { REQUEST_PARAMETERS } from './request';
 
 export interface RequestObjectOptions {
   issuer: string;
   registry: ClientRegistry;
   keySetOf: (record: ClientRecord) => KeySet;
+  allowHttp: boolean;
   clock: () => number;
 }
 
 /** Reads the parameters of a signed request object; those outside of it are ignored. @throws OAuthError `invalid_request_object` */
-export type RequestObjects = (outer: Parameters) => Promise<Parameters>;
+export type RequestObjects = (req: Request, outer: Parameters) => Promise<Parameters>;
 
 /** Seconds. */
 const SKEW = 10;
@@ -25,21 +30,27 @@ const NOT_PARAMETERS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'resume
 
 /** Reads `request` by value. @see RFC 9101 §4, §6 and §10, OpenID Connect Core §6.1 */
 export function createRequestObjects(options: RequestObjectOptions): RequestObjects {
-  const { issuer, registry, keySetOf, clock } = options;
+  const { issuer, registry, keySetOf, allowHttp, clock } = options;
 
-  return async (outer) => {
+  return async (req, outer) => {
     const object = outer.get('request');
     const clientId = outer.get('client_id');
     if (object === undefined) throw invalid(`it ${outer.faults.get('request') ?? 'is missing'}`);
     if (clientId === undefined) throw invalidRequest('client_id is missing');
     const jwt = decodeJwt(object);
     if (!jwt) throw invalid('it is malformed');
-    const record = await registry.find(clientId);
+    const parameters = parametersOf(Object.entries(jwt.claims).flatMap(parameter));
+    if (registry.mayBeDocument(clientId)) {
+      const fault = claimsFault(jwt, { clientId, fapi: false }, issuer, clock() / 1000);
+      if (fault !== undefined) throw invalid(fault);
+      refuseImplausible(parameters, allowHttp);
+    }
+    const record = await registry.find(clientId, { mayFetch: true, source: networkOf(req.ip) });
     if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
-    const fault = headerFault(jwt, record) ?? claimsFault(jwt, record, issuer, clock() / 1000);
+    const fault = headerFault(jwt, record) ?? claimsFault(jwt, record.client, issuer, clock() / 1000);
     if (fault !== undefined) throw invalid(fault);
     await verify(object, jwt, record);
-    return parametersOf(Object.entries(jwt.claims).flatMap(parameter));
+    return parameters;
   };
 
   async function verify(object: string, { header }: DecodedJwt, record: ClientRecord): Promise<void> {
@@ -70,7 +81,7 @@ function headerFault({ header }: DecodedJwt, { client }: ClientRecord): string |
 
 function claimsFault(
   { claims }: DecodedJwt,
-  { client: { clientId, fapi } }: ClientRecord,
+  { clientId, fapi }: { readonly clientId: string; readonly fapi: boolean },
   issuer: string,
   now: number,
 ): string | undefined {
@@ -88,6 +99,12 @@ function claimsFault(
   // FAPI 2.0 Message Signing §5.3.1
   if (Number(nbf) < now - HOUR - SKEW) return 'its nbf is more than an hour ago';
   return Number(exp) > Number(nbf) + HOUR ? 'its exp is more than an hour after its nbf' : undefined;
+}
+
+/** Returns the parameters of a request object, whoever may have made it. */
+export function unverifiedParameters(object: string): Parameters {
+  const claims = decodeJwt(object)?.claims ?? {};
+  return parametersOf(Object.entries(claims).flatMap(parameter));
 }
 
 /** Converts JSON's types to the text of a query: a number for `max_age`, an object for `claims`, a list for `resource`. */

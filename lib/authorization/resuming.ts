@@ -37,7 +37,7 @@ export interface Carried {
 }
 
 /** The contents of a resume URL's seal. */
-export interface ResumeSeal extends Omit<Progress, 'providerUser' | 'allowedScope'> {
+export interface ResumeSeal extends Omit<Progress, 'providerUser' | 'allowed'> {
   /** SHA-256 of the parameters, unless they are parked. */
   readonly hash?: string;
 }
@@ -116,7 +116,7 @@ export function createResuming(options: ResumingOptions): Resuming {
 
   function url({ parameters, progress }: PendingRequest, lifetime: number): string {
     // Both belong to one browser, and a URL can be given away.
-    const kept = { ...progress, providerUser: undefined, allowedScope: undefined };
+    const kept = { ...progress, providerUser: undefined, allowed: undefined };
     if (progress.parkedId !== undefined) {
       const expiresAt = progress.startedAt + Math.min(lifetime, ANONYMOUS_LIFETIME) * 1000;
       return withParameters(base, { [RESUME]: sealed.seal(kept, expiresAt) });

@@ -3,6 +3,7 @@ import type { Request } from 'express';
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
 import { invalidClient, invalidRequest, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
+import { networkOf } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
@@ -10,22 +11,22 @@ import { certificateFault, type CertificateReader } from './certificate';
 import { claimedClientId, type Client, type ClientRecord } from './client';
 import { clientSecretBasic, createClientSecretPost, usesBasic } from './client-secret';
 import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
+import type { ClientLookup } from './metadata-documents';
 import type { ClientRegistry } from './registry';
 
 /** Authenticates the client of a request (RFC 6749 §2.3). */
 export interface ClientAuthentication {
   /**
    * Finds, without I/O, the client that a request claims to come from. The result's `authenticate` looks it up and checks its
-   * credentials: call it together with other reads, in one round trip. Without `mayFetch`, a client with a metadata document is known
-   * only if that was fetched before: for requests that are worth no fetch.
+   * credentials: call it together with other reads, in one round trip.
    *
    * @throws OAuthError `invalid_request` for two methods at once, `invalid_client` for none
    */
   identify(
     req: Request,
     parameters: Parameters,
-    options?: { mayFetch: boolean },
-  ): { authenticate(): Promise<Client> };
+    options?: Omit<ClientLookup, 'source'>,
+  ): { readonly clientIds: readonly string[]; authenticate(): Promise<Client> };
   readonly methods: readonly ClientAuthenticationMethodName[];
 }
 
@@ -55,8 +56,8 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
   function identify(
     req: Request,
     parameters: Parameters,
-    lookup = { mayFetch: true },
-  ): { authenticate(): Promise<Client> } {
+    lookup: Omit<ClientLookup, 'source'> = { mayFetch: true },
+  ): ReturnType<ClientAuthentication['identify']> {
     const presented = credentialMethods.flatMap((method) => method(req, parameters) ?? []);
     if (presented.length > 1) throw invalidRequest('The client must use only one authentication method');
     const credentials = presented[0] ?? withoutCredentials(req, parameters);
@@ -67,10 +68,12 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     }
 
     return {
+      clientIds: credentials.clientIds,
       authenticate: async () => {
         // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
         const challenge = usesBasic(req) ? 'Basic realm="OAuth"' : undefined;
-        const { client } = await authenticatedRecord(credentials, challenge, lookup);
+        const source = networkOf(req.ip);
+        const { client } = await authenticatedRecord(credentials, challenge, { ...lookup, source });
         checkPublishableKeys(req, parameters, client);
         return client;
       },
@@ -80,7 +83,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
   async function authenticatedRecord(
     credentials: PresentedCredentials,
     challenge: string | undefined,
-    lookup: { mayFetch: boolean },
+    lookup: ClientLookup,
   ): Promise<ClientRecord> {
     const { clientIds, methods } = credentials;
     const record = await firstKnown(registry, clientIds, lookup);
@@ -144,7 +147,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
 async function firstKnown(
   registry: ClientRegistry,
   clientIds: readonly string[],
-  lookup: { mayFetch: boolean },
+  lookup: ClientLookup,
 ): Promise<ClientRecord | undefined> {
   for (const clientId of clientIds) {
     const record = await registry.find(clientId, lookup);

@@ -125,7 +125,7 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     firstParty: Joi.boolean(),
     selfAsserted: Joi.boolean(),
     clientIdIssuedAt: Joi.number().min(0).max(LATEST_MOMENT),
-    managed: Joi.boolean(),
+    registration: Joi.valid('initial_access_token', 'own', 'shared'),
     requirePkce: Joi.boolean(),
     refreshTokenRotation: Joi.valid('always', 'never'),
     grantsNotBefore: Joi.number().min(0).max(LATEST_MOMENT),
@@ -286,12 +286,15 @@ export type ClientChecker = (metadata: unknown) => readonly ValidationErrorItem[
 export function createClientChecker({
   allowHttp,
   strict,
+  abortEarly = false,
 }: {
   allowHttp: boolean;
   strict: boolean;
+  /** Stops at the first fault: a stranger's metadata may have thousands. */
+  abortEarly?: boolean;
 }): ClientChecker {
   const schema = clientSchema(allowHttp).unknown(!strict).label('client');
-  return (metadata) => schema.validate(metadata, { abortEarly: false, convert: false }).error?.details ?? [];
+  return (metadata) => schema.validate(metadata, { abortEarly, convert: false }).error?.details ?? [];
 }
 
 /** Returns the names of all members, for suggestions. */

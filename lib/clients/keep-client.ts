@@ -14,8 +14,11 @@ const REMEMBERED = 10_000;
 export function createKeepClient({ extendClient }: Pick<Store, 'extendClient'>): KeepClient {
   const kept = new LRUCache<string, true>({ max: REMEMBERED });
   return async ({ clientId, metadata }) => {
-    if (!extendClient || metadata.clientIdIssuedAt === undefined || kept.has(clientId)) return;
+    const { registration, clientIdIssuedAt } = metadata;
+    // A client that was deleted may register again under the same id.
+    const name = `${clientIdIssuedAt} ${clientId}`;
+    if (!extendClient || registration === undefined || kept.has(name)) return;
     const isKept = await extendClient(clientId).catch(() => false);
-    if (isKept) kept.set(clientId, true);
+    if (isKept) kept.set(name, true);
   };
 }

@@ -13,16 +13,13 @@ import {
 } from './client';
 import { createClientChecker } from './client-checks';
 import { isUrlClientId } from './document-url';
-import type { MetadataDocuments } from './metadata-documents';
+import type { ClientLookup, MetadataDocuments } from './metadata-documents';
 import { hashGeneratedSecret } from './secret-hashes';
 
 /** Finds clients: first those of the options, without I/O, then the adapter's, then those that describe themselves at a URL. */
 export interface ClientRegistry {
-  /**
-   * Finds a client. Without `mayFetch`, a metadata document is used only if it was fetched before: for requests that anybody can send
-   * at no cost. @throws OAuthError `temporarily_unavailable` if it cannot be fetched
-   */
-  find(clientId: string, options?: { mayFetch: boolean }): Promise<ClientRecord | undefined>;
+  /** Finds a client. @throws OAuthError `temporarily_unavailable` if its metadata document cannot be fetched */
+  find(clientId: string, lookup?: ClientLookup): Promise<ClientRecord | undefined>;
   /** Whether a client id may be the URL of a metadata document, which would have to be fetched. */
   mayBeDocument(clientId: string): boolean;
   /** The clients of the options. */
@@ -71,13 +68,13 @@ export function createClientRegistry(options: RegistryOptions): ClientRegistry {
 
   async function find(
     clientId: string,
-    { mayFetch } = { mayFetch: true },
+    lookup: ClientLookup = { mayFetch: true },
   ): Promise<ClientRecord | undefined> {
     const known = byId.get(clientId);
     if (known || !CLIENT_ID.test(clientId)) return known;
     const stored = await store.getClient(clientId);
     if (stored) return recordOf(clientId, stored);
-    return mayBeDocument(clientId) ? documents?.find(clientId, { mayFetch }) : undefined;
+    return mayBeDocument(clientId) ? documents?.find(clientId, lookup) : undefined;
   }
 
   function mayBeDocument(clientId: string): boolean {
@@ -87,7 +84,7 @@ export function createClientRegistry(options: RegistryOptions): ClientRegistry {
   function recordOf(clientId: string, stored: object): ClientRecord | undefined {
     const registered = withoutNulls(stored) as unknown as ClientMetadata;
     // Nobody has checked the scope of such a registration, and the client could register again: it may request more by name.
-    const metadata = registered.selfAsserted ? { ...registered, optionalScope } : registered;
+    const metadata = registered.selfAsserted ? { optionalScope, ...registered } : registered;
     // A secret or key that was lost must not turn a confidential client into a public client.
     const lost = CREDENTIAL_MEMBERS.find((name) => name in stored && !metadata[name]);
     if (

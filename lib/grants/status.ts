@@ -1,5 +1,5 @@
 import type { Store } from '../adapters/store';
-import type { Client } from '../clients/client';
+import { resolveClient, type Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
 import type { EventIdentifiers } from '../events';
 import { grantIdOf, timeFault, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
@@ -21,11 +21,12 @@ export type TokenFacts = Pick<AccessTokenClaims, 'jti' | 'client_id' | 'iat' | '
 
 /**
  * Looks up whether an access token is active, in one round trip. Returns `undefined` if it is not. `bySecret` is needed for claims
- * that `AccessTokens.read` did not return itself.
+ * that `AccessTokens.read` did not return itself. Without `needsClient`, a client with a metadata document that is not in the cache is known
+ * by its id only: whether an API works must not depend on the server of an app.
  */
 export type TokenStatus = (
   claims: TokenFacts | AccessTokenClaims,
-  options?: { bySecret: boolean },
+  options?: { bySecret?: boolean; needsClient?: boolean },
 ) => Promise<ActiveToken | undefined>;
 
 export interface ActiveToken {
@@ -47,16 +48,22 @@ export function createTokenStatus(options: {
 }): TokenStatus {
   const { store, registry, accessTokens, clock } = options;
 
-  return async (claims, { bySecret } = { bySecret: accessTokens.isSignedBySecret(claims) }) => {
+  async function clientOf(clientId: string, mayFetch: boolean): Promise<Client | undefined> {
+    const record = await registry.find(clientId, { mayFetch, isUsed: true });
+    if (record) return record.client;
+    return !mayFetch && registry.mayBeDocument(clientId) ? resolveClient({ clientId }) : undefined;
+  }
+
+  return async (claims, options = {}) => {
+    const { bySecret = accessTokens.isSignedBySecret(claims), needsClient = false } = options;
     const grantId = grantIdOf(claims);
-    const [record, revoked, grant] = await Promise.all([
-      registry.find(claims.client_id),
+    const [client, revoked, grant] = await Promise.all([
+      clientOf(claims.client_id, needsClient),
       store.get(revocationKey(claims.jti, { bySecret })),
       grantId === undefined ? undefined : store.getGrant(grantId),
     ]);
     const now = clock();
-    if (!record || revoked !== undefined || timeFault(claims, now) !== undefined) return undefined;
-    const { client } = record;
+    if (!client || revoked !== undefined || timeFault(claims, now) !== undefined) return undefined;
     if (grantId === undefined) {
       return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
     }
@@ -73,7 +80,7 @@ export function userTokenStatus(status: TokenStatus, event: EventIdentifiers): S
   return async (claims) => {
     const { sub, client_id: clientId } = claims;
     Object.assign(event, { clientId, userId: sub });
-    const active = await status(claims);
+    const active = await status(claims, { needsClient: true });
     // A client that acts for itself is not a user.
     return sub === clientId ? undefined : active;
   };

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Request } from 'express';
 
 import { invalidRequest, type OAuthError } from '../errors';
-import { isJsonObject, parseJson } from '../json';
+import { isDeep, isJsonObject, parseJson } from '../json';
 import { createBoundedBuffer } from './bounded-buffer';
 import { parametersOf, queryParameters, refuseFaults, refuseSecrets, type Parameters } from './parameters';
 
@@ -46,7 +46,7 @@ export async function jsonBody(req: Request): Promise<Readonly<Record<string, un
     throw invalidRequest(`The body must be ${JSON_TYPE}`);
   const isText = typeof body === 'string' || Buffer.isBuffer(body);
   const value = isText ? parseJson(body.toString()) : body;
-  if (!isJsonObject(value)) throw invalidRequest('The body is not a JSON object');
+  if (!isJsonObject(value) || isDeep(value)) throw invalidRequest('The body is not a plain JSON object');
   return value;
 }
 

@@ -5,6 +5,7 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
 import { createBoundedBuffer } from './bounded-buffer';
+import { createFairQueue } from './fair-queue';
 
 /** The limits of requests to other servers. */
 export interface OutboundOptions {
@@ -14,6 +15,8 @@ export interface OutboundOptions {
   allowHttp?: boolean;
   /** The maximum length of a response's body. Bytes. @defaultValue `65536` */
   maximumLength?: number;
+  /** How many requests run at once, and how many of them to one origin; the others wait. @defaultValue any number */
+  concurrency?: { readonly all: number; readonly ofOrigin: number };
   /** Resolves a host name. @defaultValue `dns.lookup` */
   lookup?: typeof dnsLookup;
 }
@@ -159,6 +162,8 @@ function createExchange(options: OutboundOptions): Exchange {
       : undefined;
   }
 
+  const inTurn = createTurns(options.concurrency);
+
   return async (
     url,
     { method, headers, body, signal },
@@ -167,40 +172,60 @@ function createExchange(options: OutboundOptions): Exchange {
     const target = new URL(url);
     const refused = refusal(target);
     if (refused !== undefined) throw new RefusedExchange(refused);
-    return new Promise((resolve, reject) => {
-      const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(target, {
-        method,
-        headers: { ...headers, 'Accept-Encoding': 'identity' },
-        agent: false,
-        lookup: guardedLookup,
-        signal: signal ?? AbortSignal.timeout(TIMEOUT),
-      });
-      request.on('error', reject);
-      // An exchange can also end without a response or an error: the connection is closed or upgraded.
-      request.on('close', () => reject(new Error('the connection was closed')));
-      request.on('upgrade', (_response, socket) => socket.destroy());
-      request.on('response', (response) => {
-        const { statusCode: status = 0 } = response;
-        const received = createBoundedBuffer(maximumLength);
-        response.on('error', reject);
-        response.on('data', (chunk: Buffer) => {
-          if (!received.append(chunk)) request.destroy(new RefusedExchange('the response is too long'));
+    const exchange = (): Promise<Exchanged> =>
+      new Promise((resolve, reject) => {
+        const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+        const request = send(target, {
+          method,
+          headers: { ...headers, 'Accept-Encoding': 'identity' },
+          agent: false,
+          lookup: guardedLookup,
+          signal: signal ?? AbortSignal.timeout(TIMEOUT),
         });
-        response.on('end', () => {
-          const exchanged = (): Exchanged => ({
-            status,
-            headers: headersOf(response),
-            body: decoded(response, received.bytes(), maximumLength),
+        request.on('error', reject);
+        // An exchange can also end without a response or an error: the connection is closed or upgraded.
+        request.on('close', () => reject(new Error('the connection was closed')));
+        request.on('upgrade', (_response, socket) => socket.destroy());
+        request.on('response', (response) => {
+          const { statusCode: status = 0 } = response;
+          const received = createBoundedBuffer(maximumLength);
+          response.on('error', reject);
+          response.on('data', (chunk: Buffer) => {
+            if (!received.append(chunk)) request.destroy(new RefusedExchange('the response is too long'));
           });
-          // Its exception is the rejection.
-          Promise.resolve().then(exchanged).then(resolve, reject);
+          response.on('end', () => {
+            const exchanged = (): Exchanged => ({
+              status,
+              headers: headersOf(response),
+              body: decoded(response, received.bytes(), maximumLength),
+            });
+            // Its exception is the rejection.
+            Promise.resolve().then(exchanged).then(resolve, reject);
+          });
+          if (!acceptsStatus(status)) request.destroy(new Error(`the response has status ${status}`));
         });
-        if (!acceptsStatus(status)) request.destroy(new Error(`the response has status ${status}`));
+        request.end(body);
       });
-      request.end(body);
-    });
+    return inTurn(target.origin, exchange);
   };
+}
+
+/** How many requests wait for their turn, and how many of them for one origin. */
+const MAXIMUM_WAITING = { all: 1000, ofOrigin: 200 };
+
+/** Creates a function that runs exchanges, not too many of them at once: strangers choose the URLs in their metadata. */
+function createTurns(
+  concurrency: OutboundOptions['concurrency'],
+): <T>(origin: string, exchange: () => Promise<T>) => Promise<T> {
+  if (!concurrency) return (_origin, exchange) => exchange();
+  const queue = createFairQueue({
+    concurrent: concurrency.all,
+    concurrentOfSubject: concurrency.ofOrigin,
+    maximumLength: MAXIMUM_WAITING.all,
+    maximumLengthOfSubject: MAXIMUM_WAITING.ofOrigin,
+    full: () => new Error('too many requests wait for another server'),
+  });
+  return (origin, exchange) => queue({ subject: origin, source: '' }, exchange);
 }
 
 function isSuccess(status: number): boolean {

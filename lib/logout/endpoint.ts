@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 
+import type { Client } from '../clients/client';
 import { invalidRequest } from '../errors';
 import { signedInUser, type Authenticate } from '../host/authenticate';
 import { callHost } from '../host/call';
@@ -70,7 +71,9 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
           ...Object.fromEntries(parameters.entries()),
           [CONTINUED]: '1',
         });
-      if (!user) return request.hint ? finish(res, request.location) : offer(res, request);
+      // Where anybody can be a client, a redirect of strangers would lead to any site (RFC 9700 §4.11.2).
+      const isTrusted = request.hint !== undefined && !request.client?.selfAsserted;
+      if (!user) return isTrusted ? finish(res, request.location) : offer(res, request);
       if (isOfSession(request, user, subjects)) return end(req, res, user, request.location);
       ask(res, request, user);
     },
@@ -80,7 +83,7 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     const form = { userId: String(user.id), location };
     const content = confirmLogoutPage({
       userName: userNameOf(user),
-      clientName: client?.clientName,
+      clientName: nameOf(client),
       action: logoutUrl,
       confirmation: logoutForms.seal(form, clock() + CONFIRMATION_LIFETIME),
     });
@@ -119,7 +122,7 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     page(
       res,
       200,
-      signedOutPage(location === undefined ? undefined : { clientName: client?.clientName, location }),
+      signedOutPage(location === undefined ? undefined : { clientName: nameOf(client), location }),
     );
   }
 
@@ -128,6 +131,11 @@ export function createLogoutEndpoint(options: LogoutOptions): RequestHandler {
     if (location === undefined) page(res, 200, signedOutPage());
     else redirect(res, location);
   }
+}
+
+/** Returns a client's name for a sentence; not one that the client has chosen itself, which could be a sentence of its own. */
+function nameOf(client: Client | undefined): string | undefined {
+  return client?.selfAsserted ? undefined : client?.clientName;
 }
 
 /** Whether the session's cookie may have stayed behind: browsers keep those with `SameSite` from requests of other sites. */

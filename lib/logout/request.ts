@@ -37,7 +37,9 @@ export function createReadLogoutRequest(options: {
     if (hint && named !== undefined && named !== hint.aud)
       throw invalidRequest('id_token_hint was issued to another client');
     const clientId = hint?.aud ?? named;
-    const record = clientId === undefined ? undefined : await registry.find(clientId);
+    // Anybody can name a client: its document is fetched only for one that has got an ID token.
+    const lookup = { mayFetch: hint !== undefined };
+    const record = clientId === undefined ? undefined : await registry.find(clientId, lookup);
     if (clientId !== undefined && !record) throw invalidRequest('The client is unknown');
 
     const uri = parameters.get('post_logout_redirect_uri');

@@ -67,7 +67,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   async function notify(clientId: string, userId: string, sid: string | undefined): Promise<void> {
     try {
-      const record = await registry.find(clientId);
+      const record = await registry.find(clientId, { mayFetch: true, isUsed: true });
       const url = record?.client.backchannelLogoutUri;
       if (!record || url === undefined) return;
       const body = new URLSearchParams({ logout_token: logoutToken(record.client, userId, sid) }).toString();

@@ -1,6 +1,6 @@
 import type { ClientMetadata } from '../adapters/contract';
 import { isMemoryAdapter } from '../adapters/memory';
-import { CERTIFICATE_SUBJECTS } from '../clients/client';
+import { missingFeatures } from '../clients/client-features';
 import { PATHS, pathFaults } from '../endpoints/paths';
 import { providerFaults } from '../federation/provider-checks';
 import { isJsonObject } from '../json';
@@ -108,7 +108,7 @@ export function featureFaults(
 const UNUSED_PATH = '/.not-there';
 
 /** Functions of the adapter that registration needs. */
-const REGISTRATION_FUNCTIONS = ['saveClient', 'extendClient', 'deleteClient'] as const;
+const REGISTRATION_FUNCTIONS = ['saveClient', 'replaceClient', 'extendClient', 'deleteClient'] as const;
 
 function registrationFaults({ registration, adapter }: AnyOptions): string[] {
   if (!registration || !isJsonObject(adapter)) return [];
@@ -123,18 +123,16 @@ function clientFeatureFaults(
   { adapter, clientCertificate, pairwiseSecret, clientHeaders, outOfBand }: AnyOptions,
   { first, algorithms, has }: SigningKeys,
 ): string[] {
-  const { idTokenSignedResponseAlg, authorizationSignedResponseAlg, tokenEndpointAuthMethod } = client;
   // Without any key there is a fault already.
   const hasKeys = first !== undefined;
-  const cannotSign = (alg: string | undefined): boolean => alg !== undefined && hasKeys && !has(alg);
-  const usesCertificate =
-    client.tlsClientCertificateBoundAccessTokens === true ||
-    /^(self_signed_)?tls_/.test(String(tokenEndpointAuthMethod)) ||
-    CERTIFICATE_SUBJECTS.some((name) => client[name] !== undefined);
+  const missing = missingFeatures(client, {
+    signs: (alg) => !hasKeys || has(alg),
+    hasCertificates: clientCertificate !== undefined,
+    hasPairwiseSubjects: pairwiseSecret !== undefined,
+    hasSessions: !isJsonObject(adapter) || adapter.listGrants !== undefined,
+  });
   const isOpenid = String(client.scope).split(' ').includes('openid');
   const faults: [applies: boolean, fault: string][] = [
-    [cannotSign(idTokenSignedResponseAlg), '"idTokenSignedResponseAlg" has no signing key'],
-    [cannotSign(authorizationSignedResponseAlg), '"authorizationSignedResponseAlg" has no signing key'],
     [
       client.securityProfile === 'fapi2' &&
         hasKeys &&
@@ -155,12 +153,7 @@ function clientFeatureFaults(
         client.publishableKeys.includes(clientHeaders.placeholderKey),
       '"publishableKeys" contains the "placeholderKey", which stands for no key',
     ],
-    [usesCertificate && !clientCertificate, 'needs the option "clientCertificate"'],
-    [client.subjectType === 'pairwise' && !pairwiseSecret, 'needs the option "pairwiseSecret"'],
-    [
-      client.backchannelLogoutUri !== undefined && isJsonObject(adapter) && !adapter.listGrants,
-      '"backchannelLogoutUri" needs listGrants() of the adapter',
-    ],
   ];
-  return faults.filter(([applies]) => applies).map(([, fault]) => fault);
+  const own = faults.filter(([applies]) => applies).map(([, fault]) => fault);
+  return [...new Set([...missing.map(({ fault }) => fault), ...own])];
 }

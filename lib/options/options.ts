@@ -24,7 +24,7 @@ import type { ErrorPageHandler } from '../pages/error';
 import type { Branding } from '../pages/layout';
 import type { ResourceOptions, UnknownScopes } from '../policy/audiences';
 import type { VerifyInitialAccessToken } from '../registration/endpoint';
-import type { RegistrationSource } from '../registration/register';
+import type { RegistrationSource } from '../registration/limit';
 import type { SoftwareStatementKeys } from '../registration/software-statement';
 import type { AnonymousSubject } from '../token/anonymous-subject';
 import type { ExtensionGrant } from '../token/extension-grant';

@@ -158,7 +158,9 @@ export function createAudiences(options: {
     const excess = values.find((value) => !available.includes(value));
     if (excess === undefined) return frozen(values);
     const hint = excess.includes(',') ? ': separate scope values by spaces' : '';
-    throw invalidScope(`The scope ${excess} is not allowed here${hint}`);
+    // The sender chose the value, which may be shown on a page.
+    const named = /^[\w:./,-]{1,60}$/.test(excess) ? ` ${excess}` : '';
+    throw invalidScope(`The scope${named} is not allowed here${hint}`);
   }
 
   function requestedScope(

@@ -29,23 +29,23 @@ export function createRegistrationEndpoint(options: RegistrationEndpointOptions)
     { name: 'register', methods: ['POST'], cors: true },
     async function registerClient(req, res, event) {
       refuseSecrets(queryParameters(req.url));
-      const initialAccessToken = await acceptedToken(req);
-      const registered = await register(req, await jsonBody(req), initialAccessToken);
+      const hasInitialAccessToken = await isVouchedFor(req);
+      const registered = await register(req, await jsonBody(req), hasInitialAccessToken);
       event.clientId = registered.client.clientId;
       sendJson(res, clientInformation(registered), 201);
     },
   );
 
-  /** Returns the initial access token of a request. @throws OAuthError `invalid_token` if it is missing or refused */
-  async function acceptedToken(req: Request): Promise<string | undefined> {
-    const token = presentedToken(req)?.token;
-    if (token !== undefined && verifyInitialAccessToken) {
+  /** Whether a request has an initial access token. @throws OAuthError `invalid_token` if it is needed, or is refused */
+  async function isVouchedFor(req: Request): Promise<boolean> {
+    const { scheme, token } = presentedToken(req) ?? {};
+    if (token !== undefined && token !== '' && scheme === 'Bearer' && verifyInitialAccessToken) {
       const isAccepted: unknown = await callHost(() => verifyInitialAccessToken(token, req));
-      if (isAccepted === true) return token;
+      if (isAccepted === true) return true;
       throw refused('The initial access token is refused', 'error="invalid_token"');
     }
     if (!isOpen) throw refused('Registration needs an initial access token');
-    return undefined;
+    return false;
   }
 }
 

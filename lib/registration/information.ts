@@ -11,7 +11,7 @@ export function createClientInformation(options: {
   registrationAccessTokens: RegistrationAccessTokens;
 }): ClientInformation {
   const { registerUrl, registrationAccessTokens } = options;
-  return ({ client, clientSecret }) => {
+  return ({ client, clientSecret, softwareStatement }) => {
     const { clientId, clientIdIssuedAt, clientSecretHash, clientSecretSealed } = client;
     const hasSecret = clientSecretHash !== undefined || clientSecretSealed !== undefined;
     return {
@@ -24,6 +24,8 @@ export function createClientInformation(options: {
       registration_access_token: registrationAccessTokens.of(clientId),
       token_endpoint_auth_method: DEFAULT_METHOD,
       ...toWire(client),
+      // RFC 7591 §3.2.1: unmodified.
+      ...(typeof softwareStatement === 'string' && { software_statement: softwareStatement }),
     };
   };
 }

@@ -3,7 +3,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { ClientMetadata } from '../adapters/contract';
 import { asList } from '../clients/client';
 import { verifyClientSecret } from '../clients/secret-hashes';
-import type { AcceptClient, WireMetadata } from '../clients/self-asserted';
+import type { SelfAssertedClients, WireMetadata } from '../clients/self-asserted';
 import { invalidClientMetadata, OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { jsonBody } from '../http/body';
@@ -11,15 +11,18 @@ import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { noStore } from '../http/redirect';
 import { presentedToken } from '../resource/token-check';
 import type { Sealer } from '../tokens/keys';
+import { withoutNulls } from '../json';
 import type { RegistrationAccessTokens } from './access-tokens';
 import type { ClientInformation } from './information';
+import type { CountRegistration } from './limit';
 import { newCredentials, withStatement, type RegisteredClient, type RegistrationStore } from './register';
 import type { ReadSoftwareStatement } from './software-statement';
 
 interface ManagementEndpointOptions {
   store: RegistrationStore;
   registrationAccessTokens: RegistrationAccessTokens;
-  accept: AcceptClient;
+  clients: SelfAssertedClients;
+  count: CountRegistration;
   readSoftwareStatement: ReadSoftwareStatement;
   clientSecretSealer: Sealer;
   clientInformation: ClientInformation;
@@ -39,7 +42,7 @@ export function createManagementEndpoint(options: ManagementEndpointOptions): Re
       const client = await authenticated(req);
       event.clientId = client.clientId;
       if (req.method === 'GET') return sendJson(res, clientInformation({ client }));
-      if (!client.managed) throw refuseShared();
+      if (client.registration === 'shared') throw refuseShared();
       if (req.method === 'PUT') return sendJson(res, clientInformation(await update(req, client)));
       await store.deleteClient(client.clientId);
       reporter.emit('client.deleted', { clientId: client.clientId });
@@ -52,16 +55,16 @@ export function createManagementEndpoint(options: ManagementEndpointOptions): Re
     const { clientId = '' } = req.params as { clientId?: string };
     const presented = presentedToken(req);
     const isValid = presented && registrationAccessTokens.isValid(presented.token, clientId);
-    const client = isValid ? ((await store.getClient(clientId)) as ClientMetadata | undefined) : undefined;
-    if (client?.clientIdIssuedAt !== undefined) return client;
-    const challenge = presented ? 'Bearer error="invalid_token"' : 'Bearer';
-    throw new OAuthError('invalid_token', 'The registration access token is not valid here', { challenge });
+    const stored = isValid ? await store.getClient(clientId) : undefined;
+    const client = stored && (withoutNulls(stored) as unknown as ClientMetadata);
+    if (client?.registration !== undefined) return client;
+    throw refusedToken(presented ? 'Bearer error="invalid_token"' : 'Bearer');
   }
 }
 
 /** Creates the function that replaces the metadata of a client as a whole (RFC 7592 §2.2). */
 function createUpdate(options: ManagementEndpointOptions) {
-  const { store, accept, readSoftwareStatement, clientSecretSealer, reporter } = options;
+  const { store, clients, count, readSoftwareStatement, clientSecretSealer, reporter } = options;
 
   return async (req: Request, client: ClientMetadata): Promise<RegisteredClient> => {
     const wire = await jsonBody(req);
@@ -70,21 +73,21 @@ function createUpdate(options: ManagementEndpointOptions) {
     await checkSecret(wire, client, req);
     const { metadata, softwareStatement } = await withStatement(wire, readSoftwareStatement);
     const { stored, clientSecret } = credentialsOf(metadata, client);
-    const { clientId, clientIdIssuedAt, selfAsserted = false, managed } = client;
-    const next = await accept(
-      metadata,
-      {
-        clientId,
-        ...stored,
-        ...(clientIdIssuedAt !== undefined && { clientIdIssuedAt }),
-        selfAsserted,
-        ...(managed && { managed }),
-      },
-      { source: 'registration', hasInitialAccessToken: !selfAsserted, softwareStatement },
-    );
-    await store.saveClient(next);
+    const { clientId, clientIdIssuedAt, grantsNotBefore, registration } = client;
+    const kept = { clientId, clientIdIssuedAt, grantsNotBefore, registration };
+    const hasInitialAccessToken = registration === 'initial_access_token';
+    const decided = { ...definedMembers(kept), clientId, ...stored, selfAsserted: !hasInitialAccessToken };
+    const read = clients.read(metadata, decided, 'registration');
+    if (!hasInitialAccessToken) await count(req);
+    const next = await clients.approve(read, {
+      source: 'registration',
+      hasInitialAccessToken,
+      softwareStatement,
+    });
+    // It may have been deleted meanwhile.
+    if (!(await store.replaceClient(next))) throw refusedToken('Bearer error="invalid_token"');
     reporter.emit('client.updated', { clientId });
-    return { client: next, clientSecret };
+    return { client: next, clientSecret, softwareStatement: wire.software_statement };
   };
 
   /** Keeps the secret of a client whose method stays the same, and creates one for a new method. */
@@ -112,6 +115,15 @@ function createUpdate(options: ManagementEndpointOptions) {
     if (!matches.includes(true) && !sealed.some((known) => known === secret))
       throw invalidClientMetadata('client_secret must be the current secret');
   }
+}
+
+function refusedToken(challenge: string): OAuthError {
+  return new OAuthError('invalid_token', 'The registration access token is not valid here', { challenge });
+}
+
+/** Leaves out members that are undefined. */
+function definedMembers<T extends object>(members: T): Partial<T> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 /** RFC 7592 §2.2 and §2.3: a client that is not allowed to change. */

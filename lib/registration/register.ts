@@ -5,76 +5,89 @@ import type { Request } from 'express';
 import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { generateClientSecret } from '../clients/secret-hashes';
-import { fromWire, type AcceptClient, type WireMetadata } from '../clients/self-asserted';
-import { invalidClientMetadata, serverError } from '../errors';
+import { fromWire, type SelfAssertedClients, type WireMetadata } from '../clients/self-asserted';
+import { invalidClientMetadata } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { callHostSync } from '../host/call';
-import { networkOf } from '../http/network';
+import { withoutNulls } from '../json';
 import type { Sealer } from '../tokens/keys';
-import type { RegistrationLimit } from './limit';
+import type { CountRegistration } from './limit';
 import type { ReadSoftwareStatement } from './software-statement';
 
 /** A client that has registered, with its secret if it has just got one. */
 export interface RegisteredClient {
   readonly client: ClientMetadata;
   readonly clientSecret?: string | undefined;
+  /** The software statement of the request, as it was sent. */
+  readonly softwareStatement?: unknown;
 }
-
-/** Returns the source that registrations are counted for, or nothing for one that is not limited. */
-export type RegistrationSource = (req: Request) => string | undefined;
 
 /** Registers a client. @throws OAuthError RFC 7591 §3.2.2 */
 export type Register = (
   req: Request,
   wire: WireMetadata,
-  initialAccessToken: string | undefined,
+  hasInitialAccessToken: boolean,
 ) => Promise<RegisteredClient>;
 
 /** The store of a server with registration. */
-export type RegistrationStore = Required<Pick<Store, 'saveClient' | 'extendClient' | 'deleteClient'>> &
+export type RegistrationStore = Required<
+  Pick<Store, 'saveClient' | 'replaceClient' | 'extendClient' | 'deleteClient'>
+> &
   Pick<Store, 'getClient' | 'setOnce'>;
 
 export function createRegister(options: {
   store: RegistrationStore;
-  accept: AcceptClient;
+  clients: SelfAssertedClients;
   readSoftwareStatement: ReadSoftwareStatement;
   clientSecretSealer: Sealer;
-  limit: RegistrationLimit;
-  sourceOf: RegistrationSource | undefined;
+  count: CountRegistration;
   /** How long a client is kept that has never got a token. Seconds. */
   unusedLifetime: number;
   clock: () => number;
   reporter: EventReporter;
 }): Register {
-  const { store, accept, readSoftwareStatement, clientSecretSealer, limit, unusedLifetime, clock, reporter } =
-    options;
+  const {
+    store,
+    clients,
+    readSoftwareStatement,
+    clientSecretSealer,
+    count,
+    unusedLifetime,
+    clock,
+    reporter,
+  } = options;
 
-  return async (req, wire, initialAccessToken) => {
+  return async (req, wire, hasInitialAccessToken) => {
     const { metadata, softwareStatement } = await withStatement(wire, readSoftwareStatement);
-    const credentials = newCredentials(metadata, clientSecretSealer);
-    const hasInitialAccessToken = initialAccessToken !== undefined;
-    // A secret is told once. Without one, the same metadata is the same client, however often an app registers.
-    const clientId = credentials.clientSecret === undefined ? idOf(metadata, initialAccessToken) : newId();
-    if (credentials.clientSecret === undefined) {
-      const known = await find(clientId);
-      if (known) return { client: known };
-    }
-    if (!hasInitialAccessToken) await count(req);
-    const client = await accept(
+    const { stored, clientSecret } = newCredentials(metadata, clientSecretSealer);
+    // A secret is told once, and what is vouched for belongs to one developer. Anything else is the same client, however often an app
+    // registers.
+    const isShared = clientSecret === undefined && !hasInitialAccessToken;
+    const clientId = isShared ? idOf(metadata, softwareStatement) : newId();
+    const known = isShared ? await find(clientId) : undefined;
+    if (known) return { client: known, softwareStatement: wire.software_statement };
+    const issuedAt = Math.floor(clock() / 1000);
+    const read = clients.read(
       metadata,
       {
         clientId,
-        ...credentials.stored,
-        clientIdIssuedAt: Math.floor(clock() / 1000),
+        ...stored,
+        clientIdIssuedAt: issuedAt,
+        // What was granted to a client of this id before it was deleted stays withdrawn.
+        grantsNotBefore: issuedAt,
         selfAsserted: !hasInitialAccessToken,
-        // What several installations of an app share, none of them may change.
-        managed: hasInitialAccessToken || credentials.clientSecret !== undefined,
+        registration: hasInitialAccessToken ? 'initial_access_token' : isShared ? 'shared' : 'own',
       },
-      { source: 'registration', hasInitialAccessToken, softwareStatement },
+      'registration',
     );
+    if (!hasInitialAccessToken) await count(req);
+    const client = await clients.approve(read, {
+      source: 'registration',
+      hasInitialAccessToken,
+      softwareStatement,
+    });
     await store.saveClient(client, unusedLifetime);
     reporter.emit('client.registered', { clientId });
-    return { client, clientSecret: credentials.clientSecret };
+    return { client, clientSecret, softwareStatement: wire.software_statement };
   };
 
   /** Finds a client with the same metadata, and lets it live on. */
@@ -83,16 +96,7 @@ export function createRegister(options: {
       store.extendClient(clientId, unusedLifetime),
       store.getClient(clientId),
     ]);
-    return known as ClientMetadata | undefined;
-  }
-
-  async function count(req: Request): Promise<void> {
-    const { sourceOf = (): string => networkOf(req.ip) } = options;
-    const source: unknown = callHostSync('registration.sourceOf', () => sourceOf(req));
-    if (source === undefined) return;
-    if (typeof source !== 'string')
-      throw serverError(new TypeError('registration.sourceOf must return a string'));
-    await limit(source);
+    return known && (withoutNulls(known) as unknown as ClientMetadata);
   }
 }
 
@@ -137,9 +141,9 @@ function newId(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** Returns the id of a client with this metadata: of the holder of an initial access token, or of everybody. */
-function idOf(metadata: WireMetadata, initialAccessToken: string | undefined): string {
-  const text = JSON.stringify([sorted(fromWire(metadata)), initialAccessToken]);
+/** Returns the id of all clients with this metadata. */
+function idOf(metadata: WireMetadata, softwareStatement: WireMetadata | undefined): string {
+  const text = JSON.stringify([sorted(fromWire(metadata)), sorted(softwareStatement)]);
   return createHash('sha256').update(text).digest('base64url');
 }
 

@@ -1,13 +1,13 @@
 import type { Store } from '../adapters/store';
-import type { AcceptClient } from '../clients/self-asserted';
+import type { SelfAssertedClients } from '../clients/self-asserted';
 import type { EventReporter } from '../event-reporter';
 import type { Outbound } from '../http/outbound';
 import type { Sealer } from '../tokens/keys';
 import { createRegistrationAccessTokens } from './access-tokens';
 import type { VerifyInitialAccessToken } from './endpoint';
 import { createClientInformation } from './information';
-import { createRegistrationLimit } from './limit';
-import { createRegister, type RegistrationSource, type RegistrationStore } from './register';
+import { createCountRegistration, type RegistrationSource } from './limit';
+import { createRegister, type RegistrationStore } from './register';
 import { createReadSoftwareStatement, type SoftwareStatementKeys } from './software-statement';
 
 /** Creates the parts of dynamic client registration. */
@@ -25,13 +25,23 @@ export function createRegistration(options: {
   url: (endpoint: 'register') => string;
   /** The options were checked: the adapter has the functions of a registration. */
   store: Store;
-  accept: AcceptClient;
+  selfAssertedClients: SelfAssertedClients;
   clientSecretSealer: Sealer;
   fetch: Outbound;
   clock: () => number;
   reporter: EventReporter;
 }) {
-  const { registration, issuer, secrets, url, accept, clientSecretSealer, fetch, clock, reporter } = options;
+  const {
+    registration,
+    issuer,
+    secrets,
+    url,
+    selfAssertedClients,
+    clientSecretSealer,
+    fetch,
+    clock,
+    reporter,
+  } = options;
   const { open, initialAccessToken, limit, sourceOf, unusedLifetime, softwareStatementIssuers } =
     registration;
   const store = options.store as RegistrationStore;
@@ -41,17 +51,14 @@ export function createRegistration(options: {
     fetch,
     clock,
   });
-  const parts = { store, accept, readSoftwareStatement, clientSecretSealer, clock, reporter };
+  const count = createCountRegistration({ limit, sourceOf, store, clock });
+  const clients = selfAssertedClients;
+  const parts = { store, clients, count, readSoftwareStatement, clientSecretSealer, clock, reporter };
   return {
     ...parts,
     registrationAccessTokens,
     clientInformation: createClientInformation({ registerUrl: url('register'), registrationAccessTokens }),
-    register: createRegister({
-      ...parts,
-      limit: createRegistrationLimit({ limit, store, clock }),
-      sourceOf,
-      unusedLifetime,
-    }),
+    register: createRegister({ ...parts, unusedLifetime }),
     isOpen: open,
     verifyInitialAccessToken: initialAccessToken,
   };

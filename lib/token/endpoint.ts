@@ -40,10 +40,11 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
       const reference = grantType.reference?.(parameters);
       const proof = possession.read(req, tokenUrl);
       // A code or refresh token that was not issued here is not worth another server's time.
-      const mayFetch = reference !== undefined || !grantType.reference;
+      const isUsed = reference !== undefined;
+      const mayFetch = isUsed || grantType.readsAllParameters === true;
       // One round trip; a client assertion adds another.
       const [client, , grant] = await inOrder([
-        authentication.identify(req, parameters, { mayFetch }).authenticate(),
+        authentication.identify(req, parameters, { mayFetch, isUsed }).authenticate(),
         possession.once(proof),
         reference && store.getGrant(reference.grantId),
       ]);
