@@ -117,7 +117,8 @@ export type { GrantInfo, IssueAccessTokenOptions, Operations } from './operation
 export type { ConsentView, DescribedScope } from './pages/consent';
 export type { ErrorPageHandler } from './pages/error';
 export type { Branding } from './pages/layout';
-export type { ResourceOptions, UnknownScopes } from './policy/audiences';
+export type { ResourceOptions } from './policy/audiences';
+export type { UnknownScopes } from './policy/scopes';
 export type { VerifyInitialAccessToken } from './registration/endpoint';
 export type { RegistrationSource } from './registration/limit';
 export type { SoftwareStatementKeys } from './registration/software-statement';

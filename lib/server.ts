@@ -28,6 +28,7 @@ import { scopeValues } from './clients/client';
 import { createClientChecker } from './clients/client-checks';
 import { createKeepClient } from './clients/keep-client';
 import { createClientKeySets } from './clients/key-sets';
+import { createDocumentReader } from './clients/metadata-document';
 import { createMetadataDocuments } from './clients/metadata-documents';
 import { createProofOfPossession } from './clients/proof-of-possession';
 import { createClientRegistry } from './clients/registry';
@@ -191,11 +192,14 @@ function createClientLookup(
   const documents =
     metadataDocuments &&
     createMetadataDocuments({
-      clients: selfAssertedClients,
-      scope,
+      documents: createDocumentReader({
+        clients: selfAssertedClients,
+        scope,
+        outbound: { allowPrivateAddresses },
+        clock,
+      }),
       allow: metadataDocuments.allow,
       allowHttp,
-      outbound: { allowPrivateAddresses },
       clock,
       reporter,
     });

@@ -5,9 +5,8 @@ import type { AddressInfo } from 'node:net';
 import request from 'supertest';
 
 import { documentUrlFault } from '../../lib/clients/document-url';
-import { createMetadataDocuments } from '../../lib/clients/metadata-documents';
-import { createEventLog } from '../../lib/event-log';
-import { createEventReporter } from '../../lib/event-reporter';
+import { createDocumentReader } from '../../lib/clients/metadata-document';
+import { RefusedExchange } from '../../lib/http/outbound';
 import {
   answerOf,
   authorize,
@@ -81,13 +80,10 @@ it('the address that counts is that of the connection: a name cannot change it a
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const looked: string[] = [];
-  let now = Date.now();
   const answers = ['93.184.216.34', '127.0.0.1'];
-  const documents = createMetadataDocuments({
+  const documents = createDocumentReader({
     clients: undefined as never,
     scope: [],
-    allow: undefined,
-    allowHttp: false,
     outbound: {
       allowPrivateAddresses: false,
       // The first look-up is public; the one that a second connection makes is not.
@@ -96,14 +92,12 @@ it('the address that counts is that of the connection: a name cannot change it a
         done(null, [{ address: answers.shift(), family: 4 }]);
       }) as unknown as typeof lookup,
     },
-    clock: () => now,
-    reporter: createEventReporter(createEventLog({ logger: false, development: true })),
+    clock: Date.now,
   });
   const url = `https://rebinding.example:${port}/client.json`;
   // Whatever is at the public address: it is not our server.
-  await documents.find(url, { mayFetch: true }).catch(() => undefined);
-  now += 2000;
-  expect(await documents.find(url, { mayFetch: true })).toBeUndefined();
+  await documents.read(url).catch(() => undefined);
+  await expect(documents.read(url)).rejects.toThrow(RefusedExchange);
   expect([looked, connections]).toEqual([['rebinding.example', 'rebinding.example'], 0]);
   await new Promise((resolve) => server.close(resolve));
 }, 20_000);

@@ -6,11 +6,10 @@ import { asOAuthError, OAuthError, temporarilyUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { callHost, type Awaitable } from '../host/call';
 import { createFairQueue } from '../http/fair-queue';
-import { createGuardedFetch, RefusedExchange, type OutboundOptions } from '../http/outbound';
-import { isDeep, parseJsonObject } from '../json';
-import { clientRecord, type ClientRecord } from './client';
+import { RefusedExchange } from '../http/outbound';
+import type { ClientRecord } from './client';
 import { documentUrlFault } from './document-url';
-import type { SelfAssertedClients, WireMetadata } from './self-asserted';
+import type { DocumentReader } from './metadata-document';
 
 /** The request that a client is looked up for. */
 export interface ClientLookup {
@@ -37,13 +36,7 @@ export interface MetadataDocuments {
 /** Whether a client's URL is trusted. It is asked before the document is fetched. */
 export type AllowDocument = (url: URL) => Awaitable<boolean>;
 
-/** §6.6 of the draft advises 5 kilobytes. */
-const MAXIMUM_LENGTH = 5 * 1024;
 const CACHED_DOCUMENTS = 1000;
-/** How long a document is used without a look at its URL: what its headers say, within these bounds. Seconds. */
-const LEAST_AGE = 60;
-const DEFAULT_AGE = 300;
-const MOST_AGE = 3600;
 /** How long a document is used if its server does not answer: its users must not be signed out by that. Seconds. */
 const STALE_AGE = 86_400;
 /** How many documents are fetched from one origin, whoever causes it. */
@@ -70,17 +63,13 @@ interface Cached {
 
 /** @see draft-ietf-oauth-client-id-metadata-document §4 to §6 */
 export function createMetadataDocuments(options: {
-  clients: SelfAssertedClients;
-  /** The scope values that such clients may request by name. */
-  scope: readonly string[];
+  documents: DocumentReader;
   allow: AllowDocument | undefined;
   allowHttp: boolean;
-  outbound: Pick<OutboundOptions, 'allowPrivateAddresses' | 'allowHttp' | 'lookup'>;
   clock: () => number;
   reporter: EventReporter;
 }): MetadataDocuments {
-  const { clients, scope, allow, allowHttp, outbound, clock, reporter } = options;
-  const fetch = createGuardedFetch({ ...outbound, maximumLength: MAXIMUM_LENGTH });
+  const { documents, allow, allowHttp, clock, reporter } = options;
   const cache = createDocumentCache();
   /** When the documents may be tried again whose last fetch failed, and why it did. */
   const failures = new LRUCache<string, { until: number; error: unknown }>({ max: CACHED_DOCUMENTS });
@@ -130,9 +119,8 @@ export function createMetadataDocuments(options: {
     try {
       const isAllowed: unknown = allow ? await callHost(() => allow(new URL(clientId))) : true;
       if (isAllowed !== true) throw new RefusedExchange('refused by the host');
-      const { document, age } = await fetched(clientId);
+      const { record, age } = await documents.read(clientId);
       const now = clock();
-      const record = await recordOf(clientId, document);
       const lifetimes = { freshUntil: now + age * 1000, usableUntil: now + STALE_AGE * 1000 };
       cache.set(clientId, { record, ...lifetimes }, lookup);
       return record;
@@ -142,44 +130,6 @@ export function createMetadataDocuments(options: {
       reporter.emit('metadata_document.refused', { clientId, reason: (thrown as Error).message });
       return undefined;
     }
-  }
-
-  async function fetched(clientId: string): Promise<{ document: WireMetadata; age: number }> {
-    const response = await fetch(clientId, { headers: { Accept: 'application/json' } });
-    const { status, headers } = response;
-    if (status >= 500 || status === 429) throw new Error(`the response has status ${status}`);
-    if (status !== 200) throw new RefusedExchange(`the response has status ${status}`);
-    if (!/^application\/([\w.+-]+\+)?json *(;|$)/i.test(headers.get('content-type') ?? ''))
-      throw new RefusedExchange('the response is not JSON');
-    const document = parseJsonObject(await response.text());
-    if (!document || isDeep(document)) throw new RefusedExchange('the response is not a plain JSON object');
-    return { document, age: Math.min(Math.max(ageOf(headers, clock()), LEAST_AGE), MOST_AGE) };
-  }
-
-  async function recordOf(clientId: string, document: WireMetadata): Promise<ClientRecord> {
-    // The comparison is of the texts: otherwise one document could speak for another (§4 of the draft).
-    if (document.client_id !== clientId) throw new RefusedExchange('client_id is not its URL');
-    if ('client_secret' in document || 'client_secret_expires_at' in document)
-      throw new RefusedExchange('it has a secret, which everybody could read');
-    const methods = methodsOf(document);
-    const [method] = methods;
-    const read = clients.read(
-      document,
-      {
-        clientId,
-        ...((document.client_name ?? '') === '' && { clientName: new URL(clientId).host }),
-        // A client that may do without its keys proves nothing.
-        tokenEndpointAuthMethod: methods.includes('none') ? 'none' : method,
-        selfAsserted: true,
-      },
-      'metadata_document',
-    );
-    const client = await clients.approve(read, {
-      source: 'metadata_document',
-      hasInitialAccessToken: false,
-      softwareStatement: undefined,
-    });
-    return { ...clientRecord({ optionalScope: scope.join(' '), ...client }), methods };
   }
 
   return { find };
@@ -209,37 +159,9 @@ function createDocumentCache() {
   };
 }
 
-type Method = 'none' | 'private_key_jwt';
-const METHODS: readonly Method[] = ['private_key_jwt', 'none'];
-
-/**
- * Returns the methods by which a client may authenticate: a document is for many servers, and may offer several. One that names none is
- * of a public client.
- */
-function methodsOf(document: WireMetadata): readonly [Method, ...Method[]] {
-  const { token_endpoint_auth_method: preferred, token_endpoint_auth_methods_supported: supported } =
-    document;
-  const offered: unknown[] = [preferred ?? [], supported ?? []].flat();
-  const [method, ...others] = METHODS.filter((name) => offered.includes(name));
-  if (offered.length === 0) return ['none'];
-  if (method === undefined)
-    throw new RefusedExchange('its token_endpoint_auth_method is neither none nor private_key_jwt');
-  return [method, ...others];
-}
-
 /** Whether another attempt would end in the same way, so that the document counts as withdrawn. */
 function isFinal(thrown: unknown): boolean {
   return thrown instanceof RefusedExchange || asOAuthError(thrown).status < 500;
-}
-
-/** Returns how long a response may be kept, in seconds (RFC 9111 §4.2.1). */
-function ageOf(headers: Headers, now: number): number {
-  const control = headers.get('cache-control') ?? '';
-  if (/\bno-(?:store|cache)\b/i.test(control)) return 0;
-  const maximum = /(?:^|[\s,])max-age\s*=\s*"?(\d{1,10})/i.exec(control)?.[1];
-  if (maximum !== undefined) return Number(maximum) - (Number(headers.get('age')) || 0);
-  const expires = Date.parse(headers.get('expires') ?? '');
-  return Number.isNaN(expires) ? DEFAULT_AGE : (expires - now) / 1000;
 }
 
 function unavailable(cause: unknown): Error {

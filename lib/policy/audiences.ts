@@ -1,10 +1,10 @@
-import { isScope, mayHaveScope, OFFLINE_ACCESS, scopeValues, type Client } from '../clients/client';
-import { invalidScope, invalidTarget } from '../errors';
+import type { Client } from '../clients/client';
+import { invalidTarget } from '../errors';
 import type { Policy } from '../host/grant-context';
-import { CLAIMS_OF_SCOPE } from '../host/standard-claims';
 import type { Parameters } from '../http/parameters';
 import type { AccessTokenFormat, AccessTokenType } from '../tokens/access-token';
 import type { AccessTokenAlgorithm } from '../tokens/algorithms';
+import { createScopeChecks, frozen, type ScopeChecks, type UnknownScopes } from './scopes';
 
 /** A resource server that access tokens are issued for (RFC 8707). */
 export interface ResourceOptions {
@@ -51,7 +51,7 @@ export function resolveResource(resource: string | ResourceOptions): ResolvedRes
 }
 
 /** Decides which audiences and scope values a client may request. */
-export interface Audiences {
+export interface Audiences extends ScopeChecks {
   /** Returns the resources that a request names, or the default audience. @throws OAuthError `invalid_target` */
   requested(parameters: Parameters, client: Client): readonly string[];
   /**
@@ -65,37 +65,11 @@ export interface Audiences {
   isKnown(audience: string): boolean;
   /** Checks resources that a host's function has chosen. @throws OAuthError `invalid_target` */
   checked(resources: readonly string[], client: Client): readonly string[];
-  /** Checks the scope that a client requests for a new grant. @throws OAuthError `invalid_scope` */
-  requestedScope(
-    requested: string | undefined,
-    client: Client,
-    resources: readonly string[],
-  ): readonly string[];
-  /** Checks the scope that the host has decided about: a value that is unknown is never left out. @throws OAuthError `invalid_scope` */
-  decidedScope(decided: string, client: Client, resources: readonly string[]): readonly string[];
-  /**
-   * Checks that the requested scope is allowed at the resources. If no scope is requested, returns all allowed values (RFC 6749
-   * §3.3, RFC 8707 §2.2). `offline_access` is never an error.
-   * @throws OAuthError `invalid_scope`
-   */
-  scope(
-    requested: string | undefined,
-    allowed: readonly string[],
-    resources: readonly string[],
-  ): readonly string[];
   /** Refuses one token for several resources, unless that is allowed. @throws OAuthError `invalid_target` */
   refuseMultiple(resources: readonly string[]): void;
   /** Whether a token for one of the resources must be bound by DPoP. */
   requireDpop(resources: readonly string[]): boolean;
 }
-
-/** What happens to requested scope values that nothing here knows: they are an error, or left out. */
-export type UnknownScopes = 'refuse' | 'drop';
-
-/** Scope values that concern the user and not a resource (OpenID Connect Core §5.4 and §11). */
-const UNIVERSAL_SCOPES = [OFFLINE_ACCESS, ...Object.keys(CLAIMS_OF_SCOPE)];
-/** Scope values that have no meaning without a user. */
-export const USER_SCOPES: readonly string[] = ['openid', ...UNIVERSAL_SCOPES];
 
 export function createAudiences(options: {
   resources: readonly ResolvedResource[];
@@ -107,7 +81,7 @@ export function createAudiences(options: {
   knownScopes: ReadonlySet<string>;
   unknownScopes: UnknownScopes;
 }): Audiences {
-  const { defaultAudience, multipleAudiences, hasIdTokens, knownScopes, unknownScopes } = options;
+  const { defaultAudience, multipleAudiences } = options;
   const { byIdentifier, registered } = indexed([resolveResource(defaultAudience), ...options.resources]);
 
   function isAllowed(identifier: string, { clientId }: Client): boolean {
@@ -136,53 +110,10 @@ export function createAudiences(options: {
     return checked(resources.every((resource) => allowed.includes(resource)) ? resources : [], client);
   }
 
-  function isAvailable(value: string, resources: readonly string[]): boolean {
-    if (value === 'openid') return hasIdTokens;
-    const existsAt = (resource: string): boolean =>
-      byIdentifier.get(resource)?.scopes?.includes(value) ?? true;
-    return UNIVERSAL_SCOPES.includes(value) || resources.some(existsAt);
-  }
-
-  function scope(
-    requestedScope: string | undefined,
-    allowed: readonly string[],
-    resources: readonly string[],
-  ): readonly string[] {
-    const available = allowed.filter((value) => isAvailable(value, resources));
-    // Blanks around and between values are forgiven: some libraries join lists that have empty entries.
-    const given = scopeValues(requestedScope);
-    if (given.length > 0 && !isScope(given.join(' '))) throw invalidScope('scope is malformed');
-    // Where there are no refresh tokens, it has no meaning, and is no mistake (OpenID Connect Core §11).
-    const values = given.filter((value) => value !== OFFLINE_ACCESS || available.includes(value));
-    if (values.length === 0) return frozen(available);
-    const excess = values.find((value) => !available.includes(value));
-    if (excess === undefined) return frozen(values);
-    const hint = excess.includes(',') ? ': separate scope values by spaces' : '';
-    // The sender chose the value, which may be shown on a page.
-    const named = /^[\w:./,-]{1,60}$/.test(excess) ? ` ${excess}` : '';
-    throw invalidScope(`The scope${named} is not allowed here${hint}`);
-  }
-
-  function requestedScope(
-    requested: string | undefined,
-    client: Client,
-    resources: readonly string[],
-  ): readonly string[] {
-    const isKnown = (value: string): boolean => knownScopes.has(value) || mayHaveScope(client, value);
-    const given = scopeValues(requested);
-    const values = unknownScopes === 'drop' ? given.filter(isKnown) : given;
-    // What is allowed by name only is allowed where it is named.
-    const named = values.filter((value) => mayHaveScope(client, value));
-    const isEmptied = values.length < given.length && values.every((value) => value === OFFLINE_ACCESS);
-    return isEmptied
-      ? frozen([...scope(undefined, client.scope, resources), ...named])
-      : scope(values.join(' '), [...client.scope, ...named], resources);
-  }
-
-  function decidedScope(decided: string, client: Client, resources: readonly string[]): readonly string[] {
-    const optional = scopeValues(decided).filter((value) => mayHaveScope(client, value));
-    return scope(decided, [...client.scope, ...optional], resources);
-  }
+  const scopeChecks = createScopeChecks({
+    ...options,
+    existsAt: (value, resource) => byIdentifier.get(resource)?.scopes?.includes(value) ?? true,
+  });
 
   function refuseMultiple(resources: readonly string[]): void {
     if (resources.length > 1 && !multipleAudiences) {
@@ -199,11 +130,9 @@ export function createAudiences(options: {
     requested,
     narrowed,
     checked,
-    requestedScope,
-    decidedScope,
-    scope,
     refuseMultiple,
     requireDpop,
+    ...scopeChecks,
   };
 }
 
@@ -237,9 +166,4 @@ function namedResources(
  */
 export function comparableUrl(identifier: string): string {
   return /^https?:/i.test(identifier) && URL.canParse(identifier) ? new URL(identifier).href : identifier;
-}
-
-/** Freezes a list, because hooks receive it and must not change the response. */
-function frozen(values: readonly string[]): readonly string[] {
-  return Object.freeze([...new Set(values)]);
 }

@@ -1,6 +1,6 @@
 import { scopeValues } from '../clients/client';
 import { unauthorizedClient } from '../errors';
-import { USER_SCOPES } from '../policy/audiences';
+import { USER_SCOPES } from '../policy/scopes';
 import type { GrantType } from './grant-type';
 import type { GrantTypeOptions } from './options';
 
