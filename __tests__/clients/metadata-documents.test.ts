@@ -416,6 +416,38 @@ describe.each(VARIANTS)('clients with a metadata document, on $store at the $mou
       answer = (req) => req.socket.destroy();
       expect((await outcomes).map(({ status }) => status)).toEqual(Array<number>(40).fill(503));
     }, 30_000);
+
+    it('of one sender does not hold up those of others', async () => {
+      host.app.set('trust proxy', true);
+      const servers = await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const slow = createServer((req) => void requests.push(req.url ?? ''));
+          await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+          return slow;
+        }),
+      );
+      const from = async (sender: string, clientId: string): Promise<number> => {
+        const { status } = await authorize(host, form({ client_id: clientId })).set(
+          'X-Forwarded-For',
+          sender,
+        );
+        return status;
+      };
+      const outcomes = Promise.all(
+        servers.map((slow) =>
+          from('203.0.113.1', `http://localhost:${(slow.address() as AddressInfo).port}/slow`),
+        ),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const fetched = requests.filter((path) => path === '/slow').length;
+      const ofOther = await from('198.51.100.1', url);
+      for (const slow of servers) {
+        slow.on('connection', (socket) => socket.destroy()).closeAllConnections();
+        slow.close();
+      }
+      expect([fetched, ofOther]).toEqual([8, 200]);
+      expect(await outcomes).toEqual(Array<number>(12).fill(503));
+    }, 30_000);
   });
 
   describe('is not fetched', () => {

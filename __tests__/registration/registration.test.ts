@@ -435,6 +435,9 @@ describe.each(VARIANTS)(
         const client = await managed();
         const uri = client.registration_client_uri.replace(client.client_id, 'x'.repeat(43));
         expect((await manage('get', { ...client, registration_client_uri: uri })).status).toBe(401);
+        // One that the host has taken over.
+        await host.adapter.saveClient!({ clientId: client.client_id, redirectUris: [CALLBACK] });
+        expect((await manage('get', client)).status).toBe(401);
         expect((await request(host.app).get(`${host.base}/register/web`)).status).toBe(404);
       });
     });
