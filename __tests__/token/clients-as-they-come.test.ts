@@ -188,6 +188,23 @@ describe.each(VARIANTS)('clients as they come, on $store at the $mount', (varian
     expect(answerOf(await authorize(host, `${query}&scope=a&scope=b`))).toHaveProperty('error');
   });
 
+  it('an unknown scope value of the host’s own decision is never left out', async () => {
+    const grant = 'urn:example:grant';
+    const host = makeHost(variant, {
+      unknownScopes: 'drop',
+      grants: { [grant]: ({ parameters }) => ({ scope: parameters.wanted ?? '' }) },
+      clients: [{ ...CLIENTS.machine, grantTypes: [grant] }],
+    });
+    const ask = async (wanted: string): Promise<unknown> => {
+      const query = new URLSearchParams({ grant_type: grant, wanted }).toString();
+      const { body } = await send(host, query, ['machine', 'machine-secret']);
+      return (body as { scope?: string; error?: string }).scope ?? (body as { error?: string }).error;
+    };
+    expect(await ask('jobs:run')).toBe('jobs:run');
+    expect(await ask('jobs:run typo')).toBe('invalid_scope');
+    expect(await ask('typo')).toBe('invalid_scope');
+  });
+
   it.each(['https://a.example/?a=b?c&code=x', 'https://a.example/?a?code=x', 'https://a.example/??state=x'])(
     'a redirect URI whose answer would be ambiguous is refused: %s',
     (uri) => {
