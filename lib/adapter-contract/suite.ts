@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+
+import type { Awaitable } from '../host/call';
+import { testAdvanceGrant } from './advance';
+import { testClients } from './clients';
+import { testConsents } from './consents';
+import { testGrants } from './grants';
+import {
+  createDefineTest,
+  isPresent,
+  type AdapterContractOptions,
+  type AdapterUnderTest,
+  type TestFunctions,
+} from './harness';
+import { testPing } from './ping';
+import { testState } from './state';
+
+export type { AdapterContractOptions, AdapterUnderTest, Lacking, TestFunctions } from './harness';
+export { adapterOfProcess, serveAdapter } from './other-process';
+
+/**
+ * Defines the tests that every adapter must pass. What an adapter lacks is named in `without`: the tests that need it are skipped.
+ *
+ * @throws TypeError for an unknown name in `without`
+ * @example
+ * import { adapterContract } from 'express-oauth-router/adapter-contract';
+ * adapterContract(() => ({ adapter: postgresAdapter(pool) }), { describe, it }, { without: ['other', 'sweep', 'unreachable'] });
+ */
+export function adapterContract(
+  create: () => Awaitable<AdapterUnderTest>,
+  runner: TestFunctions,
+  options: AdapterContractOptions = {},
+): void {
+  const { without = [] } = options;
+  const test = createDefineTest(create, runner, options);
+  runner.describe('the functions', () => {
+    runner.it('nothing is there that "without" says is missing', async () => {
+      const underTest = await create();
+      const present = without.filter((need) => isPresent(underTest, need));
+      await underTest.close?.();
+      assert.deepEqual(present, []);
+    });
+  });
+  for (const define of [testClients, testGrants, testAdvanceGrant, testState, testConsents, testPing])
+    define(runner, test);
+}
