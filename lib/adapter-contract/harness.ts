@@ -177,8 +177,11 @@ export async function winners<Item>(
   items: readonly Item[],
   attempt: (adapter: Adapter, item: Item, racer: number) => Awaitable<boolean>,
 ): Promise<number[]> {
+  const adapters = [await other(), adapter];
+  // A process that is starting would come too late.
+  await Promise.all(adapters.map(async (own) => own.get(unique())));
   const results = await Promise.all(
-    [await other(), adapter].map((own, racer) =>
+    adapters.map((own, racer) =>
       Promise.all(
         // A write that is refused because of another one is no success.
         items.map(async (item) => attempt(own, item, racer)).map((won) => won.catch(() => false)),
