@@ -1,8 +1,8 @@
 /**
  * The values of `error` that this library uses, and any that a host defines for itself.
  *
- * @see RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 9470 §3, RFC 9101 §7, RFC 9126 §2.3, RFC 9449 §5 and §8,
- * OpenID Connect Core §3.1.2.6
+ * @see RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 9101 §7, RFC 9126 §2.3, RFC 9449 §5 and §8,
+ * RFC 9470 §3, OpenID Connect Core §3.1.2.6
  */
 export type OAuthErrorCode =
   | 'access_denied'

@@ -23,9 +23,9 @@ import { createResuming, type ParkedEntries, type ResumeSeal } from './authoriza
 import { createSignIn } from './authorization/sign-in';
 import { createClientAuthentication } from './clients/authentication';
 import { createCertificateReader } from './clients/certificate';
-import { createClientIdentification } from './clients/identification';
 import { scopeValues } from './clients/client';
 import { createClientChecker } from './clients/client-checks';
+import { createClientIdentification } from './clients/identification';
 import { createKeepClient } from './clients/keep-client';
 import { createClientKeySets } from './clients/key-sets';
 import { createDocumentReader } from './clients/metadata-document';

@@ -47,7 +47,7 @@ describe('redisAdapter on a cluster', () => {
   });
 
   adapterContract(() => ({ adapter: redisAdapter(cluster) }), applicable, {
-    without: ['close', 'sweep', 'other', 'unreachable'],
+    without: ['sweep', 'other', 'unreachable'],
   });
 
   it('serves the whole flow, over all the masters', async () => {

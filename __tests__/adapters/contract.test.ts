@@ -20,7 +20,7 @@ describe('memoryAdapter', () => {
     },
     applicable,
     // It is in this process, and so has neither another process nor a connection that could be lost.
-    { without: ['close', 'other', 'unreachable'] },
+    { without: ['other', 'unreachable'] },
   );
 });
 
@@ -55,6 +55,6 @@ describe.each([
     },
     applicable,
     // Redis drops what has expired by itself.
-    { without: ['close', 'sweep'] },
+    { without: ['sweep'] },
   );
 });

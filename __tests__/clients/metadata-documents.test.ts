@@ -239,6 +239,10 @@ describe.each(VARIANTS)('clients with a metadata document, on $store at the $mou
     expect((await redeem(code, { redirect_uri: redirect })).status).toBe(200);
     expect((await page({ redirect_uri: 'http://127.0.0.1:51763/callback' })).status).toBe(400);
     expect((await page({ redirect_uri: 'http://localhost:51763/other' })).status).toBe(400);
+    answer = json(documentOf({ redirect_uris: ['http://localhost:3118/callback'] }));
+    host.pass(3601);
+    for (const port of [3118, 51763])
+      expect((await page({ redirect_uri: `http://localhost:${port}/callback` })).status).toBe(200);
   });
 
   describe('the document', () => {

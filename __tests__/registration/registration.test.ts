@@ -70,7 +70,7 @@ describe.each(VARIANTS)(
       return body ? test.send(body) : test;
     };
 
-    async function tokens(client: Registered, own = host): Promise<request.Response> {
+    async function tokens(client: Registered, own = host, scope = 'orders:read'): Promise<request.Response> {
       const pair = pkce();
       const shown = await authorize(own, {
         response_type: 'code',
@@ -78,7 +78,7 @@ describe.each(VARIANTS)(
         redirect_uri: CALLBACK,
         code_challenge: pair.challenge,
         code_challenge_method: 'S256',
-        scope: 'orders:read',
+        scope,
       }).set('Accept', 'text/html');
       const sealed = /name="request" value="([^"]+)"/.exec(shown.text)?.[1] ?? shown.text;
       const decided = await request(own.app)
@@ -740,33 +740,8 @@ describe.each(VARIANTS)(
           { ...own, post_logout_redirect_uris: [evil], scope: 'openid' },
           leaving,
         );
-        const hint = await (async (): Promise<string> => {
-          const pair = pkce();
-          const shown = await authorize(leaving, {
-            response_type: 'code',
-            client_id: client.client_id,
-            redirect_uri: CALLBACK,
-            code_challenge: pair.challenge,
-            code_challenge_method: 'S256',
-            scope: 'openid',
-          }).set('Accept', 'text/html');
-          const sealed = /name="request" value="([^"]+)"/.exec(shown.text)![1]!;
-          const decided = await request(leaving.app)
-            .post(`${leaving.base}/consent`)
-            .type('form')
-            .send({ request: sealed, decision: 'allow' });
-          const { body } = await request(leaving.app)
-            .post(`${leaving.base}/token`)
-            .type('form')
-            .auth(client.client_id, client.client_secret!)
-            .send({
-              grant_type: 'authorization_code',
-              code: answerOf(decided).code,
-              code_verifier: pair.verifier,
-              redirect_uri: CALLBACK,
-            });
-          return body.id_token as string;
-        })();
+        const { body } = await tokens(client, leaving, 'openid');
+        const hint = body.id_token as string;
         leaving.user = undefined;
         const query = new URLSearchParams({ id_token_hint: hint, post_logout_redirect_uri: evil });
         const left = await request(leaving.app).get(`${leaving.base}/logout?${query.toString()}`);

@@ -17,15 +17,17 @@ interface Value {
 export function fileAdapter(directory: string, unlocked?: string): Adapter {
   const file = (kind: string, key: string): string =>
     path.join(directory, `${kind}-${createHash('sha256').update(key).digest('hex')}`);
-  const read = (name: string): unknown => {
-    const content: unknown = existsSync(name) ? JSON.parse(readFileSync(name, 'utf8')) : undefined;
-    if (unlocked !== undefined) takeTime();
-    return content;
-  };
+  const read = (name: string): unknown =>
+    existsSync(name) ? JSON.parse(readFileSync(name, 'utf8')) : undefined;
   const write = (name: string, content: unknown): void => writeFileSync(name, JSON.stringify(content));
   const live = (name: string): Value | undefined => {
     const found = read(name) as Value | undefined;
     return found && found.until > Date.now() ? found : undefined;
+  };
+
+  /** The time between a read and a write, so long that two processes meet in it on a busy machine too. */
+  const gap = (name: string): void => {
+    if (name === unlocked) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
   };
 
   function locked<T>(name: string, run: () => T): T {
@@ -45,6 +47,7 @@ export function fileAdapter(directory: string, unlocked?: string): Adapter {
       locked('saveGrant', () => {
         const name = file('grant', grant.id);
         if (read(name) !== undefined) throw new Error('the grant exists');
+        gap('saveGrant');
         write(name, grant);
       }),
     getGrant: (grantId) => locked('getGrant', () => read(file('grant', grantId)) as StoredGrant),
@@ -52,6 +55,7 @@ export function fileAdapter(directory: string, unlocked?: string): Adapter {
       locked('advanceGrant', () => {
         const name = file('grant', grantId);
         if ((read(name) as StoredGrant | undefined)?.generation !== generation) return false;
+        gap('advanceGrant');
         write(name, next);
         return true;
       }),
@@ -66,6 +70,7 @@ export function fileAdapter(directory: string, unlocked?: string): Adapter {
       locked('setOnce', () => {
         const name = file('once', key);
         if (live(name)) return false;
+        gap('setOnce');
         write(name, { value: '1', until: Date.now() + ttl * 1000 });
         return true;
       }),
@@ -76,16 +81,11 @@ export function fileAdapter(directory: string, unlocked?: string): Adapter {
       locked('take', () => {
         const name = file('state', key);
         const value = live(name)?.value;
+        if (value !== undefined) gap('take');
         rmSync(name, { force: true });
         return value;
       }),
   };
-}
-
-/** Widens the gap between a read and a write, so that a machine with one free core shows it too. */
-function takeTime(): void {
-  const end = performance.now() + 0.5;
-  while (performance.now() < end);
 }
 
 function isMade(lock: string): boolean {

@@ -31,6 +31,22 @@ export function testClients({ describe }: TestFunctions, test: DefineTest): void
       },
     );
 
+    test('ids that are alike are kept apart', ['saveClient'], async ({ adapter }) => {
+      for (const [one, other] of ALIKE_CLIENTS) {
+        const base = unique();
+        const first = { ...someClient(), clientId: base + one };
+        const second = { ...someClient(), clientId: base + other };
+        await adapter.saveClient(first);
+        assertNothing(await adapter.getClient(second.clientId));
+        await adapter.saveClient({ ...second, scope: 'other' });
+        assertSame(await adapter.getClient(first.clientId), first);
+      }
+    });
+  });
+}
+
+export function testClientLifetimes({ describe }: TestFunctions, test: DefineTest): void {
+  describe('the lifetime of clients', () => {
     test(
       'a client with a ttl is dropped after it, and keeps its lifetime when it is replaced',
       ['saveClient', 'extendClient'],
@@ -92,18 +108,6 @@ export function testClients({ describe }: TestFunctions, test: DefineTest): void
           assertSame(await adapter.getClient(client.clientId), client);
       },
     );
-
-    test('ids that are alike are kept apart', ['saveClient'], async ({ adapter }) => {
-      for (const [one, other] of ALIKE_CLIENTS) {
-        const base = unique();
-        const first = { ...someClient(), clientId: base + one };
-        const second = { ...someClient(), clientId: base + other };
-        await adapter.saveClient(first);
-        assertNothing(await adapter.getClient(second.clientId));
-        await adapter.saveClient({ ...second, scope: 'other' });
-        assertSame(await adapter.getClient(first.clientId), first);
-      }
-    });
 
     test(
       'a client may be kept for a long time',

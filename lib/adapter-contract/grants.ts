@@ -19,7 +19,7 @@ import {
   type TestFunctions,
 } from './harness';
 
-export function testGrants({ describe }: TestFunctions, test: DefineTest): void {
+export function testSaveGrant({ describe }: TestFunctions, test: DefineTest): void {
   describe('saveGrant and getGrant', () => {
     test('return a grant unchanged, with all further members of the record', [], async ({ adapter }) => {
       const grant = { ...newGrant(), scope: ['a', 'ü'], nested: { list: [1, null, true], empty: [] } };
@@ -106,7 +106,9 @@ export function testGrants({ describe }: TestFunctions, test: DefineTest): void 
       assertOneWinnerEach(counts);
     });
   });
+}
 
+export function testRevokeGrant({ describe }: TestFunctions, test: DefineTest): void {
   describe('revokeGrant', () => {
     test('deletes a grant, and returns whether it existed', [], async ({ adapter }) => {
       const grant = newGrant();
@@ -127,7 +129,9 @@ export function testGrants({ describe }: TestFunctions, test: DefineTest): void 
       assertNothing(await adapter.getGrant(grant.id));
     });
   });
+}
 
+export function testListGrants({ describe }: TestFunctions, test: DefineTest): void {
   describe('listGrants', () => {
     test(
       'returns all grants of a user, and no grants of other users',

@@ -15,11 +15,11 @@ export interface AdapterUnderTest {
   /** The adapter. */
   adapter: Adapter;
   /**
-   * Returns another adapter on the same storage, best one in another process: see `serveAdapter`. Races between processes are the only ones
-   * that show a driver that reads and writes without waiting in between.
+   * Returns another adapter on the same storage, best one in another process: see `serveAdapter`. A driver that reads and then writes
+   * without waiting in between shows that there only.
    */
   other?(): Awaitable<Adapter>;
-  /** Runs the clean-up of the storage, as if this much time had passed. Without it, what expires by itself is named in `without`. */
+  /** Runs the clean-up of the storage, as if this much time had passed. */
   sweep?(seconds: number): unknown;
   /** Returns an adapter of the same kind whose storage cannot be reached. */
   unreachable?(): Awaitable<Adapter>;
@@ -41,9 +41,12 @@ export interface TestFunctions {
   };
 }
 
-/** What an adapter may lack: an optional function of the contract, or one of {@link AdapterUnderTest}. */
+/** What an adapter may lack: an optional function of the contract but `close`, which is the host's, or one of {@link AdapterUnderTest}. */
 export type Lacking =
-  | { [Name in keyof Adapter]-?: undefined extends Adapter[Name] ? Name : never }[keyof Adapter]
+  | Exclude<
+      { [Name in keyof Adapter]-?: undefined extends Adapter[Name] ? Name : never }[keyof Adapter],
+      'close'
+    >
   | 'other'
   | 'sweep'
   | 'unreachable';
@@ -80,7 +83,8 @@ export function createDefineTest(
   { it }: TestFunctions,
   { without = [] }: AdapterContractOptions,
 ): DefineTest {
-  const names: readonly string[] = [...OPTIONAL_FUNCTIONS, ...BESIDE_THE_ADAPTER];
+  const functions = OPTIONAL_FUNCTIONS.filter((name) => name !== 'close');
+  const names: readonly string[] = [...functions, ...BESIDE_THE_ADAPTER];
   const unknown = without.find((name) => !names.includes(name));
   if (unknown !== undefined)
     throw new TypeError(`without: there is no ${unknown} in the contract of adapters`);
@@ -90,6 +94,7 @@ export function createDefineTest(
     if (lacking.length > 0) {
       const skipped = `${name} (skipped: without ${lacking.join(', ')})`;
       const nothing = (): Promise<void> => Promise.resolve();
+      // The runner of whoever tests an adapter reports it; the adapters of this package have no such test.
       (it.skip ?? it)(skipped, nothing);
       return;
     }

@@ -14,7 +14,7 @@ import {
   type TestFunctions,
 } from './harness';
 
-export function testState({ describe }: TestFunctions, test: DefineTest): void {
+export function testSetOnce({ describe }: TestFunctions, test: DefineTest): void {
   describe('setOnce', () => {
     test('is true the first time only', [], async ({ adapter }) => {
       const key = unique();
@@ -83,7 +83,9 @@ export function testState({ describe }: TestFunctions, test: DefineTest): void {
       },
     );
   });
+}
 
+export function testValues({ describe }: TestFunctions, test: DefineTest): void {
   describe('put, get and take', () => {
     test('return a value unchanged, even if it is long', [], async ({ adapter }) => {
       for (const value of ['1', '{"a":"ü😀"}', 'x'.repeat(100_000)]) {

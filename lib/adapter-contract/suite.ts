@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 
 import type { Awaitable } from '../host/call';
 import { testAdvanceGrant } from './advance';
-import { testClients } from './clients';
+import { testClientLifetimes, testClients } from './clients';
 import { testConsents } from './consents';
-import { testGrants } from './grants';
+import { testListGrants, testRevokeGrant, testSaveGrant } from './grants';
 import {
   createDefineTest,
   isPresent,
@@ -13,7 +13,7 @@ import {
   type TestFunctions,
 } from './harness';
 import { testPing } from './ping';
-import { testState } from './state';
+import { testSetOnce, testValues } from './state';
 
 export type { AdapterContractOptions, AdapterUnderTest, Lacking, TestFunctions } from './harness';
 export { adapterOfProcess, serveAdapter } from './other-process';
@@ -41,6 +41,17 @@ export function adapterContract(
       assert.deepEqual(present, []);
     });
   });
-  for (const define of [testClients, testGrants, testAdvanceGrant, testState, testConsents, testPing])
-    define(runner, test);
+  const parts = [
+    testClients,
+    testClientLifetimes,
+    testSaveGrant,
+    testAdvanceGrant,
+    testRevokeGrant,
+    testListGrants,
+    testSetOnce,
+    testValues,
+    testConsents,
+    testPing,
+  ];
+  for (const define of parts) define(runner, test);
 }

@@ -39,12 +39,12 @@ export function createFairQueue(options: {
   const turns = new LRUCache<string, number>({ max: REMEMBERED });
   /** How many tasks of each subject run. */
   const running = new Map<string, number>();
+  let total = 0;
   let turn = 0;
 
   const runningOf = (subject: string): number => running.get(subject) ?? 0;
-  const total = (): number => [...running.values()].reduce((sum, count) => sum + count, 0);
   const mayRun = ({ subject }: RunOrigin): boolean =>
-    total() < concurrent && runningOf(subject) < concurrentOfSubject;
+    total < concurrent && runningOf(subject) < concurrentOfSubject;
 
   const lastTurn = (name: string): number => turns.get(name) ?? 0;
 
@@ -62,6 +62,7 @@ export function createFairQueue(options: {
 
   function started({ subject, source }: RunOrigin): void {
     running.set(subject, runningOf(subject) + 1);
+    total++;
     turn++;
     turns.set(subject, turn);
     turns.set(nameOf({ subject, source }), turn);
@@ -71,6 +72,7 @@ export function createFairQueue(options: {
     const left = runningOf(subject) - 1;
     if (left > 0) running.set(subject, left);
     else running.delete(subject);
+    total--;
   }
 
   function makeRoom({ subject }: RunOrigin): void {

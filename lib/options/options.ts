@@ -98,8 +98,8 @@ export interface ClientsOptions {
   /** The maximum length of a client assertion. Characters. @defaultValue `4096` */
   clientAssertionMaximumLength?: number;
   /**
-   * Allows metadata documents, `jwksUri`, `sectorIdentifierUri` and `backchannelLogoutUri` of clients to be on loopback, private and link-local addresses and, in
-   * development, on http. @defaultValue `false`
+   * Allows metadata documents, `jwksUri`, `sectorIdentifierUri` and `backchannelLogoutUri` of clients to be on loopback, private and
+   * link-local addresses and, in development, on http. @defaultValue `false`
    */
   allowPrivateAddresses?: boolean;
   /**

@@ -39,7 +39,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
 
       const reference = grantType.reference?.(parameters);
       const proof = possession.read(req, tokenUrl);
-      // A code or refresh token that was not issued here is not worth another server's time.
+      // A code or refresh token that was not issued here is not worth another server's time; a grant type of the host may be.
       const isUsed = reference !== undefined;
       const mayFetch = isUsed || grantType.readsAllParameters === true;
       // One round trip; a client assertion adds another.
