@@ -24,7 +24,7 @@ const LAYERS = [
 ];
 
 /** What the package exports, and its command. */
-const ENTRIES = '^lib/(index|cli|adapter-contract/suite)\\.ts$';
+const ENTRIES = '^lib/(index|cli|adapter-contract/suite|adapters/(postgres|sqlite))\\.ts$';
 
 const pathOf = (names) => `^lib/(${names.join('|')})(/|\\.ts$)`;
 /** Entries within the folders of other layers: they do not belong to their folder's layer. */

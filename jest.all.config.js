@@ -1,28 +1,32 @@
 'use strict';
 
-const { projects } = require('./jest.projects.js');
+const { postgres, projects } = require('./jest.projects.js');
 
 /**
- * Runs every variant on Express 5 and, on Express 4, the folders below with each store and each mount once: `npm run test:all`.
+ * Runs every store on Express 5, half of them at the root and half under a prefix, and the folders below on Express 4:
+ * `npm run test:all`. It needs PostgreSQL: that of `POSTGRES_URL`, or a private server.
  */
 module.exports = {
   ...require('./jest.config.js'),
-  projects: projects({
-    express5: ['memory root', 'memory prefix', 'redis root', 'redis prefix'],
-    express4: {
-      folders: [
-        'authorization',
-        'clients',
-        'endpoints',
-        'http',
-        'logout',
-        'policy',
-        'registration',
-        'resource',
-        'token',
-        'tokens',
-      ],
-      variants: ['memory root', 'redis prefix'],
-    },
-  }),
+  projects: [
+    ...projects({
+      express5: ['memory root', 'redis prefix', 'postgres root', 'sqlite prefix'],
+      express4: {
+        folders: [
+          'authorization',
+          'clients',
+          'endpoints',
+          'http',
+          'logout',
+          'policy',
+          'registration',
+          'resource',
+          'token',
+          'tokens',
+        ],
+        variants: ['memory root', 'redis prefix'],
+      },
+    }),
+    postgres,
+  ],
 };

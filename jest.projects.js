@@ -8,7 +8,7 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) =>
   testEnvironment: 'node',
   globalSetup: '<rootDir>/__tests__/support/global-setup.js',
   globalTeardown: '<rootDir>/__tests__/support/global-teardown.js',
-  globals: { VARIANTS: variants },
+  globals: { VARIANTS: variants, POSTGRES: variants.some((variant) => variant.startsWith('postgres ')) },
   transform: {
     '\\.[cm]?[jt]s$': [
       '@swc/jest',
@@ -19,14 +19,15 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) =>
   moduleNameMapper: {
     '^express-oauth-router$': '<rootDir>/lib/index.ts',
     '^express-oauth-router/adapter-contract$': '<rootDir>/lib/adapter-contract/suite.ts',
+    '^express-oauth-router/(postgres|sqlite)$': '<rootDir>/lib/adapters/$1.ts',
     ...moduleNameMapper,
   },
   testMatch,
 });
 
 /**
- * The projects of a run. A variant is a store (`memory`, `redis`) and a mount (`root`, `prefix`): tests that depend on them run once
- * for each variant.
+ * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
+ * depend on them run once for each variant.
  */
 exports.projects = ({ express5, express4 }) => [
   project('express-5', { variants: express5, testMatch: ['<rootDir>/__tests__/**/*.test.ts'] }),
@@ -36,3 +37,9 @@ exports.projects = ({ express5, express4 }) => [
     testMatch: [`<rootDir>/__tests__/{${express4.folders.join(',')}}/**/*.test.ts`],
   }),
 ];
+
+/** The tests of the PostgreSQL adapter alone. */
+exports.postgres = project('postgres', {
+  variants: ['postgres prefix'],
+  testMatch: ['<rootDir>/__tests__/**/*.postgres.ts'],
+});

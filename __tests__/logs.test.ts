@@ -365,4 +365,25 @@ describe('a store that fails', () => {
     expect((cause.cause as Error).message).toBe('inner');
     expect(inspect(host.events, { depth: 10 })).not.toContain('a secret');
   });
+
+  it('the message of a query builder, which repeats the values, is left out', async () => {
+    const inner = Object.assign(new Error('the disk is full'), { code: '53100' });
+    for (const thrown of [
+      (values: string) => new Error(`Failed query: INSERT …\nparams: ${values}`, { cause: inner }),
+      (values: string) => Object.assign(inner, { stack: `${inner.stack} params: ${values}` }),
+      (values: string) => `no error, but a text: ${values}`,
+    ]) {
+      const refuse = (grant: object): never => {
+        throw thrown(Object.values(grant).join()) as Error;
+      };
+      const host = makeHost(MEMORY, { adapter: { ...memoryAdapter(), saveGrant: refuse } });
+      host.user = { id: 'a user with a long id' };
+      await authorize(host, authorizationForm('web', pkce(), { nonce: 'the nonce of the request' }));
+      expect(host.eventNames()).toContain('store.failed');
+      const told = inspect(host.events, { depth: 10 }).replaceAll(/userId: '[^']*'/g, '');
+      expect(told).not.toContain('a user with a long id');
+      expect(told).not.toContain('the nonce of the request');
+      if (typeof thrown('') === 'object') expect(told).toContain('the disk is full');
+    }
+  });
 });

@@ -241,7 +241,7 @@ describe.each(STORES)('oauth.providerTokens() on $store', (variant: Variant) => 
 
   it('at rest nothing of it can be read, or given to somebody else', async () => {
     await signInHere({ expires_in: 600, refresh_token: 'upstream-refresh-token' });
-    if (variant.store === 'memory') return expect(await tokens()).toBeDefined();
+    if (variant.store !== 'redis') return expect(await tokens()).toBeDefined();
     const keys = await sharedRedis().keys('*provider-tokens:*');
     const values = await Promise.all(keys.map((key) => sharedRedis().get(key)));
     expect(values.length).toBeGreaterThan(0);

@@ -1,7 +1,9 @@
 'use strict';
 
 module.exports = async () => {
-  const server = globalThis.oauthTestRedis;
-  globalThis.oauthTestRedis = undefined;
-  await server?.stop();
+  for (const name of ['oauthTestRedis', 'oauthTestPostgres']) {
+    const server = globalThis[name];
+    globalThis[name] = undefined;
+    await server?.stop();
+  }
 };

@@ -3,12 +3,33 @@ import express from 'express';
 import Redis from 'ioredis';
 import type { AddressInfo } from 'node:net';
 
-import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
+import { Pool } from 'pg';
 
-const [prefix, leeway] = process.argv.slice(2);
+import { createOAuthRouter, redisAdapter, type Adapter } from 'express-oauth-router';
+import { pgAdapter } from 'express-oauth-router/postgres';
+import { sqliteAdapter } from 'express-oauth-router/sqlite';
+
+import { openSqlite } from './sqlite';
+
+const [store, place, leeway] = process.argv.slice(2) as [string, string, string];
+
+/** The adapters by the name of their store, on a prefix or a file. */
+const ADAPTERS: Record<string, () => Adapter> = {
+  redis: () => redisAdapter(new Redis(process.env.REDIS_URL!), { prefix: place }),
+  postgres: () => {
+    const pool = new Pool({
+      connectionString: process.env.POSTGRES_URL!,
+      connectionTimeoutMillis: 4000,
+      statement_timeout: 4000,
+    });
+    return pgAdapter(pool, { prefix: place });
+  },
+  sqlite: () => sqliteAdapter(openSqlite(place)),
+};
+
 const oauth = createOAuthRouter({
   issuer: 'http://localhost:3000',
-  adapter: redisAdapter(new Redis(process.env.REDIS_URL!), { prefix: prefix! }),
+  adapter: ADAPTERS[store]!(),
   secrets: ['a secret of the tests that has more than 32 bytes'],
   clients: [
     {

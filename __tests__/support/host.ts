@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import express, { type Express } from 'express';
 import Redis from 'ioredis';
+import { Pool } from 'pg';
 import request from 'supertest';
 
 import {
@@ -18,6 +19,11 @@ import {
   type OAuthRouterOptions,
   type OAuthUser,
 } from 'express-oauth-router';
+import { migrate, pgAdapter } from 'express-oauth-router/postgres';
+import { sqliteAdapter } from 'express-oauth-router/sqlite';
+
+import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS } from '../../lib/adapters/contract';
+import { openSqlite } from './sqlite';
 
 export const SECRET = 'a secret of the tests that has more than 32 bytes';
 export const CALLBACK = 'https://app.example.com/callback';
@@ -109,7 +115,7 @@ export const CLIENTS = {
 export type ClientName = keyof typeof CLIENTS;
 
 export interface Variant {
-  store: 'memory' | 'redis';
+  store: 'memory' | 'redis' | 'postgres' | 'sqlite';
   mount: 'root' | 'prefix';
 }
 
@@ -147,16 +153,71 @@ export interface Host {
 }
 
 let redis: Redis | undefined;
+let pool: Pool | undefined;
 
 export function sharedRedis(): Redis {
   redis ??= new Redis(process.env.REDIS_URL!);
   return redis;
 }
 
+export function sharedPool(): Pool {
+  pool ??= new Pool({
+    connectionString: process.env.POSTGRES_URL!,
+    connectionTimeoutMillis: 4000,
+    statement_timeout: 4000,
+  });
+  return pool;
+}
+
 afterAll(async () => {
   await redis?.quit();
   redis = undefined;
+  await pool?.end();
+  pool = undefined;
 });
+
+/** Whether the clock of the tests moves that of the store. */
+export function hasClock({ store }: Variant): boolean {
+  return store === 'memory' || store === 'sqlite';
+}
+
+const prefixes = new WeakMap<Adapter, string>();
+
+/** The beginning of the tables' names of an adapter on PostgreSQL. */
+export function tablesOf(adapter: Adapter): string {
+  return prefixes.get(adapter)!;
+}
+
+/** Tables of its own for each host, which are there before the first call. */
+function freshPgAdapter(): Adapter {
+  const prefix = `test_${randomBytes(6).toString('hex')}_`;
+  const ready = migrate(sharedPool(), { prefix }).then(() => pgAdapter(sharedPool(), { prefix }));
+  // A test that is over before does not wait for it.
+  ready.catch(() => undefined);
+  const functions = [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS].filter((name) => name !== 'close');
+  const adapter = Object.fromEntries(
+    functions.map((name) => [
+      name,
+      async (...args: unknown[]) =>
+        ((await ready)[name] as (...args: unknown[]) => Promise<unknown>)(...args),
+    ]),
+  ) as unknown as Adapter;
+  prefixes.set(adapter, prefix);
+  return adapter;
+}
+
+function freshAdapter(store: Variant['store'], clock: () => number): Adapter {
+  switch (store) {
+    case 'memory':
+      return memoryAdapter({ clock });
+    case 'redis':
+      return redisAdapter(sharedRedis(), { prefix: `test:${randomBytes(6).toString('hex')}:` });
+    case 'postgres':
+      return freshPgAdapter();
+    case 'sqlite':
+      return sqliteAdapter(openSqlite(':memory:'), { clock });
+  }
+}
 
 export type HostOptions = Partial<OAuthRouterOptions> & {
   protect?: (app: Express, oauth: OAuthRouter) => void;
@@ -178,11 +239,7 @@ export function makeHost({ store, mount }: Variant, { protect, ...options }: Hos
     eventNames: () => host.events.map(({ name }) => name),
   };
   const clock = (): number => host.now;
-  host.adapter =
-    options.adapter ??
-    (store === 'memory'
-      ? memoryAdapter({ clock })
-      : redisAdapter(sharedRedis(), { prefix: `test:${randomBytes(6).toString('hex')}:` }));
+  host.adapter = options.adapter ?? freshAdapter(store, clock);
   host.oauth = createOAuthRouter({
     issuer,
     secrets: [SECRET],

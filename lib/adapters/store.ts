@@ -1,4 +1,5 @@
 import { serverError, storeUnavailable } from '../errors';
+import { isJsonObject } from '../json';
 import { printable } from '../printable';
 import type { EventReporter } from '../event-reporter';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
@@ -27,7 +28,7 @@ export function createStore(adapter: Adapter, timeout: number, reporter: EventRe
       try {
         return await withTimeout(Promise.resolve(Reflect.apply(run, adapter, args)), timeout, operation);
       } catch (thrown) {
-        const cause = withoutValues(thrown);
+        const cause = withoutValues(thrown, textsOf(args));
         reporter.emit('store.failed', { operation, cause });
         throw storeUnavailable(cause);
       }
@@ -51,21 +52,37 @@ function checked(check: AnyFunction, result: unknown, args: unknown[]): unknown 
 /** How many causes of an error are kept. */
 const MAXIMUM_CAUSES = 4;
 
+/** The length from which a text of a call is not in a message by chance. */
+const TELLING = 8;
+
+/** The texts of a call: ids, keys, and the members of records. */
+function textsOf(args: readonly unknown[]): string[] {
+  const texts = args.flatMap((arg) => (isJsonObject(arg) ? Object.values(arg) : [arg]));
+  return texts.filter((text) => typeof text === 'string').filter(({ length }) => length >= TELLING);
+}
+
 /**
- * Keeps what an error says about itself. Drivers attach the command with its arguments, or the row that was refused: these may
- * contain the parameters of a request.
+ * Keeps what an error says about itself. Drivers attach the command with its arguments, or the row that was refused, and query builders
+ * put them into the message: these may contain the parameters of a request.
  */
-function withoutValues(thrown: unknown, depth = 0): Error {
-  if (typeof thrown !== 'object' || thrown === null) return new Error(String(thrown));
+function withoutValues(thrown: unknown, texts: readonly string[], depth = 0): Error {
+  const repeatsTexts = (message: string): boolean => texts.some((text) => message.includes(text));
+  if (typeof thrown !== 'object' || thrown === null)
+    return new Error(repeatsTexts(String(thrown)) ? WITHHELD : printableLines(String(thrown)));
   const { name, message, stack, code, cause } = thrown as Partial<Record<string, unknown>>;
+  const tells = repeatsTexts(String(message));
   const error = new Error(
-    printableLines(String(message)),
-    cause === undefined || depth === MAXIMUM_CAUSES ? undefined : { cause: withoutValues(cause, depth + 1) },
+    tells ? WITHHELD : printableLines(String(message)),
+    cause === undefined || depth === MAXIMUM_CAUSES
+      ? undefined
+      : { cause: withoutValues(cause, texts, depth + 1) },
   );
   error.name = String(name);
-  if (typeof stack === 'string') error.stack = printableLines(stack);
+  if (typeof stack === 'string' && !tells && !repeatsTexts(stack)) error.stack = printableLines(stack);
   return typeof code === 'string' || typeof code === 'number' ? Object.assign(error, { code }) : error;
 }
+
+const WITHHELD = 'the message repeats what was to be stored or found, and is left out';
 
 /** A message of a driver has lines of its own. */
 function printableLines(text: string): string {

@@ -1,0 +1,211 @@
+import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
+import type { TableName } from './sql-schema';
+
+/** A value of a parameter. */
+export type SqlValue = string | number | null;
+
+/** What differs between the databases in a statement. */
+export interface SqlDialect {
+  /** Runs a statement whose parameters are `$1`, `$2` and so on, and returns its rows. */
+  query(statement: string, values: readonly SqlValue[]): Promise<readonly unknown[]>;
+  /** An expression for the present moment: epoch milliseconds. */
+  readonly now: string;
+  /** What follows a selection of rows that will be deleted. */
+  readonly forDeletion: string;
+  /** The quoted name of a table. */
+  table(name: TableName): string;
+}
+
+/** Every function of the contract but `close`, and the clean-up. */
+export interface SqlAdapter extends Required<Omit<Adapter, 'close'>> {
+  /** Deletes what has expired, in parts of 1000 rows. Returns the number of deleted rows. Run it every few minutes. */
+  sweep(): Promise<number>;
+}
+
+/** How long a grant is kept after its expiry, because processes' clocks differ. Milliseconds. */
+const GRACE = 600_000;
+/** How many rows the clean-up deletes at once: no transaction is long. */
+const SWEPT_AT_ONCE = 1000;
+
+/**
+ * Creates an adapter on the tables of `sql-schema.ts`. Each function is one statement, and so atomic by itself: what a statement has
+ * found or changed is seen by the rows that it returns.
+ */
+export function createSqlAdapter(dialect: SqlDialect): SqlAdapter {
+  const { query, now, table } = dialect;
+  const isLive = `(expires_at IS NULL OR expires_at > ${now})`;
+
+  /** Whether a statement found or changed a row. */
+  const any = async (statement: string, values: readonly SqlValue[]): Promise<boolean> =>
+    (await query(statement, values)).length > 0;
+
+  async function text(statement: string, values: readonly SqlValue[]): Promise<string | undefined> {
+    const [row] = await query(statement, values);
+    return row === undefined ? undefined : (row as { result: string }).result;
+  }
+
+  async function json<T>(statement: string, values: readonly SqlValue[]): Promise<T | undefined> {
+    const record = await text(statement, values);
+    return record === undefined ? undefined : (JSON.parse(record) as T);
+  }
+
+  async function list<T>(statement: string, values: readonly SqlValue[]): Promise<T[]> {
+    const rows = (await query(statement, values)) as readonly { result: string }[];
+    return rows.map(({ result }) => JSON.parse(result) as T);
+  }
+
+  return {
+    getClient: (clientId) =>
+      json<ClientMetadata>(
+        `SELECT record AS result FROM ${table('clients')} WHERE client_id = $1 AND ${isLive}`,
+        [clientId],
+      ),
+    saveClient: (client, ttl) =>
+      query(
+        `INSERT INTO ${table('clients')} AS stored (client_id, expires_at, record)
+          VALUES ($1, ${now} + CAST($2 AS bigint), $3)
+          ON CONFLICT (client_id) DO UPDATE SET record = excluded.record,
+            expires_at = CASE WHEN stored.expires_at <= ${now} THEN excluded.expires_at ELSE stored.expires_at END
+          RETURNING client_id`,
+        [client.clientId, lifetime(ttl), JSON.stringify(client)],
+      ),
+    replaceClient: (client) =>
+      any(
+        `UPDATE ${table('clients')} SET record = $2 WHERE client_id = $1 AND ${isLive} RETURNING client_id`,
+        [client.clientId, JSON.stringify(client)],
+      ),
+    extendClient: (clientId, ttl) =>
+      any(
+        `UPDATE ${table('clients')}
+          SET expires_at = CASE WHEN CAST($2 AS bigint) IS NULL OR expires_at IS NULL THEN NULL
+            WHEN expires_at > ${now} + CAST($2 AS bigint) THEN expires_at ELSE ${now} + CAST($2 AS bigint) END
+          WHERE client_id = $1 AND ${isLive} RETURNING client_id`,
+        [clientId, lifetime(ttl)],
+      ),
+    deleteClient: (clientId) =>
+      any(`DELETE FROM ${table('clients')} WHERE client_id = $1 RETURNING client_id`, [clientId]),
+
+    saveGrant: (grant) =>
+      query(
+        `INSERT INTO ${table('grants')} (id, generation, user_id, client_id, expires_at, record)
+          VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+        [
+          grant.id,
+          grant.generation,
+          grant.userId ?? null,
+          grant.clientId,
+          Math.ceil(grant.expiresAt),
+          JSON.stringify(grant),
+        ],
+      ),
+    getGrant: (grantId) =>
+      json<StoredGrant>(`SELECT record AS result FROM ${table('grants')} WHERE id = $1`, [grantId]),
+    advanceGrant: (grantId, generation, next) =>
+      any(
+        `UPDATE ${table('grants')} SET generation = $3, user_id = $4, expires_at = $5, record = $6
+          WHERE id = $1 AND generation = $2 RETURNING id`,
+        [
+          grantId,
+          generation,
+          next.generation,
+          next.userId ?? null,
+          Math.ceil(next.expiresAt),
+          JSON.stringify(next),
+        ],
+      ),
+    revokeGrant: (grantId) => any(`DELETE FROM ${table('grants')} WHERE id = $1 RETURNING id`, [grantId]),
+    listGrants: (userId) =>
+      list<StoredGrant>(`SELECT record AS result FROM ${table('grants')} WHERE user_id = $1`, [userId]),
+
+    setOnce: (key, ttl) =>
+      any(
+        `INSERT INTO ${table('once')} AS stored (key, expires_at) VALUES ($1, ${now} + CAST($2 AS bigint))
+          ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE stored.expires_at <= ${now}
+          RETURNING key`,
+        [key, milliseconds(ttl)],
+      ),
+    put: (key, value, ttl) =>
+      query(
+        `INSERT INTO ${table('state')} (key, value, expires_at) VALUES ($1, $2, ${now} + CAST($3 AS bigint))
+          ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
+          RETURNING key`,
+        [key, value, milliseconds(ttl)],
+      ),
+    get: (key) =>
+      text(`SELECT value AS result FROM ${table('state')} WHERE key = $1 AND expires_at > ${now}`, [key]),
+    take: (key) =>
+      text(`DELETE FROM ${table('state')} WHERE key = $1 AND expires_at > ${now} RETURNING value AS result`, [
+        key,
+      ]),
+
+    getConsent: (userId, clientId) =>
+      json<Consent>(
+        `SELECT record AS result FROM ${table('consents')} WHERE user_id = $1 AND client_id = $2`,
+        [userId, clientId],
+      ),
+    saveConsent: (consent) =>
+      query(
+        `INSERT INTO ${table('consents')} (user_id, client_id, record) VALUES ($1, $2, $3)
+          ON CONFLICT (user_id, client_id) DO UPDATE SET record = excluded.record
+          RETURNING client_id`,
+        [consent.userId, consent.clientId, JSON.stringify(consent)],
+      ),
+    deleteConsent: (userId, clientId) =>
+      any(`DELETE FROM ${table('consents')} WHERE user_id = $1 AND client_id = $2 RETURNING client_id`, [
+        userId,
+        clientId,
+      ]),
+
+    // It names every table: a missing one is found before a request needs it.
+    ping: () =>
+      query(
+        `SELECT 1 AS result WHERE EXISTS (SELECT 1 FROM ${table('clients')}) OR EXISTS (SELECT 1 FROM ${table('grants')})
+          OR EXISTS (SELECT 1 FROM ${table('once')}) OR EXISTS (SELECT 1 FROM ${table('state')})
+          OR EXISTS (SELECT 1 FROM ${table('consents')})`,
+        [],
+      ),
+
+    sweep: async () => {
+      let deleted = 0;
+      for (const [name, key, grace] of SWEPT) deleted += await sweepTable(dialect, name, key, grace);
+      return deleted;
+    },
+  };
+}
+
+/** The tables with rows that expire, their keys, and how long rows are kept after that. */
+const SWEPT = [
+  ['clients', 'client_id', 0],
+  ['grants', 'id', GRACE],
+  ['once', 'key', 0],
+  ['state', 'key', 0],
+] as const satisfies readonly (readonly [TableName, string, number])[];
+
+async function sweepTable(
+  { query, now, table, forDeletion }: SqlDialect,
+  name: TableName,
+  key: string,
+  grace: number,
+): Promise<number> {
+  let total = 0;
+  for (let deleted = SWEPT_AT_ONCE; deleted === SWEPT_AT_ONCE; total += deleted) {
+    const rows = await query(
+      `DELETE FROM ${table(name)} WHERE ${key} IN (
+          SELECT ${key} FROM ${table(name)} WHERE expires_at <= ${now} - ${grace}
+            ORDER BY expires_at LIMIT ${SWEPT_AT_ONCE}${forDeletion}
+        ) AND expires_at <= ${now} - ${grace} RETURNING 1 AS result`,
+      [],
+    );
+    deleted = rows.length;
+  }
+  return total;
+}
+
+/** Returns the lifetime of a client in milliseconds; `null` stands for none. */
+function lifetime(seconds: number | undefined): number | null {
+  return seconds === undefined ? null : milliseconds(seconds);
+}
+
+function milliseconds(seconds: number): number {
+  return Math.max(1, Math.ceil(seconds * 1000));
+}
