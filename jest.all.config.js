@@ -10,6 +10,7 @@ module.exports = {
   ...require('./jest.config.js'),
   projects: [
     ...projects({
+      kinds: '{test,all}',
       express5: ['memory root', 'redis prefix', 'postgres root', 'sqlite prefix'],
       express4: {
         folders: [

@@ -27,10 +27,10 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) =>
 
 /**
  * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
- * depend on them run once for each variant.
+ * depend on them run once for each variant. `kinds` are the endings of the tests' names.
  */
-exports.projects = ({ express5, express4 }) => [
-  project('express-5', { variants: express5, testMatch: ['<rootDir>/__tests__/**/*.test.ts'] }),
+exports.projects = ({ express5, express4, kinds = 'test' }) => [
+  project('express-5', { variants: express5, testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`] }),
   project('express-4', {
     variants: express4.variants,
     moduleNameMapper: { '^express$': 'express4' },

@@ -47,7 +47,7 @@ export type {
 } from './adapters/contract';
 export { memoryAdapter, type MemoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
 export { redisAdapter, type RedisAdapter, type RedisAdapterOptions } from './adapters/redis';
-export type { RedisClient } from './adapters/redis-client';
+export type { IoredisClient, NodeRedisClient, RedisClient, RedisCommandName } from './adapters/redis-client';
 
 export type { ConsentContext, ConsentHandler, LoginContext, LoginUrl } from './authorization/host-pages';
 export type { HeaderSubject } from './authorization/out-of-band';

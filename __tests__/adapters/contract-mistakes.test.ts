@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { memoryAdapter, type Adapter, type StoredGrant } from 'express-oauth-router';
+import { memoryAdapter, type Adapter, type ClientMetadata, type StoredGrant } from 'express-oauth-router';
 import { adapterContract, type AdapterUnderTest, type Lacking } from 'express-oauth-router/adapter-contract';
 
 import { OPTIONAL_FUNCTIONS } from '../../lib/adapters/contract';
@@ -90,6 +90,8 @@ const PARTS: Record<string, Compared> = {
       base.replaceClient({ clientId: of(client.clientId), original: client } as never),
     extendClient: (id, ttl) => base.extendClient(of(id), ttl),
     deleteClient: (id) => base.deleteClient(of(id)),
+    listClients: async (after, limit) =>
+      (await base.listClients(after === undefined ? after : of(after), limit)).map(original),
   }),
   grants: (base, of) => grants(base, (grant) => ({ ...grant, id: of(grant.id) }), of),
   users: (base, of) => ({
@@ -478,6 +480,59 @@ const MISTAKES: Record<string, Plant> = {
       },
     };
   },
+  'listClients ignores where to begin': (base) => ({
+    functions: { listClients: (_after, limit) => base.listClients(undefined, limit) },
+  }),
+  'listClients ignores the limit': (base) => ({
+    functions: { listClients: (after) => base.listClients(after, 2000) },
+  }),
+  'listClients begins with the id itself': (base) => ({
+    functions: {
+      listClients: async (after, limit) => {
+        const own = after === undefined ? undefined : await base.getClient(after);
+        const rest = await base.listClients(after, limit);
+        return [own ?? [], rest].flat().slice(0, limit);
+      },
+    },
+  }),
+  'listClients sorts without regard to case': (base) => ({
+    functions: {
+      listClients: async (after, limit) => {
+        const folded = ({ clientId }: { clientId: string }): string => clientId.toLowerCase();
+        const all = [...(await base.listClients(undefined, 2000))];
+        all.sort((one, other) => (folded(one) < folded(other) ? -1 : 1));
+        const following = all.filter((client) => after === undefined || folded(client) > after.toLowerCase());
+        return following.slice(0, limit);
+      },
+    },
+  }),
+  'listClients needs the id to exist': (base) => ({
+    functions: {
+      listClients: async (after, limit) =>
+        after === undefined || (await base.getClient(after)) ? base.listClients(after, limit) : [],
+    },
+  }),
+  'listClients returns those whose time is over': (base) => {
+    const saved = new Map<string, ClientMetadata>();
+    return {
+      functions: {
+        saveClient: async (client, ttl) => {
+          saved.set(client.clientId, client);
+          await base.saveClient(client, ttl);
+        },
+        deleteClient: async (id) => {
+          saved.delete(id);
+          await base.deleteClient(id);
+        },
+        listClients: (after = '', limit) =>
+          [...saved.keys()]
+            .filter((id) => id > after)
+            .sort()
+            .slice(0, limit)
+            .map((id) => saved.get(id)!),
+      },
+    };
+  },
   'saveClient does not replace': (base) => ({
     functions: {
       saveClient: async (client, ttl) => {
@@ -651,7 +706,11 @@ describe('the contract suite', () => {
 
   it('reports what is missing, and what is there although it is said to be missing', async () => {
     const without = (names: readonly Lacking[]): Promise<string[]> =>
-      failures(() => ({ adapter: { ...memoryAdapter(), listGrants: undefined } }), names);
+      failures(() => {
+        let now = Date.now();
+        const advance = (seconds: number): void => void (now += seconds * 1000);
+        return { adapter: { ...memoryAdapter({ clock: () => now }), listGrants: undefined }, advance };
+      }, names);
     const all = ['other', 'sweep', 'unreachable'] as const;
     expect(await without([...all, 'listGrants'])).toEqual([]);
     expect((await without(all)).length).toBeGreaterThan(3);

@@ -123,7 +123,7 @@ describe('what pgAdapter needs of a client', () => {
     ],
   ])('%s', async (name, client) => {
     const adapter = pgAdapter(client, { prefix });
-    const own = grant(`${name}`.padEnd(22, '-'));
+    const own = grant(name.padEnd(22, '-'));
     await adapter.ping();
     await adapter.saveGrant(own);
     await expect(adapter.saveGrant(own)).rejects.toThrow();

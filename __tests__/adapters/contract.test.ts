@@ -1,13 +1,11 @@
-import type { ChildProcess } from 'node:child_process';
-
 import Redis from 'ioredis';
-import Redis5 from 'ioredis5';
+import { createClient } from 'redis';
 
-import { memoryAdapter, redisAdapter, type Adapter } from 'express-oauth-router';
+import { memoryAdapter } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
 
 import { applicable } from '../support/applicable';
-import { forkAdapter } from '../support/forked-adapter';
+import { testRedisContract } from '../support/redis-contract';
 
 describe('memoryAdapter', () => {
   adapterContract(
@@ -24,37 +22,7 @@ describe('memoryAdapter', () => {
   );
 });
 
-describe.each([
-  ['ioredis 6', 'contract:', (): Redis => new Redis(process.env.REDIS_URL!)],
-  ['ioredis 5', 'contract:', (): Redis5 => new Redis5(process.env.REDIS_URL!)],
-  [
-    'ioredis 6 with keyPrefix and autopipelining',
-    'k:contract:',
-    (): Redis => new Redis(process.env.REDIS_URL!, { keyPrefix: 'k:', enableAutoPipelining: true }),
-  ],
-])('redisAdapter on %s', (_name, prefix, connect) => {
-  let other: Adapter;
-  let child: ChildProcess;
-
-  beforeAll(() => ({ adapter: other, child } = forkAdapter('adapter-process.ts', prefix)));
-  afterAll(() => void child.kill());
-
-  adapterContract(
-    () => {
-      const redis = connect();
-      return {
-        adapter: redisAdapter(redis, { prefix: 'contract:' }),
-        other: () => other,
-        unreachable: () => {
-          const away = new Redis({ port: 1, host: '127.0.0.1', retryStrategy: () => null });
-          away.on('error', () => undefined);
-          return redisAdapter(away);
-        },
-        close: () => redis.quit(),
-      };
-    },
-    applicable,
-    // Redis drops what has expired by itself.
-    { without: ['sweep'] },
-  );
-});
+testRedisContract([
+  { name: 'ioredis 6', connect: () => new Redis(process.env.REDIS_URL!) },
+  { name: 'redis 6', connect: () => createClient({ url: process.env.REDIS_URL! }) },
+]);

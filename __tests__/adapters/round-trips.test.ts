@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import Redis from 'ioredis';
 import request from 'supertest';
 
-import { redisAdapter, type RedisClient } from 'express-oauth-router';
+import { redisAdapter, type IoredisClient } from 'express-oauth-router';
 
 import {
   CALLBACK,
@@ -67,7 +67,7 @@ describe('round trips to Redis', () => {
   }
 
   it('the counter counts: two reads in turn are two round trips, two at once are one', async () => {
-    const client = redis as RedisClient;
+    const client = redis as IoredisClient;
     proxy.reset();
     await client.get('a');
     await client.get('b');

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 
+import type { ClientMetadata } from '../adapters/contract';
+import { withoutNulls } from '../json';
 import {
   ALIKE_CLIENTS,
   assertNothing,
@@ -42,6 +44,70 @@ export function testClients({ describe }: TestFunctions, test: DefineTest): void
         assertSame(await adapter.getClient(first.clientId), first);
       }
     });
+  });
+}
+
+export function testListClients({ describe }: TestFunctions, test: DefineTest): void {
+  describe('listClients', () => {
+    test(
+      'returns clients in the order of their ids, as many as are asked for, and those that follow an id',
+      ['saveClient', 'deleteClient', 'listClients'],
+      async ({ adapter }) => {
+        const base = unique();
+        // In the order of their bytes.
+        const clients = ['-', '1', 'B', 'C', '_', 'a', 'b'].map((end) => ({
+          ...someClient(),
+          clientId: base + end,
+        }));
+        for (const client of [...clients].reverse()) await adapter.saveClient(client);
+        const list = async (after: string, limit: number): Promise<ClientMetadata[]> =>
+          [...(await adapter.listClients(after, limit))].filter(({ clientId }) => clientId.startsWith(base));
+        assert.deepEqual((await list(base, 3)).map(withoutNulls), clients.slice(0, 3));
+        assert.deepEqual(await list(base, 100), await list(base, clients.length));
+        assert.deepEqual((await list(`${base}B`, 100)).map(withoutNulls), clients.slice(3));
+        // The id need not exist.
+        assert.deepEqual((await list(`${base}Ba`, 2)).map(withoutNulls), clients.slice(3, 5));
+        await adapter.deleteClient(`${base}C`);
+        assert.deepEqual(
+          (await list(`${base}B`, 2)).map(({ clientId }) => clientId),
+          [`${base}_`, `${base}a`],
+        );
+      },
+    );
+
+    test(
+      'returns all clients in parts, from the first one',
+      ['saveClient', 'deleteClient', 'listClients'],
+      async ({ adapter }) => {
+        const [first, last] = [`!${unique()}`, `~${unique()}`];
+        for (const clientId of [last, first]) await adapter.saveClient({ ...someClient(), clientId });
+        const ids: string[] = [];
+        for (let part; part === undefined || part.length === 7; ids.push(...part))
+          part = [...(await adapter.listClients(ids.at(-1), 7))].map(({ clientId }) => clientId);
+        for (const clientId of [first, last]) {
+          assert.equal(ids.filter((id) => id === clientId).length, 1);
+          await adapter.deleteClient(clientId);
+        }
+        assert.equal(new Set(ids).size, ids.length);
+      },
+    );
+
+    test(
+      'returns a client that has been replaced, and none whose time is over',
+      ['saveClient', 'listClients'],
+      async ({ adapter, pass }) => {
+        const [kept, passing] = [someClient(), someClient()];
+        const after = (id: string): string => id.slice(0, -1);
+        await adapter.saveClient(kept);
+        await adapter.saveClient({ ...kept, scope: 'changed' });
+        await adapter.saveClient(passing, 1);
+        assertSame((await adapter.listClients(after(passing.clientId), 1))[0], passing);
+        await pass(1.2);
+        assertSame((await adapter.listClients(after(kept.clientId), 1))[0], { ...kept, scope: 'changed' });
+        const [next] = await adapter.listClients(after(passing.clientId), 1);
+        assert.notEqual(next?.clientId, passing.clientId);
+      },
+    );
   });
 }
 

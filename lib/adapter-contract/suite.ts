@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { Awaitable } from '../host/call';
 import { testAdvanceGrant } from './advance';
-import { testClientLifetimes, testClients } from './clients';
+import { testClientLifetimes, testClients, testListClients } from './clients';
 import { testConsents } from './consents';
 import { testListGrants, testRevokeGrant, testSaveGrant } from './grants';
 import {
@@ -44,6 +44,7 @@ export function adapterContract(
   const parts = [
     testClients,
     testClientLifetimes,
+    testListClients,
     testSaveGrant,
     testAdvanceGrant,
     testRevokeGrant,

@@ -242,6 +242,11 @@ export interface Adapter {
   extendClient?(clientId: string, ttl?: number): Awaitable<boolean>;
   /** Deletes a client. */
   deleteClient?(clientId: string): Awaitable<unknown>;
+  /**
+   * Returns up to `limit` clients in the order of the bytes of their ids: those whose id follows `after`, or the first ones. Fewer than
+   * `limit` are the last ones.
+   */
+  listClients?(after: string | undefined, limit: number): Awaitable<readonly ClientMetadata[]>;
 
   /** Inserts a grant; throws if the id exists. The index by user is written before the grant. */
   saveGrant(grant: StoredGrant): Awaitable<unknown>;
@@ -297,6 +302,7 @@ export const OPTIONAL_FUNCTIONS = [
   'replaceClient',
   'extendClient',
   'deleteClient',
+  'listClients',
   'listGrants',
   'getConsent',
   'saveConsent',
@@ -309,4 +315,9 @@ export const OPTIONAL_FUNCTIONS = [
 export function refuseUnknown(source: string, options: object): void {
   const [unknown] = Object.keys(options);
   if (unknown !== undefined) throw new TypeError(`${source} has no option ${unknown}`);
+}
+
+/** Converts a `ttl` to milliseconds: at least one. */
+export function milliseconds(ttl: number): number {
+  return Math.max(1, Math.ceil(ttl * 1000));
 }

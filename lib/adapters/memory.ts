@@ -162,6 +162,11 @@ function createClients({ maxEntries, cacheOptions }: { maxEntries: number; cache
       return true;
     },
     deleteClient: (clientId: string) => [clients, passing].some((kept) => kept.delete(clientId)),
+    listClients: (after: string | undefined, limit: number) => {
+      const ids = [...clients.keys(), ...passing.keys()].filter((id) => after === undefined || id > after);
+      const records = ids.sort().flatMap((id) => clients.get(id) ?? passing.get(id) ?? []);
+      return records.slice(0, limit).map((record) => JSON.parse(record) as ClientMetadata);
+    },
   };
 }
 

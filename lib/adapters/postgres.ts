@@ -1,6 +1,9 @@
 import { refuseUnknown } from './contract';
 import { createSqlAdapter, type SqlAdapter, type SqlDialect } from './sql';
+
 import { tablesOf, type SchemaDialect } from './sql-schema';
+
+export type { SqlAdapter } from './sql';
 
 /**
  * What the adapter uses of a client: a `Pool` or a `Client` of the package `pg`, PGlite, or an object around any other driver.
@@ -14,7 +17,13 @@ export interface PostgresClient {
    * Runs a statement with the parameters `$1`, `$2` and so on. The text of a migration has no parameters, and may have several
    * statements.
    */
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  query(text: string, values?: unknown[]): Promise<PostgresResult>;
+}
+
+/** What the adapter uses of a result. */
+export interface PostgresResult {
+  /** An object for each row, or nothing for statements without rows. */
+  rows: unknown[];
 }
 
 /** The options of `pgAdapter`. */
@@ -24,9 +33,6 @@ export interface PgAdapterOptions {
   /** The schema of the tables: small letters, digits and `_`. @defaultValue the first one of the connection's `search_path` */
   schema?: string;
 }
-
-/** Every function of the contract but `close`, because the pool belongs to the host, and the clean-up. */
-export type PgAdapter = SqlAdapter;
 
 /** A step of the schema. */
 export interface PgMigration {
@@ -54,7 +60,7 @@ const NOW = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
  * const adapter = pgAdapter(pool);
  * setInterval(() => adapter.sweep().catch(report), 600_000).unref();
  */
-export function pgAdapter(client: PostgresClient, options: PgAdapterOptions = {}): PgAdapter {
+export function pgAdapter(client: PostgresClient, options: PgAdapterOptions = {}): SqlAdapter {
   refuseOtherClients(client);
   const names = namesOf('pgAdapter', options);
   surviveRestarts(client);

@@ -1,25 +1,13 @@
+/** The commands that the adapter sends, besides scripts. */
+export type RedisCommandName =
+  'get' | 'getdel' | 'set' | 'del' | 'hget' | 'zrem' | 'zadd' | 'zrangebylex' | 'zrandmember';
+
 /** The part of an ioredis client (5 or 6) that the adapter uses: a `Redis`, also through Sentinel, or a `Cluster`. */
-export interface RedisClient {
+export type IoredisClient = Record<RedisCommandName, (key: string, ...args: never[]) => Promise<unknown>> & {
   /** The state of the connection. */
   readonly status: string;
   /** The options of the client. */
   readonly options: object;
-  /** `GET`. */
-  get(key: string): Promise<string | null>;
-  /** `GETDEL`. */
-  getdel(key: string): Promise<string | null>;
-  /** `SET`. */
-  set(key: string, value: string): Promise<unknown>;
-  /** `SET` with `PX`, and optionally `NX`. */
-  set(key: string, value: string, px: 'PX', milliseconds: number, nx?: 'NX'): Promise<unknown>;
-  /** `SET` with `KEEPTTL` and `XX`. */
-  set(key: string, value: string, keepTtl: 'KEEPTTL', xx: 'XX'): Promise<unknown>;
-  /** `DEL`. */
-  del(key: string): Promise<number>;
-  /** `HGET`. */
-  hget(key: string, field: string): Promise<string | null>;
-  /** `ZREM`. */
-  zrem(key: string, ...members: string[]): Promise<number>;
   /** `PING`. */
   ping(): Promise<unknown>;
   /** `INFO`. */
@@ -28,47 +16,52 @@ export interface RedisClient {
   defineCommand(name: string, definition: { numberOfKeys?: number; lua: string }): void;
   /** Adds a listener for the next `ready` event. */
   once(event: 'ready', listener: () => void): unknown;
+};
+
+/**
+ * The part of a client of the package `redis` (5 or 6) that the adapter uses: that of `createClient()`, `createClientPool()`,
+ * `createCluster()` or `createSentinel()`.
+ */
+export interface NodeRedisClient {
+  /** Whether commands can be sent. */
+  readonly isReady?: boolean;
+  /** Sends a command. Its arguments differ between the kinds of clients. */
+  sendCommand(...args: never[]): Promise<unknown>;
+  /** Adds a listener. */
+  on(event: string, listener: () => void): unknown;
+  /** Adds a listener for the next event. */
+  once(event: string, listener: () => void): unknown;
+  /** The number of listeners. */
+  listenerCount(event: string): number;
 }
 
-/** Refuses a value that is not an ioredis client. @throws TypeError with a message that names the kind of value */
+/** A client of ioredis, or of the package `redis`. */
+export type RedisClient = IoredisClient | NodeRedisClient;
+
+export function isIoredis(client: RedisClient): client is IoredisClient {
+  return 'defineCommand' in client;
+}
+
+/** Refuses a value that is no client. @throws TypeError with a message that names the kind of value */
 export function refuseOtherClients(redis: unknown): void {
-  const expected = 'redisAdapter() takes a client of the package ioredis';
+  const expected = 'redisAdapter() takes a client of the package ioredis or redis';
   if (typeof redis === 'string' || redis instanceof URL)
     throw new TypeError(`${expected}, not a URL: redisAdapter(new Redis(url))`);
   if (typeof redis !== 'object' || redis === null) throw new TypeError(`${expected}, not ${String(redis)}`);
   const client = redis as Partial<Record<string, unknown>>;
   if (typeof client.defineCommand === 'function' && typeof client.options === 'object') return;
-  if (typeof client.sendCommand === 'function')
-    throw new TypeError(`${expected}: this is a client of another package, such as redis`);
-  throw new TypeError(`${expected}: this object has no defineCommand()`);
+  if (typeof client.sendCommand === 'function' && typeof client.listenerCount === 'function') return;
+  throw new TypeError(`${expected}: this object has neither defineCommand() nor sendCommand()`);
 }
 
-/** Refuses a client that reads from replicas: a replica may show a spent code as unspent, and a revoked grant as active. */
-export function refuseReplicas({ options }: RedisClient): void {
+/**
+ * Refuses a client that reads from replicas: a replica may show a spent code as unspent, and a revoked grant as active. A client of the
+ * package `redis` reads from the master unless a command says otherwise, and none of ours does.
+ */
+export function refuseReplicas({ options }: IoredisClient): void {
   const { scaleReads, role } = options as { scaleReads?: unknown; role?: unknown };
   if (scaleReads !== undefined && scaleReads !== 'master') {
     throw new Error('redisAdapter: scaleReads must be "master": a replica may show a spent code as unspent');
   }
   if (role === 'slave') throw new Error('redisAdapter: the Sentinel role must be "master"');
-}
-
-/** Warns about a server that is too old, or that may evict grants. */
-export function warnAboutServer(redis: RedisClient): void {
-  const check = async (): Promise<void> => {
-    const info = await redis.info();
-    const [, major, minor] = /^redis_version:(\d+)\.(\d+)/m.exec(info) ?? [];
-    if (Number(major) < 6 || (Number(major) === 6 && Number(minor) < 2)) {
-      process.emitWarning('express-oauth-router needs Redis 6.2 or later');
-    }
-    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
-    if (policy && policy !== 'noeviction') {
-      process.emitWarning(
-        `express-oauth-router: Redis may evict grants; set maxmemory-policy noeviction, not ${policy}`,
-      );
-    }
-  };
-  // A server that forbids INFO works too: the warning is only advice.
-  const quietly = (): void => void check().catch(() => undefined);
-  if (redis.status === 'ready') quietly();
-  else redis.once('ready', quietly);
 }

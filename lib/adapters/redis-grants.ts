@@ -1,10 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 
 import type { Adapter, StoredGrant } from './contract';
-import type { RedisClient } from './redis-client';
+import type { RedisCommands } from './redis-commands';
 import { ADVANCE_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
-
-type Argument = string | number;
 
 /** How long a grant is kept after its expiry, because machines' clocks differ. Milliseconds. */
 const GRACE = 600_000;
@@ -29,30 +27,22 @@ interface Entry {
   readonly writtenAt: number;
 }
 
-interface Scripts {
-  oauthSaveGrant(key: string, ...args: Argument[]): Promise<unknown>;
-  oauthAdvanceGrant(key: string, ...args: Argument[]): Promise<unknown>;
-  oauthIndexGrant(key: string, ...args: Argument[]): Promise<unknown>;
-  oauthListGrants(key: string, first: number, last: number): Promise<unknown>;
-}
-
 type GrantFunctions = Required<
   Pick<Adapter, 'saveGrant' | 'getGrant' | 'advanceGrant' | 'revokeGrant' | 'listGrants'>
 >;
 
 /** Creates the functions of the Redis adapter for grants, and for their index by user. */
-export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunctions {
-  redis.defineCommand('oauthSaveGrant', { numberOfKeys: 1, lua: SAVE_GRANT });
-  redis.defineCommand('oauthAdvanceGrant', { numberOfKeys: 1, lua: ADVANCE_GRANT });
-  redis.defineCommand('oauthIndexGrant', { numberOfKeys: 1, lua: INDEX_GRANT });
-  redis.defineCommand('oauthListGrants', { numberOfKeys: 1, lua: LIST_GRANTS });
-  const scripts = redis as unknown as Scripts;
+export function createRedisGrants({ command, script }: RedisCommands, prefix: string): GrantFunctions {
+  const runSaveGrant = script('oauthSaveGrant', SAVE_GRANT);
+  const runAdvanceGrant = script('oauthAdvanceGrant', ADVANCE_GRANT);
+  const runIndexGrant = script('oauthIndexGrant', INDEX_GRANT);
+  const runListGrants = script('oauthListGrants', LIST_GRANTS);
   // The braces choose the slot.
   const grantKey = (id: string): string => `${prefix}grant:{${id}}`;
   const userKey = (userId: string): string => `${prefix}user:${userId}`;
 
   async function getGrant(grantId: string): Promise<StoredGrant | undefined> {
-    const record = await redis.hget(grantKey(grantId), 'record');
+    const record = (await command('hget', grantKey(grantId), 'record')) as string | null;
     return record === null ? undefined : (JSON.parse(record) as StoredGrant);
   }
 
@@ -60,7 +50,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
   async function index(userId: string, grant: StoredGrant): Promise<number> {
     const now = Date.now();
     const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));
-    const entries = await scripts.oauthIndexGrant(userKey(userId), grant.id, now, until);
+    const entries = await runIndexGrant(userKey(userId), grant.id, now, until);
     // Housekeeping: even if it fails, the entry is written.
     if (Number(entries) % PRUNE_EVERY === 0) await prune(userId, Number(entries)).catch(() => undefined);
     return until;
@@ -73,7 +63,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
   }
 
   async function entriesOf(userId: string, first = 0, last = -1): Promise<Entry[]> {
-    const flat = (await scripts.oauthListGrants(userKey(userId), first, last)) as string[];
+    const flat = (await runListGrants(userKey(userId), first, last)) as string[];
     return flat.flatMap((id, position) =>
       position % 2 === 0 ? { id, writtenAt: Number(flat[position + 1]) } : [],
     );
@@ -87,7 +77,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
       const found = await Promise.all(part.map(({ id }) => getGrant(id)));
       const settled = Date.now() - INDEX_SETTLED;
       const dead = part.filter(({ writtenAt }, position) => !found[position] && writtenAt < settled);
-      if (dead.length > 0) await redis.zrem(userKey(userId), ...dead.map(({ id }) => id));
+      if (dead.length > 0) await command('zrem', userKey(userId), ...dead.map(({ id }) => id));
       grants.push(...found.filter((grant) => grant !== undefined));
     }
     return grants;
@@ -100,14 +90,14 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
       const mark = randomBytes(12).toString('base64url');
       const record = JSON.stringify(grant);
       const args = [grant.generation, record, timeToLive(grant), indexedUntil, mark];
-      const saved = await scripts.oauthSaveGrant(grantKey(grant.id), ...args);
+      const saved = await runSaveGrant(grantKey(grant.id), ...args);
       if (Number(saved) !== 1) throw new Error('a grant with this id exists');
     },
     getGrant,
     advanceGrant: async (grantId, generation, next) => {
       const mustLast = next.userId === undefined ? 0 : next.expiresAt;
       const advance = (indexedUntil: number): Promise<unknown> =>
-        scripts.oauthAdvanceGrant(
+        runAdvanceGrant(
           grantKey(grantId),
           generation,
           next.generation,
@@ -120,7 +110,7 @@ export function createRedisGrants(redis: RedisClient, prefix: string): GrantFunc
       if (outcome !== 'INDEX' || next.userId === undefined) return Number(outcome) === 1;
       return Number(await advance(await index(next.userId, next))) === 1;
     },
-    revokeGrant: async (grantId) => (await redis.del(grantKey(grantId))) > 0,
+    revokeGrant: async (grantId) => Number(await command('del', grantKey(grantId))) > 0,
     listGrants: async (userId) => liveGrants(userId, await entriesOf(userId)),
   };
 }

@@ -1,12 +1,9 @@
-import { refuseUnknown, type Adapter, type ClientMetadata, type Consent } from './contract';
-import { refuseOtherClients, refuseReplicas, warnAboutServer, type RedisClient } from './redis-client';
+import { milliseconds, refuseUnknown, type Adapter, type Consent } from './contract';
+import { isIoredis, refuseOtherClients, refuseReplicas, type RedisClient } from './redis-client';
+import { createRedisClients } from './redis-clients';
+import { createRedisCommands } from './redis-commands';
 import { createRedisGrants } from './redis-grants';
-import { EXTEND_CLIENT, SAVE_CLIENT } from './redis-scripts';
-
-interface Scripts {
-  oauthSaveClient(key: string, record: string, timeToLive: number): Promise<unknown>;
-  oauthExtendClient(key: string, timeToLive: number): Promise<unknown>;
-}
+import { warnAboutServer } from './redis-server';
 
 /** The options of `redisAdapter`. */
 export interface RedisAdapterOptions {
@@ -18,11 +15,12 @@ export interface RedisAdapterOptions {
 export type RedisAdapter = Required<Omit<Adapter, 'close'>>;
 
 /**
- * Stores everything in Redis 6.2 or later: a single node, Sentinel or Cluster. Any number of processes may share it.
+ * Stores everything in Redis 6.2 or later: a single node, Sentinel or Cluster. Any number of processes may share it. The client is one of
+ * ioredis, or one of the package `redis` that the host has connected.
  *
  * A grant has one key, and every script touches one key, so that it works on any slot.
  *
- * @throws TypeError if the client is not an ioredis client
+ * @throws TypeError if it is no such client
  * @throws Error if the client may read from replicas, which could show spent codes as unspent, or if the prefix contains braces
  * @example
  * const adapter = redisAdapter(new Redis(process.env.REDIS_URL), { prefix: 'my-app:oauth:' });
@@ -33,49 +31,37 @@ export function redisAdapter(
 ): RedisAdapter {
   refuseUnknown('redisAdapter', unknown);
   refuseOtherClients(redis);
-  refuseReplicas(redis);
+  if (isIoredis(redis)) refuseReplicas(redis);
   if (/[{}]/.test(prefix))
     throw new Error('redisAdapter: the prefix must not contain braces, which select the cluster slot');
-  warnAboutServer(redis);
+  const commands = createRedisCommands(redis);
+  warnAboutServer(redis, commands);
+  const { command } = commands;
 
-  redis.defineCommand('oauthSaveClient', { numberOfKeys: 1, lua: SAVE_CLIENT });
-  redis.defineCommand('oauthExtendClient', { numberOfKeys: 1, lua: EXTEND_CLIENT });
-  const scripts = redis as unknown as Scripts;
-
-  const clientKey = (clientId: string): string => `${prefix}client:${clientId}`;
   const consentKey = (userId: string, clientId: string): string =>
     `${prefix}consent:${encodeURIComponent(userId)}:${encodeURIComponent(clientId)}`;
   const stateKey = (key: string): string => `${prefix}state:${key}`;
   const onceKey = (key: string): string => `${prefix}once:${key}`;
 
-  async function getJson<T>(key: string): Promise<T | undefined> {
-    const value = await redis.get(key);
-    return value === null ? undefined : (JSON.parse(value) as T);
-  }
-
   return withoutArguments({
-    getClient: (clientId) => getJson<ClientMetadata>(clientKey(clientId)),
-    saveClient: (client, ttl) =>
-      scripts.oauthSaveClient(clientKey(client.clientId), JSON.stringify(client), timeToLive(ttl)),
-    replaceClient: async (client) =>
-      (await redis.set(clientKey(client.clientId), JSON.stringify(client), 'KEEPTTL', 'XX')) === 'OK',
-    extendClient: async (clientId, ttl) =>
-      Number(await scripts.oauthExtendClient(clientKey(clientId), timeToLive(ttl))) === 1,
-    deleteClient: (clientId) => redis.del(clientKey(clientId)),
+    ...createRedisClients(commands, prefix),
+    ...createRedisGrants(commands, prefix),
 
-    ...createRedisGrants(redis, prefix),
+    setOnce: async (key, ttl) =>
+      (await command('set', onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',
+    put: (key, value, ttl) => command('set', stateKey(key), value, 'PX', milliseconds(ttl)),
+    get: async (key) => (await command('get', stateKey(key))) as string | null,
+    take: async (key) => (await command('getdel', stateKey(key))) as string | null,
 
-    setOnce: async (key, ttl) => (await redis.set(onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',
-    put: (key, value, ttl) => redis.set(stateKey(key), value, 'PX', milliseconds(ttl)),
-    get: (key) => redis.get(stateKey(key)),
-    take: (key) => redis.getdel(stateKey(key)),
-
-    getConsent: (userId, clientId) => getJson<Consent>(consentKey(userId, clientId)),
+    getConsent: async (userId, clientId) => {
+      const record = (await command('get', consentKey(userId, clientId))) as string | null;
+      return record === null ? undefined : (JSON.parse(record) as Consent);
+    },
     saveConsent: (consent) =>
-      redis.set(consentKey(consent.userId, consent.clientId), JSON.stringify(consent)),
-    deleteConsent: (userId, clientId) => redis.del(consentKey(userId, clientId)),
+      command('set', consentKey(consent.userId, consent.clientId), JSON.stringify(consent)),
+    deleteConsent: (userId, clientId) => command('del', consentKey(userId, clientId)),
 
-    ping: () => redis.ping(),
+    ping: () => commands.ping(),
   });
 }
 
@@ -110,12 +96,3 @@ function removeCommands(thrown: unknown, depth = 0): void {
 }
 
 const MAXIMUM_DEPTH = 4;
-
-/** Returns the time to live of a client in milliseconds; 0 stands for none. */
-function timeToLive(seconds: number | undefined): number {
-  return seconds === undefined ? 0 : milliseconds(seconds);
-}
-
-function milliseconds(seconds: number): number {
-  return Math.max(1, Math.ceil(seconds * 1000));
-}

@@ -25,6 +25,10 @@ export const RESULTS = {
     if (isNothing(result) || isJsonObject(result)) return result ?? undefined;
     throw new TypeError('getClient() must return an object');
   },
+  listClients: (result: unknown): readonly object[] => {
+    if (Array.isArray(result) && result.every(isJsonObject)) return result;
+    throw new TypeError('listClients() must return a list of objects');
+  },
   getGrant: (result: unknown, grantId: string): GrantRecord | undefined =>
     isNothing(result) ? undefined : grantRecord(result, grantId),
   listGrants: (result: unknown): readonly unknown[] => {

@@ -11,7 +11,10 @@ export interface SchemaDialect {
 }
 
 /** The tables. Moments are epoch milliseconds, and records are JSON. */
-export type TableName = 'clients' | 'grants' | 'once' | 'state' | 'consents';
+export const TABLES = ['clients', 'grants', 'once', 'state', 'consents'] as const;
+
+/** The name of a table, without the prefix. */
+export type TableName = (typeof TABLES)[number];
 
 /**
  * Returns the statements that create the tables. A row whose `expires_at` has passed is garbage; a client without it is kept until it is

@@ -1,5 +1,5 @@
 import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
-import type { TableName } from './sql-schema';
+import { TABLES, type TableName } from './sql-schema';
 
 /** A value of a parameter. */
 export type SqlValue = string | number | null;
@@ -16,7 +16,7 @@ export interface SqlDialect {
   table(name: TableName): string;
 }
 
-/** Every function of the contract but `close`, and the clean-up. */
+/** An adapter with every function of the contract but `close`, because the connection belongs to the host, and the clean-up. */
 export interface SqlAdapter extends Required<Omit<Adapter, 'close'>> {
   /** Deletes what has expired, in parts of 1000 rows. Returns the number of deleted rows. Run it every few minutes. */
   sweep(): Promise<number>;
@@ -27,42 +27,75 @@ const GRACE = 600_000;
 /** How many rows the clean-up deletes at once: no transaction is long. */
 const SWEPT_AT_ONCE = 1000;
 
+/** The ways to run a statement, and the names in it. */
+interface Statements extends Pick<SqlDialect, 'query' | 'now' | 'table'> {
+  /** Whether a statement found or changed a row. */
+  any(statement: string, values: readonly SqlValue[]): Promise<boolean>;
+  /** Returns the column `result` of the only row. */
+  text(statement: string, values: readonly SqlValue[]): Promise<string | undefined>;
+  /** Returns the JSON in the column `result` of the only row. */
+  json<T>(statement: string, values: readonly SqlValue[]): Promise<T | undefined>;
+  /** Returns the JSON in the column `result` of all rows. */
+  list<T>(statement: string, values: readonly SqlValue[]): Promise<T[]>;
+}
+
 /**
  * Creates an adapter on the tables of `sql-schema.ts`. Each function is one statement, and so atomic by itself: what a statement has
- * found or changed is seen by the rows that it returns.
+ * found or changed is told by the rows that it returns.
  */
 export function createSqlAdapter(dialect: SqlDialect): SqlAdapter {
   const { query, now, table } = dialect;
+  const textOf = (row: unknown): string => (row as { result: string }).result;
+  const statements: Statements = {
+    query,
+    now,
+    table,
+    any: async (statement, values) => (await query(statement, values)).length > 0,
+    text: async (statement, values) => (await query(statement, values)).map(textOf)[0],
+    json: async (statement, values) => (await statements.list<never>(statement, values))[0],
+    list: async <T>(statement: string, values: readonly SqlValue[]) =>
+      (await query(statement, values)).map((row) => JSON.parse(textOf(row)) as T),
+  };
+  return {
+    ...sqlClients(statements),
+    ...sqlGrants(statements),
+    ...sqlState(statements),
+    ...sqlConsents(statements),
+    // It names every table: a missing one is found before a request needs it.
+    ping: () => {
+      const found = TABLES.map((name) => `EXISTS (SELECT 1 FROM ${table(name)})`);
+      return query(`SELECT 1 AS result WHERE ${found.join(' OR ')}`, []);
+    },
+    sweep: async () => {
+      let deleted = 0;
+      for (const [name, key, grace] of SWEPT) deleted += await sweepTable(dialect, name, key, grace);
+      return deleted;
+    },
+  };
+}
+
+type Functions<Name extends keyof Adapter> = Required<Pick<Adapter, Name>>;
+
+function sqlClients({
+  query,
+  any,
+  json,
+  list,
+  now,
+  table,
+}: Statements): Functions<
+  'getClient' | 'saveClient' | 'replaceClient' | 'extendClient' | 'deleteClient' | 'listClients'
+> {
+  const clients = table('clients');
   const isLive = `(expires_at IS NULL OR expires_at > ${now})`;
-
-  /** Whether a statement found or changed a row. */
-  const any = async (statement: string, values: readonly SqlValue[]): Promise<boolean> =>
-    (await query(statement, values)).length > 0;
-
-  async function text(statement: string, values: readonly SqlValue[]): Promise<string | undefined> {
-    const [row] = await query(statement, values);
-    return row === undefined ? undefined : (row as { result: string }).result;
-  }
-
-  async function json<T>(statement: string, values: readonly SqlValue[]): Promise<T | undefined> {
-    const record = await text(statement, values);
-    return record === undefined ? undefined : (JSON.parse(record) as T);
-  }
-
-  async function list<T>(statement: string, values: readonly SqlValue[]): Promise<T[]> {
-    const rows = (await query(statement, values)) as readonly { result: string }[];
-    return rows.map(({ result }) => JSON.parse(result) as T);
-  }
-
   return {
     getClient: (clientId) =>
-      json<ClientMetadata>(
-        `SELECT record AS result FROM ${table('clients')} WHERE client_id = $1 AND ${isLive}`,
-        [clientId],
-      ),
+      json<ClientMetadata>(`SELECT record AS result FROM ${clients} WHERE client_id = $1 AND ${isLive}`, [
+        clientId,
+      ]),
     saveClient: (client, ttl) =>
       query(
-        `INSERT INTO ${table('clients')} AS stored (client_id, expires_at, record)
+        `INSERT INTO ${clients} AS stored (client_id, expires_at, record)
           VALUES ($1, ${now} + CAST($2 AS bigint), $3)
           ON CONFLICT (client_id) DO UPDATE SET record = excluded.record,
             expires_at = CASE WHEN stored.expires_at <= ${now} THEN excluded.expires_at ELSE stored.expires_at END
@@ -70,53 +103,74 @@ export function createSqlAdapter(dialect: SqlDialect): SqlAdapter {
         [client.clientId, lifetime(ttl), JSON.stringify(client)],
       ),
     replaceClient: (client) =>
-      any(
-        `UPDATE ${table('clients')} SET record = $2 WHERE client_id = $1 AND ${isLive} RETURNING client_id`,
-        [client.clientId, JSON.stringify(client)],
-      ),
+      any(`UPDATE ${clients} SET record = $2 WHERE client_id = $1 AND ${isLive} RETURNING client_id`, [
+        client.clientId,
+        JSON.stringify(client),
+      ]),
     extendClient: (clientId, ttl) =>
       any(
-        `UPDATE ${table('clients')}
+        `UPDATE ${clients}
           SET expires_at = CASE WHEN CAST($2 AS bigint) IS NULL OR expires_at IS NULL THEN NULL
             WHEN expires_at > ${now} + CAST($2 AS bigint) THEN expires_at ELSE ${now} + CAST($2 AS bigint) END
           WHERE client_id = $1 AND ${isLive} RETURNING client_id`,
         [clientId, lifetime(ttl)],
       ),
     deleteClient: (clientId) =>
-      any(`DELETE FROM ${table('clients')} WHERE client_id = $1 RETURNING client_id`, [clientId]),
+      any(`DELETE FROM ${clients} WHERE client_id = $1 RETURNING client_id`, [clientId]),
+    // No id is empty.
+    listClients: (after, limit) =>
+      list<ClientMetadata>(
+        `SELECT record AS result FROM ${clients} WHERE client_id > $1 AND ${isLive} ORDER BY client_id LIMIT CAST($2 AS bigint)`,
+        [after ?? '', limit],
+      ),
+  };
+}
 
+function sqlGrants({
+  query,
+  any,
+  json,
+  list,
+  table,
+}: Statements): Functions<'saveGrant' | 'getGrant' | 'advanceGrant' | 'revokeGrant' | 'listGrants'> {
+  const grants = table('grants');
+  /** What changes with the record: `generation`, `user_id`, `expires_at`, `record`. */
+  const columnsOf = (grant: StoredGrant): SqlValue[] => [
+    grant.generation,
+    grant.userId ?? null,
+    Math.ceil(grant.expiresAt),
+    JSON.stringify(grant),
+  ];
+  return {
     saveGrant: (grant) =>
       query(
-        `INSERT INTO ${table('grants')} (id, generation, user_id, client_id, expires_at, record)
+        `INSERT INTO ${grants} (id, client_id, generation, user_id, expires_at, record)
           VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-        [
-          grant.id,
-          grant.generation,
-          grant.userId ?? null,
-          grant.clientId,
-          Math.ceil(grant.expiresAt),
-          JSON.stringify(grant),
-        ],
+        [grant.id, grant.clientId, ...columnsOf(grant)],
       ),
     getGrant: (grantId) =>
-      json<StoredGrant>(`SELECT record AS result FROM ${table('grants')} WHERE id = $1`, [grantId]),
+      json<StoredGrant>(`SELECT record AS result FROM ${grants} WHERE id = $1`, [grantId]),
     advanceGrant: (grantId, generation, next) =>
       any(
-        `UPDATE ${table('grants')} SET generation = $3, user_id = $4, expires_at = $5, record = $6
+        `UPDATE ${grants} SET generation = $3, user_id = $4, expires_at = $5, record = $6
           WHERE id = $1 AND generation = $2 RETURNING id`,
-        [
-          grantId,
-          generation,
-          next.generation,
-          next.userId ?? null,
-          Math.ceil(next.expiresAt),
-          JSON.stringify(next),
-        ],
+        [grantId, generation, ...columnsOf(next)],
       ),
-    revokeGrant: (grantId) => any(`DELETE FROM ${table('grants')} WHERE id = $1 RETURNING id`, [grantId]),
+    revokeGrant: (grantId) => any(`DELETE FROM ${grants} WHERE id = $1 RETURNING id`, [grantId]),
     listGrants: (userId) =>
-      list<StoredGrant>(`SELECT record AS result FROM ${table('grants')} WHERE user_id = $1`, [userId]),
+      list<StoredGrant>(`SELECT record AS result FROM ${grants} WHERE user_id = $1`, [userId]),
+  };
+}
 
+function sqlState({
+  query,
+  any,
+  text,
+  now,
+  table,
+}: Statements): Functions<'setOnce' | 'put' | 'get' | 'take'> {
+  const state = table('state');
+  return {
     setOnce: (key, ttl) =>
       any(
         `INSERT INTO ${table('once')} AS stored (key, expires_at) VALUES ($1, ${now} + CAST($2 AS bigint))
@@ -126,50 +180,42 @@ export function createSqlAdapter(dialect: SqlDialect): SqlAdapter {
       ),
     put: (key, value, ttl) =>
       query(
-        `INSERT INTO ${table('state')} (key, value, expires_at) VALUES ($1, $2, ${now} + CAST($3 AS bigint))
+        `INSERT INTO ${state} (key, value, expires_at) VALUES ($1, $2, ${now} + CAST($3 AS bigint))
           ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at
           RETURNING key`,
         [key, value, milliseconds(ttl)],
       ),
-    get: (key) =>
-      text(`SELECT value AS result FROM ${table('state')} WHERE key = $1 AND expires_at > ${now}`, [key]),
+    get: (key) => text(`SELECT value AS result FROM ${state} WHERE key = $1 AND expires_at > ${now}`, [key]),
     take: (key) =>
-      text(`DELETE FROM ${table('state')} WHERE key = $1 AND expires_at > ${now} RETURNING value AS result`, [
-        key,
-      ]),
+      text(`DELETE FROM ${state} WHERE key = $1 AND expires_at > ${now} RETURNING value AS result`, [key]),
+  };
+}
 
+function sqlConsents({
+  query,
+  any,
+  json,
+  table,
+}: Statements): Functions<'getConsent' | 'saveConsent' | 'deleteConsent'> {
+  const consents = table('consents');
+  return {
     getConsent: (userId, clientId) =>
-      json<Consent>(
-        `SELECT record AS result FROM ${table('consents')} WHERE user_id = $1 AND client_id = $2`,
-        [userId, clientId],
-      ),
+      json<Consent>(`SELECT record AS result FROM ${consents} WHERE user_id = $1 AND client_id = $2`, [
+        userId,
+        clientId,
+      ]),
     saveConsent: (consent) =>
       query(
-        `INSERT INTO ${table('consents')} (user_id, client_id, record) VALUES ($1, $2, $3)
+        `INSERT INTO ${consents} (user_id, client_id, record) VALUES ($1, $2, $3)
           ON CONFLICT (user_id, client_id) DO UPDATE SET record = excluded.record
           RETURNING client_id`,
         [consent.userId, consent.clientId, JSON.stringify(consent)],
       ),
     deleteConsent: (userId, clientId) =>
-      any(`DELETE FROM ${table('consents')} WHERE user_id = $1 AND client_id = $2 RETURNING client_id`, [
+      any(`DELETE FROM ${consents} WHERE user_id = $1 AND client_id = $2 RETURNING client_id`, [
         userId,
         clientId,
       ]),
-
-    // It names every table: a missing one is found before a request needs it.
-    ping: () =>
-      query(
-        `SELECT 1 AS result WHERE EXISTS (SELECT 1 FROM ${table('clients')}) OR EXISTS (SELECT 1 FROM ${table('grants')})
-          OR EXISTS (SELECT 1 FROM ${table('once')}) OR EXISTS (SELECT 1 FROM ${table('state')})
-          OR EXISTS (SELECT 1 FROM ${table('consents')})`,
-        [],
-      ),
-
-    sweep: async () => {
-      let deleted = 0;
-      for (const [name, key, grace] of SWEPT) deleted += await sweepTable(dialect, name, key, grace);
-      return deleted;
-    },
   };
 }
 

@@ -2,6 +2,8 @@ import { refuseUnknown } from './contract';
 import { createSqlAdapter, type SqlAdapter } from './sql';
 import { tablesOf } from './sql-schema';
 
+export type { SqlAdapter } from './sql';
+
 /** What the adapter uses of a database: a `Database` of better-sqlite3 12, or a `DatabaseSync` of `node:sqlite`. */
 export interface SqliteDatabase {
   /** Compiles a statement. */
@@ -24,9 +26,6 @@ export interface SqliteAdapterOptions {
   clock?: () => number;
 }
 
-/** Every function of the contract but `close`, because the database belongs to the host, and the clean-up. */
-export type SqliteAdapter = SqlAdapter;
-
 /** How long a statement waits for another process that is writing. Milliseconds. */
 const BUSY_TIMEOUT = 2000;
 
@@ -47,7 +46,7 @@ const BUSY_TIMEOUT = 2000;
 export function sqliteAdapter(
   database: SqliteDatabase,
   { prefix = 'oauth_', clock = () => Date.now(), ...unknown }: SqliteAdapterOptions = {},
-): SqliteAdapter {
+): SqlAdapter {
   refuseUnknown('sqliteAdapter', unknown);
   refuseOthers(database);
   if (!/^[a-z_]\w{0,39}$/i.test(prefix))

@@ -1,6 +1,8 @@
 import Redis, { Cluster } from 'ioredis';
 
-import { redisAdapter } from 'express-oauth-router';
+import { createCluster } from 'redis';
+
+import { redisAdapter, type NodeRedisClient } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
 
 import { applicable } from '../support/applicable';
@@ -48,6 +50,21 @@ describe('redisAdapter on a cluster', () => {
 
   adapterContract(() => ({ adapter: redisAdapter(cluster) }), applicable, {
     without: ['sweep', 'other', 'unreachable'],
+  });
+
+  describe('with a client of the package redis', () => {
+    let client: NodeRedisClient & { connect(): Promise<unknown>; close(): Promise<unknown> };
+
+    beforeAll(async () => {
+      const rootNodes = servers.map(({ url }) => ({ url }));
+      client = createCluster({ rootNodes });
+      await client.connect();
+    });
+    afterAll(() => client.close());
+
+    adapterContract(() => ({ adapter: redisAdapter(client) }), applicable, {
+      without: ['sweep', 'other', 'unreachable'],
+    });
   });
 
   it('serves the whole flow, over all the masters', async () => {
