@@ -6,8 +6,10 @@ it('has these public names, and no others', () => {
     'OAuthError',
     'accountAlreadyLinked',
     'accountLinking',
+    'checkClient',
     'createOAuthRouter',
     'createTokenVerifier',
+    'fromRfc7591',
     'generateClientSecret',
     'hashClientSecret',
     'mcpAuthInfo',
@@ -16,5 +18,6 @@ it('has these public names, and no others', () => {
     'oidcProvider',
     'providerPresets',
     'redisAdapter',
+    'toRfc7591',
   ]);
 });

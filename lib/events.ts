@@ -38,11 +38,11 @@ export interface OAuthEventMap {
   'client_authentication.failed': [EventIdentifiers & ReasonEvent & AuthenticationEvent];
   /** The metadata document of a client was refused: what is at its URL is not what it should be. */
   'metadata_document.refused': [EventIdentifiers & ReasonEvent];
-  /** A client registered itself. */
+  /** A client registered itself, or the host has created one. */
   'client.registered': [EventIdentifiers];
-  /** A client changed its registration. */
+  /** A client changed its registration, or the host has changed one. */
   'client.updated': [EventIdentifiers];
-  /** A client deleted its registration. */
+  /** A client deleted its registration, or the host has deleted one. */
   'client.deleted': [EventIdentifiers];
   /** A user allowed a client on the consent page. */
   'consent.given': [EventIdentifiers & ScopeEvent];

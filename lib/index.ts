@@ -17,6 +17,7 @@ export type {
   TokensOptions,
   UsersOptions,
 } from './options/options';
+export { checkClient } from './options/clients';
 export { OAuthConfigurationError, OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors';
 export type {
   AuthenticationEvent,
@@ -43,6 +44,7 @@ export type {
   ClientMetadata,
   Consent,
   JwkSet,
+  PreviousSecret,
   StoredGrant,
 } from './adapters/contract';
 export { memoryAdapter, type MemoryAdapter, type MemoryAdapterOptions } from './adapters/memory';
@@ -54,11 +56,14 @@ export type { HeaderSubject } from './authorization/out-of-band';
 export type { Prompt } from './authorization/request';
 export type { Logger } from './event-log';
 export type { ClientCertificate, ClientCertificateOf } from './clients/certificate';
-export type { Client, ClientOptions } from './clients/client';
+export type { Client, ClientOptions, PublicMetadata } from './clients/client';
+export type { ClientChanges, ClientManager, ManagedClient, NewClient } from './clients/client-manager';
 export type { ClientHeaders } from './clients/identification';
 export type { AllowDocument } from './clients/metadata-documents';
 export type { NoncePolicy } from './clients/proof-of-possession';
-export type { ApprovalContext, ApproveClient, WireMetadata } from './clients/self-asserted';
+export { fromRfc7591, toRfc7591, type WireMetadata } from './clients/rfc7591';
+export type { ApprovalContext, ApproveClient } from './clients/self-asserted';
+export type { VerifyClientSecret } from './clients/secret-verifier';
 export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secret-hashes';
 export {
   accountAlreadyLinked,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { refuseUnknown, type StoredGrant } from './adapters/contract';
 import type { Store } from './adapters/store';
+import type { ClientManager } from './clients/client-manager';
 import type { EventReporter } from './event-reporter';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
@@ -72,6 +73,8 @@ export interface Operations {
    * @throws TypeError without a user, or for a `sid` that is not a text; Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
+  /** The clients that the adapter stores. */
+  readonly clients: ClientManager;
   /**
    * Encrypts the secret of a `client_secret_jwt` client, to store it as `clientSecretSealed`.
    * @throws RangeError if the secret has fewer than 32 bytes
@@ -102,6 +105,7 @@ interface OperationsOptions {
   tokenAlgorithms: TokenAlgorithms;
   signOut: SignOut;
   clientSecretSealer: Sealer;
+  clientManager: ClientManager;
   providerTokens: ProviderTokenStore;
   clock: () => number;
   reporter: EventReporter;
@@ -112,6 +116,7 @@ export function createOperations(options: OperationsOptions): Operations {
 
   return {
     ...createGrantOperations(options),
+    clients: options.clientManager,
 
     async signOut({ userId, sid }) {
       if (!store.listGrants) throw withoutListGrants();

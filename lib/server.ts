@@ -25,6 +25,7 @@ import { createClientAuthentication } from './clients/authentication';
 import { createCertificateReader } from './clients/certificate';
 import { scopeValues } from './clients/client';
 import { createClientChecker } from './clients/client-checks';
+import { createClientManager } from './clients/client-manager';
 import { createClientIdentification } from './clients/identification';
 import { createKeepClient } from './clients/keep-client';
 import { createClientKeySets } from './clients/key-sets';
@@ -34,6 +35,7 @@ import { createProofOfPossession } from './clients/proof-of-possession';
 import { createClientRegistry } from './clients/registry';
 import { createSelfAssertedClients } from './clients/self-asserted';
 import { createClientSecretSealer } from './clients/secret-sealer';
+import { createVerifySecret } from './clients/secret-verifier';
 import { createCheckSector } from './clients/sector-identifier';
 import type { MetadataFacts } from './endpoints/metadata';
 import { endpointUrl, type EndpointName } from './endpoints/paths';
@@ -53,6 +55,7 @@ import { createLinkTickets, type LinkTicketContent } from './linking/tickets';
 import type { LogoutForm } from './logout/endpoint';
 import { createReadLogoutRequest } from './logout/request';
 import { createSignOut } from './logout/sign-out';
+import { createClientFaults } from './options/clients';
 import type { ResolvedOptions } from './options/resolve';
 import { createErrorResponder } from './pages/error';
 import { createPage } from './pages/layout';
@@ -173,6 +176,14 @@ function createClientLookup(
   { store, fetch, reporter, hasIdTokens }: ClientLookupOptions,
 ) {
   const { selfAsserted, metadataDocuments, allowPrivateAddresses, clock, development: allowHttp } = options;
+  const checkSector = createCheckSector(fetch);
+  const features = {
+    signs: options.signingKeys.has,
+    hasCertificates: options.clientCertificate !== undefined,
+    hasPairwiseSubjects: options.pairwiseSecret !== undefined,
+    hasSessions: options.adapter.listGrants !== undefined,
+  };
+  const foreignHashes = options.verifyClientSecret !== undefined;
   const described = selfAssertedScopeOf({ ...options, hasIdTokens });
   const scope = selfAsserted.scope === undefined ? described : scopeValues(selfAsserted.scope);
   const selfAssertedClients = createSelfAssertedClients({
@@ -181,13 +192,8 @@ function createClientLookup(
     approve: selfAsserted.approve,
     check: createClientChecker({ allowHttp, strict: false, abortEarly: true }),
     checkStrictly: createClientChecker({ allowHttp, strict: true }),
-    checkSector: createCheckSector(fetch),
-    features: {
-      signs: options.signingKeys.has,
-      hasCertificates: options.clientCertificate !== undefined,
-      hasPairwiseSubjects: options.pairwiseSecret !== undefined,
-      hasSessions: options.adapter.listGrants !== undefined,
-    },
+    checkSector,
+    features,
   });
   const documents =
     metadataDocuments &&
@@ -206,7 +212,19 @@ function createClientLookup(
   const { clients } = options;
   return {
     selfAssertedClients,
-    registry: createClientRegistry({ clients, store, documents, selfAssertedScope: scope, allowHttp }),
+    checkSector,
+    clientFaults: createClientFaults({ allowHttp, foreignHashes, features, grants: options.grants }),
+    registry: createClientRegistry({
+      clients,
+      store,
+      documents,
+      selfAssertedScope: scope,
+      check: createClientChecker({
+        allowHttp,
+        foreignHashes,
+        strict: false,
+      }),
+    }),
   };
 }
 
@@ -225,6 +243,7 @@ function createClientParts(options: ResolvedOptions, base: Base) {
     registry,
     keySetOf,
     clientSecretSealer,
+    verifySecret: createVerifySecret({ verifyForeign: options.verifyClientSecret, store }),
     certificateOf,
     hasCertificates: clientCertificate !== undefined,
     clientAssertionMaximumLength: options.clientAssertionMaximumLength,
@@ -239,7 +258,16 @@ function createClientParts(options: ResolvedOptions, base: Base) {
     certificateOf,
     clock,
   });
-  return { keySetOf, identification, clientSecretSealer, authentication, possession };
+  const clientManager = createClientManager({
+    store,
+    faultsOf: base.clientFaults,
+    isFixed: (clientId) => registry.fixed.some(({ client }) => client.clientId === clientId),
+    checkSector: base.checkSector,
+    sealer: clientSecretSealer,
+    clock,
+    reporter,
+  });
+  return { keySetOf, identification, clientSecretSealer, authentication, possession, clientManager };
 }
 type ClientParts = ReturnType<typeof createClientParts>;
 

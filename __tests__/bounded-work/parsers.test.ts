@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 
 import { redirectUriFault, matchesRedirectUri } from '../../lib/clients/redirect-uris';
-import { clientSecretBasic } from '../../lib/clients/client-secret';
+import { createClientSecretBasic } from '../../lib/clients/client-secret';
 import { isScope, scopeValues } from '../../lib/clients/client';
 import { claimsParameter } from '../../lib/authorization/claims-parameter';
 import { bodyParameters } from '../../lib/http/body';
@@ -10,6 +10,8 @@ import { presentedToken } from '../../lib/resource/token-check';
 import { createBrowserBinding } from '../../lib/federation/browser-binding';
 import { decodeJwt } from '../../lib/tokens/jwt';
 import { canonicalBytes, createAuthenticator, createSealer } from '../../lib/tokens/keys';
+
+const clientSecretBasic = createClientSecretBasic(() => Promise.resolve(false));
 
 const KEY = Buffer.alloc(32, 1);
 const binding = createBrowserBinding(createAuthenticator([KEY]), { https: true });

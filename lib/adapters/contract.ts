@@ -16,6 +16,16 @@ export interface JwkSet {
   readonly keys: readonly object[];
 }
 
+/** A secret of a client that is being replaced: a hash or a sealed secret, whichever the client's method needs. */
+export interface PreviousSecret {
+  /** The hash. */
+  readonly clientSecretHash?: string;
+  /** The sealed secret. */
+  readonly clientSecretSealed?: string;
+  /** The secret is accepted until this moment. Epoch seconds. */
+  readonly expiresAt: number;
+}
+
 /**
  * A client as an adapter stores it: the metadata of RFC 7591 in camelCase, and members of this library.
  *
@@ -68,6 +78,8 @@ export interface ClientMetadata {
    * the router's `secrets`.
    */
   clientSecretSealed?: string | readonly string[];
+  /** Secrets that are being replaced, and accepted for a while: `oauth.clients.rotateSecret()` keeps them here. @defaultValue none */
+  previousSecrets?: readonly PreviousSecret[];
   /** The algorithm of the client's assertions (RFC 7591 §2). @defaultValue any that its keys support */
   tokenEndpointAuthSigningAlg?: string;
   /** The client's public keys, for assertions, request objects and self-signed certificates (RFC 7517 §5). */

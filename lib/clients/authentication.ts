@@ -8,11 +8,12 @@ import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
 import { certificateFault, type CertificateReader } from './certificate';
-import { claimedClientId, type Client, type ClientRecord } from './client';
-import { clientSecretBasic, createClientSecretPost, usesBasic } from './client-secret';
+import { claimedClientId, withPreviousSecrets, type Client, type ClientRecord } from './client';
+import { createClientSecretBasic, createClientSecretPost, usesBasic } from './client-secret';
 import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientLookup } from './metadata-documents';
 import type { ClientRegistry } from './registry';
+import type { VerifySecret } from './secret-verifier';
 
 /** Authenticates the client of a request (RFC 6749 §2.3). */
 export interface ClientAuthentication {
@@ -33,6 +34,7 @@ export interface ClientAuthentication {
 export interface ClientAuthenticationOptions extends ClientAssertionOptions {
   identification: ClientIdentification;
   registry: ClientRegistry;
+  verifySecret: VerifySecret;
   certificateOf: CertificateReader;
   /** Whether the host provides client certificates. */
   hasCertificates: boolean;
@@ -45,10 +47,10 @@ const CERTIFICATE_METHODS: readonly ClientAuthenticationMethodName[] = [
 ];
 
 export function createClientAuthentication(options: ClientAuthenticationOptions): ClientAuthentication {
-  const { registry, identification, hasCertificates, reporter } = options;
+  const { registry, identification, verifySecret, hasCertificates, clock, reporter } = options;
   const credentialMethods: readonly ClientAuthenticationMethod[] = [
-    clientSecretBasic,
-    createClientSecretPost(identification),
+    createClientSecretBasic(verifySecret),
+    createClientSecretPost(identification, verifySecret),
     createAssertionMethod(options),
   ];
   const withoutCredentials = createCertificateOrNone(options);
@@ -86,14 +88,15 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     lookup: ClientLookup,
   ): Promise<ClientRecord> {
     const { clientIds, methods } = credentials;
-    const record = await firstKnown(registry, clientIds, lookup);
-    if (!record)
+    const known = await firstKnown(registry, clientIds, lookup);
+    if (!known)
       throw refusal({
         reason: 'unknown client',
         clientId: claimedClientId(clientIds[0]),
         method: methods[0],
         challenge,
       });
+    const record = withPreviousSecrets(known, clock());
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
     if (!methods.some((method) => record.methods.includes(method)))
       throw await wrongMethod(credentials, record, challenge);

@@ -28,6 +28,9 @@ const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
 const MAXIMUM_SECRETS = 5;
 const oneOrFew = (item: Joi.Schema): Joi.Schema =>
   Joi.alternatives(item, Joi.array().items(item).min(1).max(MAXIMUM_SECRETS));
+const sealedSecret = Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret');
+/** A hash that the host's `verifyClientSecret` can read. */
+const anyHash = Joi.string().max(1000);
 const secretHash = Joi.string().custom((value: string, { error }) =>
   isSecretHash(value) ? value : error('secret.hash'),
 );
@@ -63,16 +66,24 @@ function redirectUri(options: { allowHttp: boolean; allowOutOfBand?: boolean }):
   return Joi.string().custom(rule((uri: string) => redirectUriFault(uri, options)));
 }
 
-/** The schemas by `allowHttp`: building one takes milliseconds, and a host may create a router for each tenant. */
-const schemas = new Map<boolean, Joi.ObjectSchema>();
+interface SchemaOptions {
+  allowHttp: boolean;
+  /** Whether the host verifies hashes that are not ours. */
+  foreignHashes: boolean;
+}
 
-function clientSchema(allowHttp: boolean): Joi.ObjectSchema {
-  const schema = schemas.get(allowHttp) ?? createClientSchema(allowHttp);
-  schemas.set(allowHttp, schema);
+/** The schemas by their options: building one takes milliseconds, and a host may create a router for each tenant. */
+const schemas = new Map<string, Joi.ObjectSchema>();
+
+function clientSchema(options: SchemaOptions): Joi.ObjectSchema {
+  const key = `${options.allowHttp} ${options.foreignHashes}`;
+  const schema = schemas.get(key) ?? createClientSchema(options);
+  schemas.set(key, schema);
   return schema;
 }
 
-function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
+function createClientSchema({ allowHttp, foreignHashes }: SchemaOptions): Joi.ObjectSchema {
+  const hash = foreignHashes ? anyHash : secretHash;
   return Joi.object({
     clientId: Joi.string().pattern(CLIENT_ID, 'client_id').required(),
     clientName: Joi.string(),
@@ -92,8 +103,17 @@ function createClientSchema(allowHttp: boolean): Joi.ObjectSchema {
     scope: Joi.string().allow('').pattern(SCOPE, 'scope'),
     optionalScope: Joi.string().allow('').pattern(SCOPE, 'scope'),
     tokenEndpointAuthMethod: Joi.valid(...METHODS),
-    clientSecretHash: oneOrFew(secretHash),
-    clientSecretSealed: oneOrFew(Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret')),
+    clientSecretHash: oneOrFew(hash),
+    clientSecretSealed: oneOrFew(sealedSecret),
+    previousSecrets: Joi.array()
+      .items(
+        Joi.object({
+          clientSecretHash: hash,
+          clientSecretSealed: sealedSecret,
+          expiresAt: Joi.number().min(0).max(LATEST_MOMENT).required(),
+        }).xor('clientSecretHash', 'clientSecretSealed'),
+      )
+      .max(MAXIMUM_SECRETS),
     tokenEndpointAuthSigningAlg: Joi.valid(...VERIFICATION_ALGORITHMS, 'HS256', 'HS384', 'HS512'),
     jwks: Joi.object({ keys: publicJwks.required() }).unknown(),
     jwksUri: Joi.string().uri({ scheme: allowHttp ? ['https', 'http'] : 'https' }),
@@ -285,19 +305,22 @@ export type ClientChecker = (metadata: unknown) => readonly ValidationErrorItem[
  */
 export function createClientChecker({
   allowHttp,
+  foreignHashes = false,
   strict,
   abortEarly = false,
-}: {
+}: Partial<SchemaOptions> & {
   allowHttp: boolean;
   strict: boolean;
   /** Stops at the first fault: a stranger's metadata may have thousands. */
   abortEarly?: boolean;
 }): ClientChecker {
-  const schema = clientSchema(allowHttp).unknown(!strict).label('client');
+  const schema = clientSchema({ allowHttp, foreignHashes }).unknown(!strict).label('client');
   return (metadata) => schema.validate(metadata, { abortEarly, convert: false }).error?.details ?? [];
 }
 
 /** Returns the names of all members, for suggestions. */
 export function clientMembers(): readonly string[] {
-  return Object.keys((clientSchema(false).describe() as { keys: object }).keys);
+  return Object.keys(
+    (clientSchema({ allowHttp: false, foreignHashes: false }).describe() as { keys: object }).keys,
+  );
 }

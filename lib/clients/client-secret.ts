@@ -4,37 +4,40 @@ import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
 import type { ClientIdentification } from './identification';
-import { verifyClientSecret } from './secret-hashes';
+import type { VerifySecret } from './secret-verifier';
 
 const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
 
 /**
- * Reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other clients do not encode
+ * Creates the method that reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other clients do not encode
  * them, so the raw text is tried second.
  *
  * @see RFC 6749 §2.3.1
  */
-export const clientSecretBasic: ClientAuthenticationMethod = (req) => {
-  if (!usesBasic(req)) return undefined;
-  const text = Buffer.from(BASIC.exec(req.headers.authorization ?? '')?.[1] ?? '', 'base64').toString();
-  const colon = text.indexOf(':');
-  const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
-  const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
-  const pairs = [decoded, raw].filter(
-    (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
-  );
-  // RFC 6749 §2.3.1: a client without a secret may leave it empty, and proves nothing.
-  const isEmpty = colon >= 0 && raw.clientSecret === '';
-  return {
-    methods: isEmpty ? ['none'] : ['client_secret_basic'],
-    clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
-    fault: async (record) => {
-      if (isEmpty) return undefined;
-      const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
-      return secretFault(req, [...new Set(secrets.map(({ clientSecret }) => clientSecret))], record);
-    },
+export function createClientSecretBasic(verify: VerifySecret): ClientAuthenticationMethod {
+  return (req) => {
+    if (!usesBasic(req)) return undefined;
+    const text = Buffer.from(BASIC.exec(req.headers.authorization ?? '')?.[1] ?? '', 'base64').toString();
+    const colon = text.indexOf(':');
+    const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
+    const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
+    const pairs = [decoded, raw].filter(
+      (pair): pair is typeof raw => pair.clientId !== undefined && pair.clientSecret !== undefined,
+    );
+    // RFC 6749 §2.3.1: a client without a secret may leave it empty, and proves nothing.
+    const isEmpty = colon >= 0 && raw.clientSecret === '';
+    return {
+      methods: isEmpty ? ['none'] : ['client_secret_basic'],
+      clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
+      fault: async (record) => {
+        if (isEmpty) return undefined;
+        const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
+        const distinct = new Set(secrets.map(({ clientSecret }) => clientSecret));
+        return secretFault(verify, req, [...distinct], record);
+      },
+    };
   };
-};
+}
 
 /** Whether a request has credentials for HTTP Basic, well-formed or not. */
 export function usesBasic({ headers }: Pick<Request, 'headers'>): boolean {
@@ -45,7 +48,10 @@ export function usesBasic({ headers }: Pick<Request, 'headers'>): boolean {
  * Creates the method for `client_secret_post`. A public client's `client_secret` is a publishable key, which is checked
  * elsewhere.
  */
-export function createClientSecretPost(identification: ClientIdentification): ClientAuthenticationMethod {
+export function createClientSecretPost(
+  identification: ClientIdentification,
+  verify: VerifySecret,
+): ClientAuthenticationMethod {
   return (req, parameters: Parameters) => {
     const clientSecret = parameters.get('client_secret');
     if (clientSecret === undefined) return undefined;
@@ -53,20 +59,19 @@ export function createClientSecretPost(identification: ClientIdentification): Cl
       methods: ['client_secret_post', 'none'],
       clientIds: [identification.clientId(req, parameters) ?? ''],
       fault: async (record) =>
-        record.client.confidential ? secretFault(req, [clientSecret], record) : undefined,
+        record.client.confidential ? secretFault(verify, req, [clientSecret], record) : undefined,
     };
   };
 }
 
 async function secretFault(
+  verify: VerifySecret,
   req: Request,
   secrets: readonly string[],
-  { secretHashes }: ClientRecord,
+  record: ClientRecord,
 ): Promise<string | undefined> {
   for (const secret of secrets) {
-    for (const hash of secretHashes) {
-      if (await verifyClientSecret(secret, hash, req.ip)) return undefined;
-    }
+    if (await verify(secret, record, req.ip)) return undefined;
   }
   return 'wrong credentials';
 }

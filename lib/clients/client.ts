@@ -1,10 +1,16 @@
-import type { ClientAuthenticationMethodName, ClientMetadata } from '../adapters/contract';
+import type { ClientAuthenticationMethodName, ClientMetadata, PreviousSecret } from '../adapters/contract';
 
 /** A client in the options: {@link ClientMetadata} with the secret itself, if it has one. */
 export interface ClientOptions extends ClientMetadata {
   /** The secret, or several while a secret is being replaced. The router hashes it, or seals it for `client_secret_jwt`. */
   clientSecret?: string | readonly string[] | undefined;
 }
+
+/** The metadata of a client without its secrets, in any form. */
+export type PublicMetadata = Omit<
+  ClientMetadata,
+  'clientSecretHash' | 'clientSecretSealed' | 'previousSecrets'
+>;
 
 /** A client with every default filled in, as hooks receive it. */
 export interface Client {
@@ -71,7 +77,7 @@ export interface Client {
   /** How the client gets codes without a redirect, if it does. */
   readonly outOfBand: 'page' | 'json' | undefined;
   /** The metadata as registered, without secrets. */
-  readonly metadata: Readonly<Omit<ClientMetadata, 'clientSecretHash' | 'clientSecretSealed'>>;
+  readonly metadata: Readonly<PublicMetadata>;
 }
 
 /** {@link Client} with its credentials, which only client authentication may see. */
@@ -81,6 +87,7 @@ export interface ClientRecord {
   readonly methods: readonly ClientAuthenticationMethodName[];
   readonly secretHashes: readonly string[];
   readonly sealedSecrets: readonly string[];
+  readonly previousSecrets: readonly PreviousSecret[];
   readonly jwks: ClientMetadata['jwks'];
   readonly jwksUri: string | undefined;
 }
@@ -118,8 +125,22 @@ export function clientRecord(metadata: ClientMetadata): ClientRecord {
     methods: method === 'client_secret_basic' && !isChosen ? [method, 'client_secret_post'] : [method],
     secretHashes: asList(metadata.clientSecretHash),
     sealedSecrets: asList(metadata.clientSecretSealed),
+    previousSecrets: metadata.previousSecrets ?? [],
     jwks: metadata.jwks,
     jwksUri: metadata.jwksUri,
+  };
+}
+
+/** Adds the secrets that are being replaced, and still accepted. `now` is in epoch milliseconds. */
+export function withPreviousSecrets(record: ClientRecord, now: number): ClientRecord {
+  const accepted = record.previousSecrets.filter(({ expiresAt }) => now < expiresAt * 1000);
+  if (accepted.length === 0) return record;
+  const hashes = accepted.flatMap(({ clientSecretHash }) => clientSecretHash ?? []);
+  const sealed = accepted.flatMap(({ clientSecretSealed }) => clientSecretSealed ?? []);
+  return {
+    ...record,
+    secretHashes: [...record.secretHashes, ...hashes],
+    sealedSecrets: [...record.sealedSecrets, ...sealed],
   };
 }
 
@@ -160,7 +181,12 @@ export function resolveClient(metadata: ClientMetadata): Client {
     jsonRedirects: metadata.jsonRedirects ?? false,
     landingUris: frozen(metadata.landingUris),
     outOfBand: metadata.outOfBand,
-    metadata: Object.freeze({ ...metadata, clientSecretHash: undefined, clientSecretSealed: undefined }),
+    metadata: Object.freeze({
+      ...metadata,
+      clientSecretHash: undefined,
+      clientSecretSealed: undefined,
+      previousSecrets: undefined,
+    }),
   });
 }
 

@@ -1,7 +1,8 @@
 import { createGuardedFetch, RefusedExchange, type OutboundOptions } from '../http/outbound';
 import { isDeep, parseJsonObject } from '../json';
 import { clientRecord, type ClientRecord } from './client';
-import type { SelfAssertedClients, WireMetadata } from './self-asserted';
+import type { WireMetadata } from './rfc7591';
+import type { SelfAssertedClients } from './self-asserted';
 
 /** §6.6 of the draft advises 5 kilobytes. */
 const MAXIMUM_LENGTH = 5 * 1024;

@@ -11,7 +11,7 @@ import {
   type ClientOptions,
   type ClientRecord,
 } from './client';
-import { createClientChecker } from './client-checks';
+import type { ClientChecker } from './client-checks';
 import { isUrlClientId } from './document-url';
 import type { ClientLookup, MetadataDocuments } from './metadata-documents';
 import { hashGeneratedSecret } from './secret-hashes';
@@ -33,7 +33,7 @@ interface RegistryOptions {
   documents: MetadataDocuments | undefined;
   /** The scope values that clients may request which nobody here has registered. */
   selfAssertedScope: readonly string[];
-  allowHttp: boolean;
+  check: ClientChecker;
 }
 
 /** How many clients of the adapter are kept in their checked form. */
@@ -45,10 +45,9 @@ type Checked = { readonly text: string } & (
 );
 
 export function createClientRegistry(options: RegistryOptions): ClientRegistry {
-  const { clients, store, documents, selfAssertedScope, allowHttp } = options;
+  const { clients, store, documents, selfAssertedScope, check } = options;
   const fixed = clients.map(clientRecord);
   const byId = new Map(fixed.map((record) => [record.client.clientId, record]));
-  const check = createClientChecker({ allowHttp, strict: false });
   const optionalScope = selfAssertedScope.join(' ');
   const cache = new LRUCache<string, Checked>({ max: CACHED_CLIENTS });
 

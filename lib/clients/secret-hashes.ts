@@ -92,13 +92,20 @@ export async function verifyClientSecret(
   if (right.get(key)) return true;
   if (wrong.get(key)) return false;
   const run = (): Promise<boolean> => matchesScrypt(clientSecret, fields);
-  const result =
-    pending.get(key) ??
-    scryptQueue({ subject: hash, source: networkOf(address) }, run).finally(() => pending.delete(key));
+  const result = pending.get(key) ?? verifyInTurn(hash, address, run).finally(() => pending.delete(key));
   pending.set(key, result);
   const matches = await result;
   (matches ? right : wrong).set(key, true);
   return matches;
+}
+
+/** Runs a slow comparison with a hash when it is its turn. @throws OAuthError `temporarily_unavailable` if the queue is full */
+export function verifyInTurn<T>(
+  hash: string,
+  address: string | undefined,
+  run: () => Promise<T>,
+): Promise<T> {
+  return scryptQueue({ subject: hash, source: networkOf(address) }, run);
 }
 
 async function matchesScrypt(clientSecret: string, fields: readonly string[]): Promise<boolean> {

@@ -1,25 +1,13 @@
 import type { ClientMetadata } from '../adapters/contract';
 import { invalidClientMetadata, OAuthError, serverError } from '../errors';
 import { callHost, refusePromises, type Awaitable } from '../host/call';
-import { isJsonObject, withoutNulls } from '../json';
+import { isJsonObject } from '../json';
 import { isVisible } from '../printable';
 import { OFFLINE_ACCESS, scopeValues } from './client';
 import type { ClientChecker } from './client-checks';
 import { missingFeatures, type ServerFeatures } from './client-features';
+import { fromWire, type WireMetadata } from './rfc7591';
 import type { CheckSector } from './sector-identifier';
-
-/** Metadata of a client in the names of RFC 7591 §2, as JSON. */
-export type WireMetadata = Readonly<Record<string, unknown>>;
-
-/** The members that a client may say of itself. All others are ignored (RFC 7591 §2). */
-const NAMES = (
-  'application_type authorization_signed_response_alg backchannel_logout_uri client_name client_uri contacts default_max_age ' +
-  'dpop_bound_access_tokens grant_types id_token_signed_response_alg jwks jwks_uri logo_uri policy_uri post_logout_redirect_uris ' +
-  'redirect_uris request_object_signing_alg require_pushed_authorization_requests require_signed_request_object response_types scope ' +
-  'sector_identifier_uri software_id software_version subject_type tls_client_auth_san_dns tls_client_auth_san_email ' +
-  'tls_client_auth_san_ip tls_client_auth_san_uri tls_client_auth_subject_dn tls_client_certificate_bound_access_tokens ' +
-  'token_endpoint_auth_method token_endpoint_auth_signing_alg tos_uri'
-).split(' ');
 
 /** What a metadata document, which is for many servers, may say although it is of no use here. */
 const FORGIVEN: readonly unknown[] = [
@@ -187,32 +175,4 @@ function inWireNames(message: string): string {
       /([a-z])([A-Z])/g,
       (_match, before: string, letter: string) => `${before}_${letter.toLowerCase()}`,
     );
-}
-
-/** Converts metadata from the names of RFC 7591. A member that is `null` or an empty text counts as omitted. */
-export function fromWire(wire: WireMetadata): Partial<ClientMetadata> {
-  const known = withoutNulls(wire);
-  const entries = NAMES.filter((name) => known[name] !== undefined && known[name] !== '').map((name) => [
-    camelCase(name),
-    known[name],
-  ]);
-  const given = Object.fromEntries(entries) as Partial<ClientMetadata>;
-  const { responseTypes, jwks } = given;
-  return {
-    ...given,
-    // The server may leave out values that it does not support (RFC 7591 §3.2.1).
-    ...(Array.isArray(responseTypes) && responseTypes.includes('code') && { responseTypes: ['code'] }),
-    ...(isJsonObject(jwks) && { jwks: { keys: jwks.keys } }),
-  };
-}
-
-/** Converts metadata to the names of RFC 7591 §2. No member is `null`. */
-export function toWire(client: ClientMetadata): WireMetadata {
-  const known = client as unknown as Readonly<Record<string, unknown>>;
-  const entries = NAMES.map((name) => [name, known[camelCase(name)]] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase());
 }

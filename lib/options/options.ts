@@ -6,6 +6,7 @@ import type { HeaderSubject } from '../authorization/out-of-band';
 import type { ClientCertificateOf } from '../clients/certificate';
 import type { ClientOptions } from '../clients/client';
 import type { ClientHeaders } from '../clients/identification';
+import type { VerifyClientSecret } from '../clients/secret-verifier';
 import type { AllowDocument } from '../clients/metadata-documents';
 import type { NoncePolicy } from '../clients/proof-of-possession';
 import type { ApproveClient } from '../clients/self-asserted';
@@ -87,6 +88,12 @@ export interface ClientsOptions {
   metadataDocuments?: boolean | MetadataDocumentOptions;
   /** Turns dynamic client registration on, at `/register` (RFC 7591). @defaultValue `false` */
   registration?: false | RegistrationOptions;
+  /**
+   * Compares a client's secret with a `clientSecretHash` that somebody else made, such as one of bcrypt, argon2 or PBKDF2. After the first
+   * success the adapter gets the client with a hash of this library, if it has `replaceClient` or `saveClient`.
+   * @defaultValue other hashes are faults
+   */
+  verifyClientSecret?: VerifyClientSecret;
   /** Returns the TLS client certificate of a request (RFC 8705). @defaultValue no certificates */
   clientCertificate?: ClientCertificateOf;
   /**

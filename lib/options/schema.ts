@@ -129,6 +129,7 @@ export const optionsSchema = Joi.object({
     then: Joi.valid(false),
     otherwise: registration,
   }),
+  verifyClientSecret: Joi.function(),
   clientCertificate: Joi.function(),
   clientAssertionAudience: Joi.valid('issuer', 'issuer_or_endpoint'),
   clientAssertionMaximumLength: Joi.number().integer().min(512).max(8192),

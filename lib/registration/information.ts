@@ -1,5 +1,6 @@
-import { toWire } from '../clients/self-asserted';
-import { DEFAULT_METHOD, type RegisteredClient } from './register';
+import { toWire } from '../clients/rfc7591';
+import { DEFAULT_METHOD } from '../clients/new-credentials';
+import type { RegisteredClient } from './register';
 import type { RegistrationAccessTokens } from './access-tokens';
 
 /** Describes a registered client to itself: never with a `null`, and with the secret only when it is new. */

@@ -2,8 +2,10 @@ import type { Request, RequestHandler, Response } from 'express';
 
 import type { ClientMetadata } from '../adapters/contract';
 import { asList } from '../clients/client';
+import { newCredentials } from '../clients/new-credentials';
 import { verifyClientSecret } from '../clients/secret-hashes';
-import type { SelfAssertedClients, WireMetadata } from '../clients/self-asserted';
+import type { WireMetadata } from '../clients/rfc7591';
+import type { SelfAssertedClients } from '../clients/self-asserted';
 import { invalidClientMetadata, OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { jsonBody } from '../http/body';
@@ -15,7 +17,7 @@ import type { Sealer } from '../tokens/keys';
 import type { RegistrationAccessTokens } from './access-tokens';
 import type { ClientInformation } from './information';
 import type { CountRegistration } from './limit';
-import { newCredentials, withStatement, type RegisteredClient, type RegistrationStore } from './register';
+import { withStatement, type RegisteredClient, type RegistrationStore } from './register';
 import type { ReadSoftwareStatement } from './software-statement';
 
 interface ManagementEndpointOptions {
@@ -93,7 +95,7 @@ function createUpdate(options: ManagementEndpointOptions) {
   /** Keeps the secret of a client whose method stays the same, and creates one for a new method. */
   function credentialsOf(metadata: WireMetadata, client: ClientMetadata): ReturnType<typeof newCredentials> {
     const { clientSecretHash, clientSecretSealed } = client;
-    const created = newCredentials(metadata, clientSecretSealer);
+    const created = newCredentials(metadata.token_endpoint_auth_method, clientSecretSealer);
     const { clientSecretHash: newHash, clientSecretSealed: newSealed, ...chosen } = created.stored;
     if (clientSecretHash !== undefined && newHash !== undefined)
       return { stored: { ...chosen, clientSecretHash }, clientSecret: undefined };

@@ -1,12 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 
 import type { Request } from 'express';
 
 import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
-import { generateClientSecret } from '../clients/secret-hashes';
-import { fromWire, type SelfAssertedClients, type WireMetadata } from '../clients/self-asserted';
-import { invalidClientMetadata } from '../errors';
+import { newClientId, newCredentials } from '../clients/new-credentials';
+import { fromWire, type WireMetadata } from '../clients/rfc7591';
+import type { SelfAssertedClients } from '../clients/self-asserted';
 import type { EventReporter } from '../event-reporter';
 import { withoutNulls } from '../json';
 import type { Sealer } from '../tokens/keys';
@@ -58,11 +58,11 @@ export function createRegister(options: {
 
   return async (req, wire, hasInitialAccessToken) => {
     const { metadata, softwareStatement } = await withStatement(wire, readSoftwareStatement);
-    const { stored, clientSecret } = newCredentials(metadata, clientSecretSealer);
+    const { stored, clientSecret } = newCredentials(metadata.token_endpoint_auth_method, clientSecretSealer);
     // A secret is told once, and what is vouched for belongs to one developer. Anything else is the same client, however often an app
     // registers.
     const isShared = clientSecret === undefined && !hasInitialAccessToken;
-    const clientId = isShared ? idOf(metadata, softwareStatement) : newId();
+    const clientId = isShared ? idOf(metadata, softwareStatement) : newClientId();
     const known = isShared ? await find(clientId) : undefined;
     if (known) return { client: known, softwareStatement: wire.software_statement };
     const issuedAt = Math.floor(clock() / 1000);
@@ -111,35 +111,8 @@ export async function withStatement(
   return { metadata: { ...wire, ...softwareStatement }, softwareStatement };
 }
 
-/** The method of a client that names none (RFC 7591 §2). */
-export const DEFAULT_METHOD = 'client_secret_basic';
-
-const SECRET_METHODS: readonly unknown[] = ['client_secret_basic', 'client_secret_post', 'client_secret_jwt'];
-
-/** Creates the secret of a client whose method needs one, in the form that is stored. */
-export function newCredentials(
-  { token_endpoint_auth_method: given }: WireMetadata,
-  sealer: Sealer,
-): { readonly stored: Partial<ClientMetadata>; readonly clientSecret: string | undefined } {
-  if (typeof given === 'object' && given !== null)
-    throw invalidClientMetadata('token_endpoint_auth_method must be a string');
-  // RFC 7591 §2: the default. A client that has not chosen may send its secret in either way.
-  const method = given ?? DEFAULT_METHOD;
-  const chosen = { tokenEndpointAuthMethod: method as ClientMetadata['tokenEndpointAuthMethod'] };
-  const stored = (given === undefined || given === null ? {} : chosen) as Partial<ClientMetadata>;
-  if (!SECRET_METHODS.includes(method)) return { stored, clientSecret: undefined };
-  const { clientSecret, clientSecretHash } = generateClientSecret();
-  return method === 'client_secret_jwt'
-    ? { stored: { ...stored, clientSecretSealed: sealer.seal(clientSecret) }, clientSecret }
-    : { stored: { ...stored, clientSecretHash }, clientSecret };
-}
-
 /** The ids that registration gives. */
 export const REGISTERED_CLIENT_ID = /^[\w-]{43}$/;
-
-function newId(): string {
-  return randomBytes(32).toString('base64url');
-}
 
 /** Returns the id of all clients with this metadata. */
 function idOf(metadata: WireMetadata, softwareStatement: WireMetadata | undefined): string {

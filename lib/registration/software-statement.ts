@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 
 import type { JwkSet } from '../adapters/contract';
 import { createClientKeySets, type KeySet } from '../clients/key-sets';
-import type { WireMetadata } from '../clients/self-asserted';
+import type { WireMetadata } from '../clients/rfc7591';
 import { OAuthError } from '../errors';
 import type { Outbound } from '../http/outbound';
 import { decodeJwt, hasSignature } from '../tokens/jwt';

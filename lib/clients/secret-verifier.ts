@@ -1,0 +1,67 @@
+import type { ClientMetadata } from '../adapters/contract';
+import type { Store } from '../adapters/store';
+import { serverError } from '../errors';
+import { callHost, type Awaitable } from '../host/call';
+import { withoutNulls } from '../json';
+import { asList, type ClientRecord } from './client';
+import { hashClientSecret, isSecretHash, verifyClientSecret, verifyInTurn } from './secret-hashes';
+
+/**
+ * Compares a client's secret with a hash of another kind, such as bcrypt, argon2 or PBKDF2. It is asked about each `clientSecretHash` that
+ * `hashClientSecret()` has not made. After the first success the client is stored with a hash of this library.
+ */
+export type VerifyClientSecret = (clientSecret: string, hash: string) => Awaitable<boolean>;
+
+/** Whether a secret is one of a client's. `address` is that of the sender. */
+export type VerifySecret = (
+  clientSecret: string,
+  record: ClientRecord,
+  address: string | undefined,
+) => Promise<boolean>;
+
+export function createVerifySecret({
+  verifyForeign,
+  store,
+}: {
+  /** The host's function for hashes of another kind. */
+  verifyForeign: VerifyClientSecret | undefined;
+  store: Pick<Store, 'getClient'> & Partial<Pick<Store, 'saveClient' | 'replaceClient'>>;
+}): VerifySecret {
+  return async (clientSecret, { client, secretHashes }, address) => {
+    for (const hash of secretHashes) {
+      if (isSecretHash(hash)) {
+        if (await verifyClientSecret(clientSecret, hash, address)) return true;
+      } else if (verifyForeign && (await matches(verifyForeign, clientSecret, hash, address))) {
+        // Whatever happens, the client has authenticated.
+        await rehash(client.clientId, hash, clientSecret).catch(() => undefined);
+        return true;
+      }
+    }
+    return false;
+  };
+
+  /** Replaces a hash of a stored client. */
+  async function rehash(clientId: string, foreign: string, clientSecret: string): Promise<void> {
+    const save = store.replaceClient ?? store.saveClient;
+    const own = await hashClientSecret(clientSecret);
+    const stored = save && (await store.getClient(clientId));
+    if (!stored) return;
+    const client = withoutNulls(stored) as unknown as ClientMetadata;
+    const hashes = asList(client.clientSecretHash);
+    // It may have been replaced meanwhile.
+    if (!hashes.includes(foreign)) return;
+    await save({ ...client, clientSecretHash: hashes.map((hash) => (hash === foreign ? own : hash)) });
+  }
+}
+
+/** Asks the host in turn, as for our own slow hashes: guesses must not hold up others. @throws OAuthError `server_error` */
+async function matches(
+  verify: VerifyClientSecret,
+  clientSecret: string,
+  hash: string,
+  address: string | undefined,
+): Promise<boolean> {
+  const result: unknown = await verifyInTurn(hash, address, () => callHost(() => verify(clientSecret, hash)));
+  if (typeof result === 'boolean') return result;
+  throw serverError(new TypeError('verifyClientSecret must return true or false'));
+}
