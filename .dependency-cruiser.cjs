@@ -5,6 +5,7 @@
  * from the layers below.
  */
 const LAYERS = [
+  ['cli'],
   ['index'],
   ['router'],
   ['server'],

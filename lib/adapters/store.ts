@@ -19,7 +19,7 @@ export type Store = {
  * Adds a time limit and a check of the result to every function of an adapter. A failure becomes an event with the cause, and
  * `temporarily_unavailable` without it; an invalid result becomes `server_error`.
  */
-export function createStore(adapter: Adapter, timeout: number, reporter: EventReporter): Store {
+export function createStore(adapter: Adapter, timeout: number, reporter: Pick<EventReporter, 'emit'>): Store {
   const store: Record<string, AnyFunction> = {};
   for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
     const run = adapter[operation] as AnyFunction | undefined;

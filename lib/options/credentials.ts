@@ -45,13 +45,24 @@ function readSecrets({ secrets }: AnyOptions, development: boolean): Read<string
   if (secrets !== undefined && !Array.isArray(secrets)) return { value: [], faults: [] };
   if (secrets === undefined || secrets.length === 0)
     return { value: [], faults: [`"secrets" is missing: ${HINT}`] };
-  const faults = secrets.flatMap((secret: unknown, position) => {
+  const entries = severalIn(secrets, SEVERAL_SECRETS);
+  const faults = entries.flatMap((secret, position) => {
     if (typeof secret !== 'string') return `"secrets[${position}]" is not set`;
     return Buffer.byteLength(secret) < 32
       ? `"secrets[${position}]" is weak: it must have at least 32 bytes`
       : [];
   });
-  return { value: faults.length > 0 ? [] : (secrets as string[]), faults };
+  return { value: faults.length > 0 ? [] : (entries as string[]), faults };
+}
+
+/** Several secrets or keys in the forms that `init` prints, which `keys rotate` puts into one variable. */
+const SEVERAL_SECRETS = /^[\w-]{43}(?:,[\w-]{43})+$/;
+const SEVERAL_KEYS = /^eyJ[\w-]+(?:,eyJ[\w-]+)+$/;
+
+function severalIn(entries: readonly unknown[], pattern: RegExp): readonly unknown[] {
+  return entries.flatMap((entry) =>
+    typeof entry === 'string' && pattern.test(entry) ? entry.split(',') : [entry],
+  );
 }
 
 let developmentKeys: readonly (SigningKey | DeferredKey)[] | undefined;
@@ -66,7 +77,8 @@ function readSigningKeys({ signingKeys }: AnyOptions, development: boolean): Rea
   if (signingKeys === undefined || signingKeys.length === 0)
     return { value: [], faults: [`"signingKeys" is missing: ${HINT}`] };
   const faults: string[] = [];
-  const keys = signingKeys.flatMap((input: SigningKeyInput | undefined, position) => {
+  const entries = severalIn(signingKeys, SEVERAL_KEYS) as (SigningKeyInput | undefined)[];
+  const keys = entries.flatMap((input, position) => {
     try {
       if (!input) throw new Error('is not set');
       return [parseSigningKey(input)];
