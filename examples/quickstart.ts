@@ -1,8 +1,13 @@
-/** An API with its own login becomes an OAuth authorization server: `npm start`. */
+/**
+ * An API with its own login becomes an OAuth authorization server: `npm start`. With `npm start -- --data FILE` its users' grants are
+ * kept over a restart.
+ */
+import { parseArgs } from 'node:util';
 import express, { type Express } from 'express';
 import session from 'express-session';
-import { createOAuthRouter, type Adapter } from 'express-oauth-router';
+import { createOAuthRouter, type OAuthRouterOptions } from 'express-oauth-router';
 import { clientPages } from './client-pages';
+import { dataFile } from './data-file';
 import { listenOnLoopback } from './listen';
 
 declare module 'express-session' {
@@ -11,14 +16,17 @@ declare module 'express-session' {
   }
 }
 
-export function createApp(origin: string, adapter?: Adapter): Express {
+/** The options of a server that keeps its data: in development they may be left out, and everything is kept in memory. */
+type Storage = Pick<OAuthRouterOptions, 'adapter' | 'secrets' | 'signingKeys'>;
+
+export function createApp(origin: string, storage: Storage = {}): Express {
   const app = express();
   app.use('/app', clientPages(origin)); // a client, which would be another party's app
   app.use(session({ secret: 'of this example', resave: false, saveUninitialized: false }));
 
   const oauth = createOAuthRouter({
     issuer: `${origin}/oauth`,
-    adapter, // in development it may be left out: everything is kept in memory
+    ...storage,
     clients: [
       {
         clientId: 'demo',
@@ -81,4 +89,7 @@ input,button{padding:.5rem}</style>
 </html>
 `;
 
-if (require.main === module) listenOnLoopback(createApp);
+if (require.main === module) {
+  const { data } = parseArgs({ options: { data: { type: 'string' } } }).values;
+  listenOnLoopback((origin) => createApp(origin, data === undefined ? {} : dataFile(data)));
+}

@@ -9,7 +9,7 @@ import { listenOnLoopback } from './listen';
 import { createApp } from './quickstart';
 
 export function createRedisApp(origin: string, redis: Redis): ReturnType<typeof createApp> {
-  return createApp(origin, redisAdapter(redis, { prefix: 'acme:oauth:' }));
+  return createApp(origin, { adapter: redisAdapter(redis, { prefix: 'acme:oauth:' }) });
 }
 
 if (require.main === module) {

@@ -1,8 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { Express } from 'express';
 import express from 'express';
 import Redis from 'ioredis';
 
+import { dataFile } from '../../examples/data-file';
 import { createApp as existingApp } from '../../examples/existing-app';
 import { createApp as quickstart } from '../../examples/quickstart';
 import { createRedisApp } from '../../examples/redis';
@@ -70,6 +74,32 @@ describe.each([
       await close();
       await connection?.quit();
     }
+  });
+});
+
+describe('examples/quickstart.ts with --data FILE', () => {
+  it('keeps grants and keys over a restart', async () => {
+    const directory = mkdtempSync(`${tmpdir()}/oauth-data-`);
+    const file = path.join(directory, 'oauth.db');
+    const keySets: string[] = [];
+    for (const start of [1, 2]) {
+      const { origin, close } = await serve((at) => quickstart(at, dataFile(file)));
+      try {
+        const { visit } = browser(origin);
+        const consent = await visit((await visit('/app/start')).url, { name: 'carol' });
+        // A public client on loopback is asked for each time (RFC 8252 §8.6).
+        await visit(action(consent.text), { request: field(consent.text, 'request'), decision: 'allow' });
+        expect((await visit('/app')).text).toContain('&#34;sub&#34;: &#34;carol&#34;');
+        expect(await dataFile(file).adapter.listGrants('carol')).toHaveLength(start);
+        keySets.push((await visit('/oauth/jwks')).text);
+      } finally {
+        await close();
+      }
+    }
+    expect(keySets[0]).toContain('"kty":"EC"');
+    expect(keySets[1]).toBe(keySets[0]);
+    expect(statSync(`${file}.keys.json`).mode & 0o077).toBe(0);
+    rmSync(directory, { recursive: true });
   });
 });
 

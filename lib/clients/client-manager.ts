@@ -16,7 +16,10 @@ import { hashClientSecret } from './secret-hashes';
 import type { CheckSector } from './sector-identifier';
 
 /** A client to create. Without `clientId` it gets a random one. */
-export type NewClient = Omit<ClientOptions, 'clientId' | 'previousSecrets'> & { clientId?: string };
+export interface NewClient extends Omit<ClientOptions, 'clientId' | 'previousSecrets'> {
+  /** `client_id`. @defaultValue 43 random characters */
+  clientId?: string;
+}
 
 /** Changes of a client: `null` removes a member. Secrets are changed by `rotateSecret`. */
 export type ClientChanges = {
