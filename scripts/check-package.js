@@ -36,7 +36,7 @@ const server = app.listen(0, '127.0.0.1', async () => {
   });
   const { token_type: type } = await response.json();
   server.close();
-  if (type !== 'Bearer' || !(new OAuthError('x') instanceof Error) || typeof adapterContract !== 'function') process.exit(1);
+  if (type !== 'Bearer' || !(new OAuthError('x') instanceof Error) || typeof adapterContract !== 'function' || typeof pgAdapter !== 'function' || typeof sqliteAdapter !== 'function') process.exit(1);
 });
 `;
 
@@ -45,6 +45,8 @@ const TYPESCRIPT = `
 import express, { type Request } from 'express';
 import { createOAuthRouter, createTokenVerifier, memoryAdapter, OAuthError, redisAdapter, type Adapter } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
+import { pgAdapter } from 'express-oauth-router/postgres';
+import { sqliteAdapter } from 'express-oauth-router/sqlite';
 
 interface User { id: string; name: string }
 declare module 'express' { interface Request { session: { user?: User } } }
@@ -71,7 +73,7 @@ app.get('/elsewhere', requireToken({ scope: 'orders:read' }), (req, res) => { re
 oauth.events.on('refresh_token.reused', ({ userId }) => userId?.length);
 export const mixed: Adapter = { ...memoryAdapter(), getClient: () => undefined };
 export const error: Error = new OAuthError('access_denied');
-export { adapterContract, redisAdapter };
+export { adapterContract, pgAdapter, redisAdapter, sqliteAdapter };
 `;
 
 try {
@@ -102,6 +104,8 @@ try {
     'index.js': `const express = require('express');
 const { createOAuthRouter, OAuthError } = require('express-oauth-router');
 const { adapterContract } = require('express-oauth-router/adapter-contract');
+const { pgAdapter } = require('express-oauth-router/postgres');
+const { sqliteAdapter } = require('express-oauth-router/sqlite');
 ${USE}`,
   });
   run(process.execPath, ['index.js'], commonjs);
@@ -146,6 +150,8 @@ test('a host with providers', async () => {
     'index.mjs': `import express from 'express';
 import { createOAuthRouter, OAuthError } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
+import { pgAdapter } from 'express-oauth-router/postgres';
+import { sqliteAdapter } from 'express-oauth-router/sqlite';
 ${USE}`,
   });
   run(process.execPath, ['index.mjs'], modules);

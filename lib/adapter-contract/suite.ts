@@ -18,6 +18,9 @@ import { testSetOnce, testValues } from './state';
 export type { AdapterContractOptions, AdapterUnderTest, Lacking, TestFunctions } from './harness';
 export { adapterOfProcess, serveAdapter } from './other-process';
 
+/** The version of the contract: it changes when an adapter that passed must change. New functions are optional, and change nothing. */
+export const CONTRACT_VERSION = 1;
+
 /**
  * Defines the tests that every adapter must pass. What an adapter lacks is named in `without`: the tests that need it are skipped.
  *

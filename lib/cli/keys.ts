@@ -36,7 +36,7 @@ export function rotateKeys(environment: string): string {
     ...lines(({ current, next }) => `${next},${current}`),
     '',
     '# 3. Remove: a signing key when the last token signed with it has expired (lifetimes.accessToken and lifetimes.idToken),',
-    '#    a secret after the longest life of a grant (refreshTokens.absoluteLifetime).',
+    '#    a secret after refreshTokens.idleLifetime (absoluteLifetime if refresh tokens are not rotated).',
     ...lines(({ next }) => next),
   ].join('\n')}\n`;
 }
