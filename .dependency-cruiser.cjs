@@ -20,7 +20,15 @@ const LAYERS = [
   ['clients', 'tokens'],
   ['pages'],
   ['adapters', 'adapter-contract', 'http'],
-  ['host/call', 'tokens/sealed-json', 'tokens/keys', 'event-reporter', 'event-log', 'events'],
+  [
+    'host/call',
+    'tokens/sealed-json',
+    'tokens/keys',
+    'tokens/replaceable',
+    'event-reporter',
+    'event-log',
+    'events',
+  ],
   ['errors', 'json', 'printable', 'schemas', 'with-defaults'],
 ];
 

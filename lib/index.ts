@@ -18,6 +18,7 @@ export type {
   UsersOptions,
 } from './options/options';
 export { checkClient } from './options/clients';
+export type { ReloadedCredentials } from './options/credentials';
 export { OAuthConfigurationError, OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors';
 export type {
   AuthenticationEvent,

@@ -9,6 +9,7 @@ import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grant
 import { settledInParts } from './grants/in-parts';
 import { isUserId, sessionId } from './host/user';
 import type { SignOut } from './logout/sign-out';
+import type { Reload, ReloadedCredentials } from './options/credentials';
 import type { Audiences } from './policy/audiences';
 import type { TokenAlgorithms } from './policy/token-algorithms';
 import type { AccessTokens } from './tokens/access-token';
@@ -73,6 +74,13 @@ export interface Operations {
    * @throws TypeError without a user, or for a `sid` that is not a text; Error if the adapter has no `listGrants`
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
+  /**
+   * Replaces `secrets`, `signingKeys`, or both while the server runs, for example when a secret store has new ones. What the remaining ones have
+   * signed stays good; everything else ends at once.
+   *
+   * @throws OAuthConfigurationError with all faults, or if the keys are for other algorithms than before; nothing is replaced then
+   */
+  reload(credentials: ReloadedCredentials): void;
   /** The clients that the adapter stores. */
   readonly clients: ClientManager;
   /**
@@ -106,6 +114,7 @@ interface OperationsOptions {
   signOut: SignOut;
   clientSecretSealer: Sealer;
   clientManager: ClientManager;
+  reload: Reload;
   providerTokens: ProviderTokenStore;
   clock: () => number;
   reporter: EventReporter;
@@ -117,6 +126,7 @@ export function createOperations(options: OperationsOptions): Operations {
   return {
     ...createGrantOperations(options),
     clients: options.clientManager,
+    reload: options.reload,
 
     async signOut({ userId, sid }) {
       if (!store.listGrants) throw withoutListGrants();

@@ -14,8 +14,11 @@ import { canonicalBytes, createAuthenticator, createSealer } from '../../lib/tok
 const clientSecretBasic = createClientSecretBasic(() => Promise.resolve(false));
 
 const KEY = Buffer.alloc(32, 1);
-const binding = createBrowserBinding(createAuthenticator([KEY]), { https: true });
-const sealer = createSealer([KEY]);
+const binding = createBrowserBinding(
+  createAuthenticator(() => [KEY]),
+  { https: true },
+);
+const sealer = createSealer(() => [KEY]);
 
 const withHeaders = (headers: Record<string, string>): Request => ({ headers }) as unknown as Request;
 const withBody = (text: string, type: string): Request =>

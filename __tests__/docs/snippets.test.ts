@@ -52,6 +52,8 @@ declare global {
   const limiter: { consume(key: string): Promise<{ allowed: boolean; retryAfter: number }> };
   const pool: { query(text: string, values: readonly unknown[]): Promise<{ rowCount: number }> };
   const postgresAdapter: (pool: unknown) => Library.Adapter;
+  const readSecrets: () => string[];
+  const readSigningKeys: () => string[];
   const bcrypt: { compare(text: string, hash: string): Promise<boolean> };
   const prisma: { $queryRawUnsafe<T>(text: string, ...values: unknown[]): Promise<T> };
   const listOrders: RequestHandler;

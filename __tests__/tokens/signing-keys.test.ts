@@ -1,6 +1,7 @@
 import jwt from 'jsonwebtoken';
 
 import { parseSigningKey, type SigningKey } from '../../lib/tokens/signing-key';
+import { replaceable } from '../../lib/tokens/replaceable';
 import { createSigningKeys } from '../../lib/tokens/signing-keys';
 import { keyPair } from '../support/keys';
 import { claimsOf, getTokens, makeHost, MOUNTS } from '../support/host';
@@ -18,7 +19,11 @@ describe('a key that is created when it is needed', () => {
       return key;
     };
     const given = [es256, { alg: 'RS256', existing: () => key, create } as const];
-    return { created, keys: createSigningKeys(given), others: createSigningKeys(given) };
+    return {
+      created,
+      keys: createSigningKeys(replaceable(given)),
+      others: createSigningKeys(replaceable(given)),
+    };
   }
 
   it('is not created by signing and reading with another key', () => {

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 
 import { generatePrivateKey } from '../tokens/generated-key';
+import { refuseUnknown } from '../adapters/contract';
+import { OAuthConfigurationError } from '../errors';
+import { replaceable, type Replaceable } from '../tokens/replaceable';
 import { parseSigningKey, type SigningKey, type SigningKeyInput } from '../tokens/signing-key';
 import { createSigningKeys, type DeferredKey, type SigningKeys } from '../tokens/signing-keys';
 import type { AnyOptions } from './options';
@@ -12,6 +15,7 @@ export interface Credentials {
   readonly faults: readonly string[];
 }
 
+const SHARED_FAULT = '"signingKeys" contains one of the "secrets", which resource servers must not have';
 const HINT = 'npx express-oauth-router init prints one';
 
 /** Reads `secrets` and `signingKeys`; in development, generates those that are missing. */
@@ -22,14 +26,39 @@ export function readCredentials(options: AnyOptions, development: boolean): Cred
   const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(given, key));
   return {
     secrets: secrets.value,
-    signingKeys: createSigningKeys(keys.value),
-    faults: [
-      ...secrets.faults,
-      ...keys.faults,
-      ...(shared
-        ? ['"signingKeys" contains one of the "secrets", which resource servers must not have']
-        : []),
-    ],
+    signingKeys: createSigningKeys(replaceable(keys.value)),
+    faults: [...secrets.faults, ...keys.faults, ...(shared ? [SHARED_FAULT] : [])],
+  };
+}
+
+/** New secrets and keys for a server that runs: those that are left out stay. */
+export interface ReloadedCredentials {
+  /** As the option `secrets`. */
+  secrets?: readonly (string | undefined)[] | undefined;
+  /** As the option `signingKeys`: keys for the same algorithms in the same order. */
+  signingKeys?: readonly (SigningKeyInput | undefined)[] | undefined;
+}
+
+/** Replaces the secrets and keys of a server. @throws OAuthConfigurationError with all faults; nothing is replaced then */
+export type Reload = (credentials: ReloadedCredentials) => void;
+
+export function createReload(current: { secrets: Replaceable<string>; signingKeys: SigningKeys }): Reload {
+  return ({ secrets, signingKeys, ...unknown }) => {
+    refuseUnknown('reload()', unknown);
+    const given = { secrets, signingKeys } as unknown as AnyOptions;
+    const ownSecrets: Read<string> =
+      secrets === undefined ? { value: current.secrets.current, faults: [] } : readSecrets(given, false);
+    const ownKeys =
+      signingKeys === undefined ? undefined : (readSigningKeys(given, false) as Read<SigningKey>);
+    const isShared = ownKeys?.value.some((key) => isOneOf(ownSecrets.value, key)) ?? false;
+    const faults = [...ownSecrets.faults, ...(ownKeys?.faults ?? []), ...(isShared ? [SHARED_FAULT] : [])];
+    if (faults.length > 0) throw new OAuthConfigurationError(faults);
+    try {
+      if (ownKeys) current.signingKeys.replace(ownKeys.value);
+    } catch (error) {
+      throw new OAuthConfigurationError([`"signingKeys" ${(error as Error).message}`]);
+    }
+    if (secrets !== undefined) current.secrets.replace(ownSecrets.value);
   };
 }
 

@@ -1,18 +1,19 @@
 import type { Adapter, ClientMetadata } from '../adapters/contract';
 import { memoryAdapter } from '../adapters/memory';
 import { scopeValues } from '../clients/client';
-import { createClientSecretSealer } from '../clients/secret-sealer';
+import { optionSecretSealer } from '../clients/secret-sealer';
 import { OAuthConfigurationError } from '../errors';
 import { resolveProvider, type ResolvedProvider } from '../federation/provider';
 import type { OAuthUser } from '../host/user';
 import { isLoopbackUrl } from '../http/loopback';
 import { resolveBranding, type ResolvedBranding } from '../pages/layout';
 import { resolveResource, type ResolvedResource, type ResourceOptions } from '../policy/audiences';
+import { replaceable, type Replaceable } from '../tokens/replaceable';
 import type { SigningKeys } from '../tokens/signing-keys';
 import { withDefaults } from '../with-defaults';
 import { featureFaults, federationFaults, productionFaults } from './checks';
 import { readClients } from './clients';
-import { readCredentials } from './credentials';
+import { createReload, readCredentials, type Reload } from './credentials';
 import { DEFAULTS, GROUPS, REGISTRATION_DEFAULTS, type GroupName } from './defaults';
 import type { AnyOptions, MetadataDocumentOptions, OAuthRouterOptions, RegistrationOptions } from './options';
 import { namesIn, OPTION_NAMES, optionsSchema } from './schema';
@@ -46,7 +47,8 @@ export interface ResolvedOptions extends Omit<
   | 'registration'
 > {
   readonly adapter: Adapter;
-  readonly secrets: readonly string[];
+  readonly secrets: Replaceable<string>;
+  readonly reload: Reload;
   readonly signingKeys: SigningKeys;
   readonly clients: readonly ClientMetadata[];
   readonly defaultAudience: string;
@@ -81,12 +83,10 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   const isProduction = process.env.NODE_ENV === 'production';
   const development = !isProduction && (isDevelopmentIssuer(options.issuer) || options.allowHttp === true);
   const { secrets, signingKeys, faults: credentialFaults } = readCredentials(options, development);
-  // Nothing can be sealed without secrets and an issuer, and their absence is already a fault: any text of the right form will do.
-  const canSeal = secrets.length > 0 && !wrong.has('issuer');
-  const seal = canSeal
-    ? createClientSecretSealer(secrets, options.issuer).seal
-    : (): string => 'unsealed'.padEnd(80, '-');
-  const { clients, faults: clientFaults } = readClients(options, { allowHttp: development, seal });
+  const { clients, faults: clientFaults } = readClients(options, {
+    allowHttp: development,
+    seal: optionSecretSealer.seal,
+  });
   const resources = readResources(options);
   const faults = [
     ...schemaFaults,
@@ -100,11 +100,13 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
   if (faults.length > 0) throw new OAuthConfigurationError(faults);
 
   const { clock, federation, pages, metadataDocuments, registration, ...rest } = withAllDefaults(options);
+  const replaceableSecrets = replaceable(secrets);
   return Object.freeze({
     ...rest,
     adapter: options.adapter ?? memoryAdapter({ clock }),
-    secrets,
+    secrets: replaceableSecrets,
     signingKeys,
+    reload: createReload({ secrets: replaceableSecrets, signingKeys }),
     clients,
     defaultAudience: options.defaultAudience ?? options.issuer,
     resources,

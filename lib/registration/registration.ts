@@ -2,7 +2,7 @@ import type { Store } from '../adapters/store';
 import type { SelfAssertedClients } from '../clients/self-asserted';
 import type { EventReporter } from '../event-reporter';
 import type { Outbound } from '../http/outbound';
-import type { Sealer } from '../tokens/keys';
+import type { Sealer, Secrets } from '../tokens/keys';
 import { createRegistrationAccessTokens } from './access-tokens';
 import type { VerifyInitialAccessToken } from './endpoint';
 import { createClientInformation } from './information';
@@ -21,7 +21,7 @@ export function createRegistration(options: {
     softwareStatementIssuers: Readonly<Record<string, SoftwareStatementKeys>>;
   };
   issuer: string;
-  secrets: readonly string[];
+  secrets: Secrets;
   url: (endpoint: 'register') => string;
   /** The options were checked: the adapter has the functions of a registration. */
   store: Store;

@@ -161,7 +161,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   });
   const { setOnce = memoryAdapter({ clock }).setOnce } = options;
   const possession = createProofOfPossession({
-    nonces: nonceSecrets && createDpopNonces(nonceSecrets, issuer, clock),
+    nonces: nonceSecrets && createDpopNonces({ current: nonceSecrets }, issuer, clock),
     noncePolicy: nonceSecrets ? 'always' : 'never',
     setOnce: (key, ttl) =>
       callHost(

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 
 import { ACCESS_TOKEN_TYPE, PLAIN_TYPE, signJwt } from './jwt';
 import { deriveKeys, createSealer } from './keys';
+import type { Replaceable } from './replaceable';
 import type { SigningKeys } from './signing-keys';
 
 /** The form of an access token: a signed JWT, or the same claims encrypted. */
@@ -82,7 +83,7 @@ const CACHED_TOKENS = 10_000;
 
 export function createAccessTokens(
   keys: SigningKeys,
-  secrets: readonly string[],
+  secrets: Pick<Replaceable<string>, 'current' | 'onReplace'>,
   {
     issuer,
     isShared,
@@ -97,6 +98,9 @@ export function createAccessTokens(
 ): AccessTokens {
   const opaque = createSealer(deriveKeys(secrets, 'opaque access token', issuer));
   const cache = createAccessTokenCache();
+  // What a key or a secret has verified ends with it.
+  keys.onReplace(cache.clear);
+  secrets.onReplace(cache.clear);
   const signedBySecret = new WeakSet();
 
   function issue(
@@ -159,11 +163,13 @@ export function createAccessTokens(
 /** Creates a bounded cache of verified tokens. Claims are frozen, because all callers get the same object. */
 export function createAccessTokenCache(): Pick<Map<string, AccessTokenClaims>, 'get'> & {
   set(token: string, claims: AccessTokenClaims): void;
+  clear(): void;
 } {
   const verified = new LRUCache<string, AccessTokenClaims>({ max: CACHED_TOKENS });
   return {
     get: (token) => verified.get(token),
     set: (token, claims) => void verified.set(token, deepFreeze(claims)),
+    clear: () => verified.clear(),
   };
 }
 

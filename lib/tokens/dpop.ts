@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { OAuthError } from '../errors';
 import { algorithmsOf, publicKeyOf, thumbprint, VERIFICATION_ALGORITHMS } from './algorithms';
 import { decodeJwt, hasSignature, isJti, isType } from './jwt';
-import { createAuthenticator, canonicalBytes, deriveKeys } from './keys';
+import { createAuthenticator, canonicalBytes, deriveKeys, type Secrets } from './keys';
 
 /** A DPoP proof that matches its request. Its reuse, its time and its nonce are still to be checked. */
 export interface DpopProof {
@@ -45,11 +45,7 @@ const MAXIMUM_AGE = 60;
 const SKEW = 20;
 const MAXIMUM_PROOF_LENGTH = 4096;
 
-export function createDpopNonces(
-  secrets: readonly string[],
-  issuer: string,
-  clock: () => number,
-): DpopNonces {
+export function createDpopNonces(secrets: Secrets, issuer: string, clock: () => number): DpopNonces {
   const macs = createAuthenticator(deriveKeys(secrets, 'DPoP nonce', issuer));
   const period = (): number => Math.floor(clock() / 1000 / NONCE_PERIOD);
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { createAuthenticator, canonicalBytes, deriveKeys } from './keys';
+import { createAuthenticator, canonicalBytes, deriveKeys, type Secrets } from './keys';
 
 const ID_LENGTH = 16;
 const GENERATION_LENGTH = 6;
@@ -30,7 +30,7 @@ export function newGrantId(): string {
   return randomBytes(ID_LENGTH).toString('base64url');
 }
 
-export function createGrantTokens(secrets: readonly string[], issuer: string): GrantTokens {
+export function createGrantTokens(secrets: Secrets, issuer: string): GrantTokens {
   const codes = createAuthenticator(deriveKeys(secrets, 'authorization code', issuer));
   const refreshTokens = createAuthenticator(deriveKeys(secrets, 'refresh token', issuer));
 

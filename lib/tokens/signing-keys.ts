@@ -1,5 +1,6 @@
 import { SHARED_ALGORITHM, type SigningAlgorithm } from './algorithms';
 import { decodeJwt, hasSignature, isType } from './jwt';
+import type { Replaceable } from './replaceable';
 import type { SigningKey } from './signing-key';
 
 /** A key that is created when something first needs it: an RSA key takes a noticeable time to generate. Routers may share it. */
@@ -21,6 +22,13 @@ export interface SigningKeys {
   has(alg: string): boolean;
   /** Returns the first key, or the first key for one of the algorithms. @throws Error if there is none */
   signer(algorithms?: readonly string[]): SigningKey;
+  /**
+   * Replaces the keys by others of the same algorithms, which everything else has been told.
+   * @throws Error with a message that names the fault
+   */
+  replace(next: readonly SigningKey[]): void;
+  /** Calls a function whenever the keys have been replaced. */
+  onReplace(listener: () => void): void;
   /** Returns the public half of every key (RFC 7517 §5). */
   published(): readonly Readonly<Record<string, unknown>>[];
   /**
@@ -42,13 +50,13 @@ export interface VerifiedJwt {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]): SigningKeys {
+export function createSigningKeys(keys: Replaceable<SigningKey | DeferredKey>): SigningKeys {
   const existing = (): readonly SigningKey[] =>
-    given.flatMap((key) => ('create' in key ? (key.existing() ?? []) : key));
+    keys.current.flatMap((key) => ('create' in key ? (key.existing() ?? []) : key));
   const keyOf = (key: SigningKey | DeferredKey): SigningKey => ('create' in key ? key.create() : key);
 
   function signer(algorithms?: readonly string[]): SigningKey {
-    const key = given.find(({ alg }) => !algorithms || algorithms.includes(alg));
+    const key = keys.current.find(({ alg }) => !algorithms || algorithms.includes(alg));
     if (!key) throw new Error(`no signing key for ${algorithms?.join(', ') ?? 'any algorithm'}`);
     return keyOf(key);
   }
@@ -68,12 +76,20 @@ export function createSigningKeys(given: readonly (SigningKey | DeferredKey)[]):
   }
 
   return {
-    first: given[0],
-    algorithms: [...new Set(given.flatMap(({ alg }) => (alg === SHARED_ALGORITHM ? [] : alg)))],
-    has: (alg) => given.some((key) => key.alg === alg),
+    first: keys.current[0],
+    algorithms: [...new Set(keys.current.flatMap(({ alg }) => (alg === SHARED_ALGORITHM ? [] : alg)))],
+    has: (alg) => keys.current.some((key) => key.alg === alg),
+    replace: (next) => {
+      const order = (list: readonly { readonly alg: string }[]): string =>
+        [...new Set(list.map(({ alg }) => alg))].join();
+      if (order(next) !== order(keys.current))
+        throw new Error('must have the same algorithms as before, in the same order: others need a restart');
+      keys.replace(next);
+    },
+    onReplace: keys.onReplace,
     signer,
     // Creates the deferred keys too: a client that caches the key set must find every key in it that will sign its tokens.
-    published: () => given.map((key) => keyOf(key).publicJwk).filter((jwk) => jwk !== undefined),
+    published: () => keys.current.map((key) => keyOf(key).publicJwk).filter((jwk) => jwk !== undefined),
     read,
   };
 }
