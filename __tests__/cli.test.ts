@@ -103,9 +103,15 @@ describe('npx express-oauth-router', () => {
 
   it.each([
     ['', /no OAUTH_SECRET/],
-    ['OAUTH_SECRET=', /is empty/],
+    ['OAUTH_SECRET=', /form that init prints/],
     ['OAUTH_SECRET=a,b', /under way/],
     ['OAUTH_SIGNING_KEY=eyJ4IjoxfQ', /OAUTH_SIGNING_KEY is a JWK without alg/],
+    [`OAUTH_SECRET=${'ab'.repeat(32)}`, /form that init prints/],
+    [`OAUTH_SECRET=${'a'.repeat(43)} # a comment`, /form that init prints/],
+    [
+      `OAUTH_SECRET=${'a'.repeat(43)}\nOAUTH_SIGNING_KEY='{"kty":"EC"}'`,
+      /OAUTH_SIGNING_KEY is not in the form/,
+    ],
   ])('keys rotate refuses %j', (input, message) => {
     expect(cliWith(input, 'keys', 'rotate')).toMatchObject({
       status: 1,
@@ -173,9 +179,21 @@ describe('npx express-oauth-router', () => {
     }, 60_000);
   });
 
+  it.each(['\r\n', ' \n'])('keys rotate reads lines that end with %j', (end) => {
+    const { status, stdout } = cliWith(`export OAUTH_SECRET = "${'a'.repeat(43)}"${end}`, 'keys', 'rotate');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^OAUTH_SECRET=a{43},[\w-]{43}$/m);
+  });
+
   it('client says what it needs', () => {
     expect(cli('client', 'list').stderr).toMatch(/name one storage/);
     expect(cli('client', 'list', '--redis', 'redis://x', '--sqlite', 'x').stderr).toMatch(/name one storage/);
+    expect(cli('client', 'list', '--sqlite', '').stderr).toMatch(/name one storage/);
+    expect(cli('client', 'create', 'x', '--sqlite', ':memory:').stderr).toMatch(/--id x/);
+    expect(cli('client', 'rotate-secret', 'x', '--keep-for', '', '--sqlite', ':memory:').stderr).toMatch(
+      /seconds/,
+    );
+    expect(cli('migrate', '--sqlite', 'x').stderr).toMatch(/not --sqlite/);
     expect(cli('client', 'lst', '--sqlite', 'x').stderr).toMatch(/choose one of create, list/);
     expect(cli('client', 'delete', '--sqlite', ':memory:').stderr).toMatch(/name one client id/);
     expect(cli('client', 'list', '--sqlit', 'x').stderr).toMatch(/Unknown option/);

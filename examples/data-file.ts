@@ -1,6 +1,6 @@
 /** Keeps what the server stores in one file of SQLite, with its secret and key beside it: `npm start -- --data oauth.db`. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { OAuthRouterOptions } from 'express-oauth-router';
 import { sqliteAdapter, type SqlAdapter, type SqliteDatabase } from 'express-oauth-router/sqlite';
@@ -13,12 +13,16 @@ export function dataFile(file: string): DataOptions {
   setInterval(() => void adapter.sweep().catch(console.error), 600_000).unref();
   const keys = `${file}.keys.json`;
   // In production they come from the environment: see `npx express-oauth-router init`.
-  if (!existsSync(keys)) writeFileSync(keys, JSON.stringify(newKeys()), { mode: 0o600 });
+  try {
+    writeFileSync(keys, JSON.stringify(newKeys()), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
   const { secret, signingKey } = JSON.parse(readFileSync(keys, 'utf8')) as ReturnType<typeof newKeys>;
   return { adapter, secrets: [secret], signingKeys: [signingKey] };
 }
 
-/** Uses `node:sqlite` where Node has it, and the package better-sqlite3 otherwise. */
+/** Uses `node:sqlite` from Node 24, and the package better-sqlite3 before. */
 function openDatabase(file: string): SqliteDatabase {
   const require = createRequire(__filename);
   type Open = new (file: string) => SqliteDatabase;

@@ -201,6 +201,36 @@ describe('what pgAdapter needs of a client', () => {
   });
 });
 
+describe('pgAdapter() on a driver that answers oddly', () => {
+  it.each<[string, () => unknown]>([
+    ['no rows', () => Promise.resolve({ rows: [] })],
+    ['no result', () => Promise.resolve(undefined)],
+    ['nothing', () => undefined],
+    [
+      'an exception',
+      () => {
+        throw new Error('down');
+      },
+    ],
+    [
+      'an error that is its own cause',
+      () => {
+        const error = new Error('down');
+        error.cause = error;
+        return Promise.reject(error);
+      },
+    ],
+  ])('%s: the process lives', async (_name, query) => {
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const adapter = pgAdapter({ query: query as never });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+    if (_name.startsWith('an ')) await expect(adapter.getGrant('x')).rejects.toThrow('down');
+  });
+});
+
 describe('pgAdapter() says what is wrong', () => {
   const pool = new Pool({ connectionString: url() });
   afterAll(() => pool.end());

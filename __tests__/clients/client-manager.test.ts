@@ -15,6 +15,7 @@ import {
 } from 'express-oauth-router';
 
 import {
+  answerOf,
   authorizationForm,
   authorize,
   CALLBACK,
@@ -38,6 +39,26 @@ async function statusOf(host: Host, clientId: string, clientSecret: string): Pro
   return status;
 }
 
+/** An adapter whose first change of a client waits, before anything is written, until it is released. */
+function heldReplace({ adapter }: Host): {
+  adapter: Host['adapter'];
+  reached: Promise<void>;
+  release(): void;
+} {
+  let release = (): void => undefined;
+  let reach = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  const setOnce: Host['adapter']['setOnce'] = async (key, ttl) => {
+    if (key.startsWith('client-change:')) {
+      reach();
+      await gate;
+    }
+    return adapter.setOnce(key, ttl);
+  };
+  return { adapter: { ...adapter, setOnce }, reached, release };
+}
+
 describe.each(STORES)('oauth.clients on $store', (variant) => {
   let host: Host;
 
@@ -50,6 +71,7 @@ describe.each(STORES)('oauth.clients on $store', (variant) => {
       clientName: 'Jobs',
       clientId: expect.stringMatching(/^[\w-]{43}$/) as string,
       clientIdIssuedAt: Math.floor(host.now / 1000),
+      grantsNotBefore: Math.floor(host.now / 1000),
     });
     expect(await host.oauth.clients.get(client.clientId)).toEqual(client);
     expect(await statusOf(host, client.clientId, clientSecret!)).toBe(200);
@@ -112,6 +134,7 @@ describe.each(STORES)('oauth.clients on $store', (variant) => {
         scope: 'jobs:run jobs:read',
         clientId,
         clientIdIssuedAt: client.clientIdIssuedAt,
+        grantsNotBefore: client.grantsNotBefore,
       },
       clientSecret: undefined,
     });
@@ -172,6 +195,114 @@ describe.each(STORES)('oauth.clients on $store', (variant) => {
     expect(await statusOf(host, clientId, fourth!)).toBe(200);
     expect(await clients.rotateSecret('nobody')).toBeUndefined();
     await expect(clients.rotateSecret(clientId, { keepFor: -1 })).rejects.toThrow(TypeError);
+  });
+
+  it('a secret that has leaked is gone at once, with those before it', async () => {
+    const { clients } = host.oauth;
+    const { client, clientSecret: first } = await clients.create(MACHINE);
+    const { clientSecret: second } = (await clients.rotateSecret(client.clientId))!;
+    const { clientSecret: third } = (await clients.rotateSecret(client.clientId, { keepFor: 0 }))!;
+    const status = (secret: string | undefined): Promise<number> => statusOf(host, client.clientId, secret!);
+    expect([await status(first), await status(second), await status(third)]).toEqual([401, 401, 200]);
+  });
+
+  it('a change that began before a rotation does not bring the old secret back', async () => {
+    const { client, clientSecret: leaked } = await host.oauth.clients.create(MACHINE);
+    const { clientId } = client;
+    const held = heldReplace(host);
+    const slow = makeHost(variant, { adapter: held.adapter });
+    slow.now = host.now;
+    const update = slow.oauth.clients.update(clientId, { clientName: 'Another name' });
+    await held.reached;
+    const { clientSecret } = (await host.oauth.clients.rotateSecret(clientId, { keepFor: 0 }))!;
+    held.release();
+    expect((await update)?.client.clientName).toBe('Another name');
+    expect(await statusOf(host, clientId, clientSecret!)).toBe(200);
+    expect(await statusOf(host, clientId, leaked!)).toBe(401);
+  });
+
+  it('of changes at once, none is lost', async () => {
+    const { clients } = host.oauth;
+    const { client } = await clients.create({ ...MACHINE, redirectUris: [CALLBACK] });
+    const { clientId } = client;
+    const [, , first, second] = await Promise.all([
+      clients.update(clientId, { clientName: 'Name' }),
+      clients.update(clientId, { clientUri: 'https://app.example.com' }),
+      clients.rotateSecret(clientId),
+      clients.rotateSecret(clientId),
+    ]);
+    expect(await clients.get(clientId)).toMatchObject({
+      clientName: 'Name',
+      clientUri: 'https://app.example.com',
+    });
+    for (const { clientSecret } of [first!, second!])
+      expect(await statusOf(host, clientId, clientSecret!)).toBe(200);
+  });
+
+  it('of two that are created at once under one id, one is created', async () => {
+    const results = await Promise.allSettled(
+      [1, 2, 3].map(() => host.oauth.clients.create({ ...MACHINE, clientId: 'same' })),
+    );
+    const created = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    expect(created).toHaveLength(1);
+    expect(await statusOf(host, 'same', created[0]!.clientSecret!)).toBe(200);
+  });
+
+  it('what was granted before a client was deleted stays withdrawn', async () => {
+    const { clients } = host.oauth;
+    const metadata = { clientId: 'again', redirectUris: [CALLBACK], scope: 'profile', firstParty: true };
+    const { clientSecret } = await clients.create(metadata);
+    const pair = pkce();
+    const answer = await authorize(host, {
+      ...authorizationForm('web', pair),
+      client_id: 'again',
+      redirect_uri: CALLBACK,
+      scope: 'profile',
+    });
+    const { code } = answerOf(answer);
+    const token = (secret: string, form: Record<string, string>): request.Test =>
+      request(host.app).post(`${host.base}/token`).type('form').auth('again', secret).send(form);
+    const { body } = await token(clientSecret!, {
+      grant_type: 'authorization_code',
+      code: code!,
+      redirect_uri: CALLBACK,
+      code_verifier: pair.verifier,
+    });
+    const { refresh_token: refreshToken } = body as { refresh_token: string };
+    expect(refreshToken).toBeDefined();
+    await clients.delete('again');
+    host.pass(3);
+    // The lock of the first creation is counted by the store's clock.
+    await new Promise((resolve) => setTimeout(resolve, variant.store === 'redis' ? 2100 : 0));
+    const { clientSecret: next } = await clients.create(metadata);
+    const refreshed = await token(next!, { grant_type: 'refresh_token', refresh_token: refreshToken });
+    expect([refreshed.status, refreshed.body.error]).toEqual([400, 'invalid_grant']);
+  });
+
+  it('an id that no client can have, or that only looks alike, is nobody', async () => {
+    const { clients } = host.oauth;
+    await clients.create({ ...MACHINE, clientId: 'Case' });
+    const folding = makeHost(variant, {
+      adapter: { ...host.adapter, getClient: () => host.adapter.getClient('Case') },
+    });
+    for (const id of ['case', 'a\0b', '', 'ü']) {
+      expect(await folding.oauth.clients.get(id)).toBeUndefined();
+      expect(await folding.oauth.clients.update(id, { clientName: 'x' })).toBeUndefined();
+      expect(await folding.oauth.clients.delete(id)).toBe(false);
+    }
+    for (const limit of [0, -1, 1.5, Infinity, NaN, 1001])
+      await expect(clients.list({ limit })).rejects.toThrow(TypeError);
+  });
+
+  it('a secret that was not sealed is not repeated in the message', async () => {
+    const plain = 'plain text that must not be told';
+    const refused = host.oauth.clients.create({
+      ...MACHINE,
+      tokenEndpointAuthMethod: 'client_secret_jwt',
+      clientSecretSealed: plain,
+    });
+    await expect(refused).rejects.toThrow(/sealClientSecret/);
+    await expect(refused).rejects.not.toThrow(plain);
   });
 
   it('a sealed secret is replaced in the same way, and a public client has none', async () => {
@@ -312,6 +443,40 @@ describe.each(STORES)('verifyClientSecret on $store', (variant) => {
       expect(await statusOf(failing, 'legacy', secret)).toBe(500);
       expect(failing.eventNames()).toContain('server.failed');
     }
+  });
+
+  it('a rotation while it is hashed anew is not undone', async () => {
+    await open({ clientSecretHash: derived(secret) });
+    const held = heldReplace(host);
+    const slow = makeHost(variant, {
+      adapter: held.adapter,
+      verifyClientSecret: (clientSecret, hash) => hash === derived(clientSecret),
+    });
+    const [authenticated] = await Promise.all([
+      statusOf(slow, 'legacy', secret),
+      (async (): Promise<void> => {
+        await held.reached;
+        const { clientSecret } = (await host.oauth.clients.rotateSecret('legacy', { keepFor: 0 }))!;
+        held.release();
+        expect(await statusOf(host, 'legacy', clientSecret!)).toBe(200);
+      })(),
+    ]);
+    expect(authenticated).toBe(200);
+    expect(await statusOf(host, 'legacy', secret)).toBe(401);
+  });
+
+  it('a client of the options is not hashed anew', async () => {
+    const hash = derived(secret);
+    let reads = 0;
+    const fixed = makeHost(variant, {
+      clients: [{ ...MACHINE, clientId: 'legacy', clientSecretHash: hash }],
+      verifyClientSecret: (clientSecret, given) => given === hash && derived(clientSecret) === hash,
+    });
+    fixed.adapter.saveClient = () => expect(reads++).toBe(-1);
+    expect([await statusOf(fixed, 'legacy', secret), await statusOf(fixed, 'legacy', 'x')]).toEqual([
+      200, 401,
+    ]);
+    expect(reads).toBe(0);
   });
 
   it('an adapter that cannot store a client still lets it in', async () => {

@@ -180,7 +180,9 @@ export interface ClientMetadata {
    * errors go to the client only when a user is signed in. @defaultValue `false`
    */
   selfAsserted?: boolean;
-  /** When the client registered itself (RFC 7591 §3.2.1). Epoch seconds. */
+  /** A mark of the last change: it keeps two changes at once apart. */
+  revision?: string;
+  /** When the client registered itself or was created (RFC 7591 §3.2.1). Epoch seconds. */
   clientIdIssuedAt?: number;
   /**
    * How the client registered itself: with an initial access token, under an id of its own, or under one that all clients with the same

@@ -13,10 +13,7 @@ export type { SqlAdapter } from './sql';
  * const client = { query: async (text, values) => ({ rows: await sql.unsafe(text, values) }) };
  */
 export interface PostgresClient {
-  /**
-   * Runs a statement with the parameters `$1`, `$2` and so on. The text of a migration has no parameters, and may have several
-   * statements.
-   */
+  /** Runs a statement with the parameters `$1`, `$2` and so on. */
   query(text: string, values?: unknown[]): Promise<PostgresResult>;
 }
 
@@ -45,6 +42,8 @@ export interface PgMigration {
 /** SQLSTATE: a transaction could not be serialized, or was the victim of a deadlock. Nothing has been done. */
 const NOT_DONE = ['40001', '40P01'];
 const ATTEMPTS = 5;
+/** How many causes of an error are looked at. */
+const MAXIMUM_CAUSES = 4;
 /** The present moment of the database's clock: machines' clocks need not agree about what has expired. */
 const NOW = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
 
@@ -80,7 +79,8 @@ export function pgAdapter(client: PostgresClient, options: PgAdapterOptions = {}
     forDeletion: ' FOR UPDATE SKIP LOCKED',
     table: (name) => names.name(name, 'table'),
   };
-  void warnAboutServer(client, dialect.table('grants'));
+  // A driver that answers in another form works too: the warnings are only advice.
+  warnAboutServer(client, dialect.table('grants')).catch(() => undefined);
   const adapter = createSqlAdapter(dialect);
   return {
     ...adapter,
@@ -111,8 +111,9 @@ export function pgMigrations(options: PgAdapterOptions = {}): readonly PgMigrati
  */
 export async function migrate(client: PostgresClient, options: PgAdapterOptions = {}): Promise<void> {
   for (const { sql } of pgMigrations(options)) {
-    // Statements in one message are one transaction. CREATE … IF NOT EXISTS fails if two processes run it at once.
-    await client.query(`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK});\n${sql}`);
+    // One statement is one transaction, in any driver. CREATE … IF NOT EXISTS fails if two processes run it at once.
+    const block = `BEGIN PERFORM pg_advisory_xact_lock(${MIGRATION_LOCK});\n${sql}\nEND`;
+    await client.query(`DO $migration$ ${block} $migration$`);
   }
 }
 
@@ -120,9 +121,12 @@ export async function migrate(client: PostgresClient, options: PgAdapterOptions 
 const MIGRATION_LOCK = 7_263_910_482;
 
 /** Whether the database has done nothing of a statement. The error of the database may be inside that of a query builder. */
-function isNotDone(thrown: unknown): boolean {
+function isNotDone(thrown: unknown, depth = 0): boolean {
   const { code, cause } = (thrown ?? {}) as { code?: unknown; cause?: unknown };
-  return NOT_DONE.some((state) => state === code) || (cause !== undefined && isNotDone(cause));
+  return (
+    NOT_DONE.some((state) => state === code) ||
+    (cause !== undefined && depth < MAXIMUM_CAUSES && isNotDone(cause, depth + 1))
+  );
 }
 
 /** @throws TypeError */
@@ -182,18 +186,13 @@ async function warnAboutServer(client: PostgresClient, table: string): Promise<v
     warn('set connectionTimeoutMillis of the pool to less than storeTimeout: requests wait for a connection');
   const statement = `SELECT current_setting('statement_timeout') AS timeout, to_regclass($1) IS NOT NULL AS migrated,
     pg_is_in_recovery() AS replica`;
-  // A driver that answers in another form works too: the warnings are only advice.
-  const rows = await client.query(statement, [table]).then(
-    ({ rows: [row] }) => [row as { timeout: unknown; migrated: unknown; replica: unknown }],
-    () => [],
-  );
-  for (const { timeout, migrated, replica } of rows) {
-    if (isNew && timeout === '0')
-      warn(
-        'set statement_timeout to less than storeTimeout: a statement may run after its request has ended',
-      );
-    if (migrated === false)
-      warn(`the table ${table} is missing: run npx express-oauth-router migrate, or migrate()`);
-    if (isNew && replica === true) warn('this database is a replica, which may show spent codes as unspent');
-  }
+  const {
+    rows: [row],
+  } = await client.query(statement, [table]);
+  const { timeout, migrated, replica } = row as { timeout: unknown; migrated: unknown; replica: unknown };
+  if (isNew && timeout === '0')
+    warn('set statement_timeout to less than storeTimeout: a statement may run after its request has ended');
+  if (migrated === false)
+    warn(`the table ${table} is missing: run npx express-oauth-router migrate, or migrate()`);
+  if (isNew && replica === true) warn('this database is a replica, which may show spent codes as unspent');
 }

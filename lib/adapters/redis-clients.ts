@@ -40,8 +40,16 @@ export function createRedisClients({ command, script }: RedisCommands, prefix: s
   async function clientsOf(ids: readonly string[]): Promise<ClientMetadata[]> {
     const found = await Promise.all(ids.map(getClient));
     const gone = ids.filter((_id, position) => !found[position]);
-    if (gone.length > 0) await command('zrem', index, ...gone);
+    if (gone.length > 0) await forget(gone);
     return found.filter((client) => client !== undefined);
+  }
+
+  /** Removes ids from the index, and adds those again whose clients have been stored meanwhile. */
+  async function forget(ids: readonly string[]): Promise<void> {
+    await command('zrem', index, ...ids);
+    const stored = await Promise.all(ids.map(async (id) => ((await getClient(id)) ? [0, id] : [])));
+    const back = stored.flat();
+    if (back.length > 0) await command('zadd', index, ...back);
   }
 
   async function prune(): Promise<void> {
@@ -52,7 +60,7 @@ export function createRedisClients({ command, script }: RedisCommands, prefix: s
     getClient,
     saveClient: async (client, ttl) => {
       const { clientId } = client;
-      // Before, so that no client is left out if the process ends here; and after, because a list in between finds no client.
+      // Before, so that no client is left out if the process ends here; and after, because a list in between has removed the id.
       const added = Number(await command('zadd', index, 0, clientId)) === 1;
       await runSaveClient(clientKey(clientId), JSON.stringify(client), timeToLive(ttl));
       await command('zadd', index, 0, clientId);

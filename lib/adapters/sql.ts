@@ -234,7 +234,7 @@ async function sweepTable(
   grace: number,
 ): Promise<number> {
   let total = 0;
-  for (let deleted = SWEPT_AT_ONCE; deleted === SWEPT_AT_ONCE; total += deleted) {
+  for (let deleted = SWEPT_AT_ONCE; deleted >= SWEPT_AT_ONCE; total += deleted) {
     const rows = await query(
       `DELETE FROM ${table(name)} WHERE ${key} IN (
           SELECT ${key} FROM ${table(name)} WHERE expires_at <= ${now} - ${grace}
@@ -243,6 +243,8 @@ async function sweepTable(
       [],
     );
     deleted = rows.length;
+    // A driver that does not wait would hold up everybody else until the last part.
+    await new Promise((resolve) => setImmediate(resolve));
   }
   return total;
 }

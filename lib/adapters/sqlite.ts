@@ -41,7 +41,7 @@ const BUSY_TIMEOUT = 2000;
  * @example
  * import Database from 'better-sqlite3';
  * const adapter = sqliteAdapter(new Database('oauth.db'));
- * setInterval(() => void adapter.sweep(), 600_000).unref();
+ * setInterval(() => adapter.sweep().catch(report), 600_000).unref();
  */
 export function sqliteAdapter(
   database: SqliteDatabase,
@@ -58,7 +58,13 @@ export function sqliteAdapter(
   database.exec('PRAGMA synchronous = FULL');
   const tables = tablesOf({ text: 'TEXT', integer: 'INTEGER', suffix: ' STRICT', name });
   // Two processes may start at once: the second one waits for the first.
-  database.exec(`BEGIN IMMEDIATE; ${tables.join('; ')}; COMMIT`);
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    database.exec(`${tables.join('; ')}; COMMIT`);
+  } catch (error) {
+    database.exec('ROLLBACK');
+    throw error;
+  }
 
   const statements = new Map<string, SqliteStatement>();
   function prepared(text: string): SqliteStatement {
@@ -74,7 +80,11 @@ export function sqliteAdapter(
       new Promise((resolve) => {
         // The name of a parameter is what follows the dollar.
         const parameters = Object.fromEntries(values.map((value, index) => [index + 1, value]));
-        resolve(prepared(text).all(text.includes('$now') ? { ...parameters, now: clock() } : parameters));
+        resolve(
+          prepared(text).all(
+            text.includes('$now') ? { ...parameters, now: Math.floor(clock()) } : parameters,
+          ),
+        );
       }),
     now: '$now',
     forDeletion: '',

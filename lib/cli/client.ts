@@ -35,8 +35,12 @@ export interface ClientFlags extends StorageFlags {
 type Action = (clients: ClientManager, ids: readonly string[], flags: ClientFlags) => Promise<string>;
 
 const ACTIONS: Readonly<Record<string, Action>> = {
-  create: async (clients, _ids, flags) => told(await clients.create(clientOf(flags))),
-  list: async (clients) => {
+  create: async (clients, ids, flags) => {
+    refuseIds(ids);
+    return told(await clients.create(clientOf(flags)));
+  },
+  list: async (clients, ids) => {
+    refuseIds(ids);
     const lines: string[] = [];
     for (let after: string | undefined; ;) {
       const part = await clients.list({ limit: LISTED_AT_ONCE, ...(after !== undefined && { after }) });
@@ -48,6 +52,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   'rotate-secret': async (clients, ids, flags) => {
     const clientId = onlyOf(ids);
     const keepFor = flags['keep-for'];
+    if (keepFor !== undefined && !/^\d+$/.test(keepFor)) throw new UsageError('--keep-for takes seconds');
     const options = keepFor === undefined ? {} : { keepFor: Number(keepFor) };
     return told(existing(await clients.rotateSecret(clientId, options), clientId));
   },
@@ -116,6 +121,10 @@ function metadataOf(file: string): Record<string, unknown> {
 function told({ client, clientSecret }: ManagedClient): string {
   const secret = clientSecret === undefined ? {} : { client_secret: clientSecret };
   return `${JSON.stringify({ ...toRfc7591(client), ...secret })}\n`;
+}
+
+function refuseIds([extra]: readonly string[]): void {
+  if (extra !== undefined) throw new UsageError(`what is ${extra}? A client id to create is --id ${extra}`);
 }
 
 function onlyOf(ids: readonly string[]): string {

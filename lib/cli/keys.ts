@@ -2,8 +2,11 @@ import { parseSigningKey } from '../tokens/signing-key';
 import { newSecret, newSigningKey } from './init';
 import { UsageError } from './usage-error';
 
-/** The variables that `init` prints. */
-const VARIABLE = /^(?:export )?(OAUTH_(?:SECRET|SIGNING_KEY|RSA_KEY))=["']?([^"'\n]*)["']?$/gm;
+/** The variables that `init` prints, with whatever follows them. */
+const VARIABLE = /^[ \t]*(?:export[ \t]+)?(OAUTH_(?:SECRET|SIGNING_KEY|RSA_KEY))[ \t]*=(.*)$/gm;
+/** A value in the form that `init` prints, perhaps in quotes. Of other values nobody could tell where the next one begins. */
+const VALUE = /^(?<quote>["']?)(?<value>[\w-]+)\k<quote>$/;
+const SECRET = /^[\w-]{43}$/;
 
 interface Rotation {
   readonly name: string;
@@ -18,10 +21,14 @@ interface Rotation {
  * @throws UsageError
  */
 export function rotateKeys(environment: string): string {
-  const rotations = [...environment.matchAll(VARIABLE)].map(([, name = '', current = '']) => {
-    if (current === '') throw new UsageError(`${name} is empty`);
-    if (current.includes(','))
+  const rotations = [...environment.matchAll(VARIABLE)].map(([, name = '', text = '']) => {
+    if (/^["']?[\w-]+,/.test(text.trim()))
       throw new UsageError(`${name} has two values: a rotation is under way, and is finished first`);
+    const current = VALUE.exec(text.trim())?.groups?.value;
+    if (current === undefined || (name === 'OAUTH_SECRET' && !SECRET.test(current)))
+      throw new UsageError(
+        `${name} is not in the form that init prints: put its successor beside it in the options, as another entry of the list`,
+      );
     return { name, current, next: successorOf(name, current) };
   });
   if (rotations.length === 0)
@@ -36,7 +43,9 @@ export function rotateKeys(environment: string): string {
     ...lines(({ current, next }) => `${next},${current}`),
     '',
     '# 3. Remove: a signing key when the last token signed with it has expired (lifetimes.accessToken and lifetimes.idToken),',
-    '#    a secret after refreshTokens.idleLifetime (absoluteLifetime if refresh tokens are not rotated).',
+    '#    a secret after refreshTokens.idleLifetime (absoluteLifetime if refresh tokens are not rotated). Before that, give clients',
+    '#    with client_secret_jwt a new secret (client rotate-secret); clients that registered themselves read and change their',
+    '#    registration with a token of the old secret until then.',
     ...lines(({ next }) => next),
   ].join('\n')}\n`;
 }

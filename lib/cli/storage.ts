@@ -37,7 +37,7 @@ export async function openStorage({ prefix, schema, ...flags }: StorageFlags): P
   const names = Object.keys(STORAGES) as (keyof typeof STORAGES)[];
   const given = names.filter((name) => flags[name] !== undefined);
   const [name] = given;
-  if (name === undefined || given.length > 1)
+  if (name === undefined || given.length > 1 || flags[name] === '')
     throw new UsageError('name one storage: --adapter FILE, --redis URL, --postgres URL or --sqlite FILE');
   return STORAGES[name](flags[name] ?? '', definedMembers({ prefix, schema }));
 }
@@ -48,7 +48,6 @@ export function openPostgres(connectionString: string): PostgresClient {
   return new Pool({
     ...(connectionString !== '' && { connectionString }),
     connectionTimeoutMillis: 10_000,
-    statement_timeout: 60_000,
   });
 }
 
@@ -61,11 +60,12 @@ function openSqlite(file: string): SqliteDatabase {
 
 async function redisOf(url: string, { prefix }: NameOptions): Promise<Adapter> {
   type Package =
-    | { createClient(options: { url: string }): NodeRedisClient & { connect(): Promise<unknown> } }
+    | { createClient(options: object): NodeRedisClient & { connect(): Promise<unknown> } }
     | { Redis: new (url: string) => RedisClient };
   const driver = loadPackage('ioredis', 'redis') as Package;
   if ('Redis' in driver) return redisAdapter(new driver.Redis(url), definedMembers({ prefix }));
-  const client = driver.createClient({ url });
+  // A person waits: one attempt is enough.
+  const client = driver.createClient({ url, socket: { reconnectStrategy: false } });
   const adapter = redisAdapter(client, definedMembers({ prefix }));
   await client.connect();
   return adapter;

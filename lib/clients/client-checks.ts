@@ -28,7 +28,10 @@ const webUri = Joi.string().uri({ scheme: ['https', 'http'] });
 const MAXIMUM_SECRETS = 5;
 const oneOrFew = (item: Joi.Schema): Joi.Schema =>
   Joi.alternatives(item, Joi.array().items(item).min(1).max(MAXIMUM_SECRETS));
-const sealedSecret = Joi.string().pattern(/^[\w-]{80,}$/, 'sealed secret');
+/** The message does not repeat the value, which may be a secret that was not sealed. */
+const sealedSecret = Joi.string()
+  .pattern(/^[\w-]{80,}$/)
+  .messages({ 'string.pattern.base': '{{#label}} must be a result of sealClientSecret()' });
 /** A hash that the host's `verifyClientSecret` can read. */
 const anyHash = Joi.string().max(1000);
 const secretHash = Joi.string().custom((value: string, { error }) =>
@@ -144,6 +147,7 @@ function createClientSchema({ allowHttp, foreignHashes }: SchemaOptions): Joi.Ob
     outOfBand: Joi.valid('page', 'json'),
     firstParty: Joi.boolean(),
     selfAsserted: Joi.boolean(),
+    revision: Joi.string(),
     clientIdIssuedAt: Joi.number().min(0).max(LATEST_MOMENT),
     registration: Joi.valid('initial_access_token', 'own', 'shared'),
     requirePkce: Joi.boolean(),

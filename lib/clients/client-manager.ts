@@ -7,12 +7,14 @@ import type { Sealer } from '../tokens/keys';
 import {
   asList,
   CERTIFICATE_SUBJECTS,
+  CLIENT_ID,
   resolveClient,
   type ClientOptions,
   type PublicMetadata,
 } from './client';
 import { hasSecret, newClientId, newCredentials, type NewCredentials } from './new-credentials';
 import { hashClientSecret } from './secret-hashes';
+import { createReplaceClient, untilReplaced } from './replace-client';
 import type { CheckSector } from './sector-identifier';
 
 /** A client to create. Without `clientId` it gets a random one. */
@@ -47,17 +49,17 @@ export interface ClientManager {
   /** Returns a client, or `undefined`. */
   get(clientId: string): Promise<PublicMetadata | undefined>;
   /**
-   * Changes a client. A new authentication method that needs a secret creates one. Of two changes at once the later one holds.
+   * Changes a client. A new authentication method that needs a secret creates one.
    *
    * @returns the client, or `undefined` if there is none
-   * @throws OAuthError `invalid_client_metadata` with all faults; Error if the adapter has no `saveClient`
+   * @throws OAuthError `invalid_client_metadata` with all faults; Error if the adapter has no `replaceClient`
    */
   update(clientId: string, changes: ClientChanges): Promise<ManagedClient | undefined>;
   /**
-   * Creates a new secret. The old ones are accepted for `keepFor` seconds more.
+   * Creates a new secret. The old ones, at most four, are accepted for `keepFor` seconds more (a day by default), and none for longer.
    *
    * @returns the client with its secret, or `undefined` if there is none
-   * @throws OAuthError `invalid_client_metadata` if the client's method has no secret; Error if the adapter has no `saveClient`
+   * @throws OAuthError `invalid_client_metadata` if the client's method has no secret; Error if the adapter has no `replaceClient`
    */
   rotateSecret(clientId: string, options?: { keepFor?: number }): Promise<ManagedClient | undefined>;
   /**
@@ -66,14 +68,15 @@ export interface ClientManager {
    */
   delete(clientId: string): Promise<boolean>;
   /**
-   * Returns clients in the order of their ids: the first `limit` (100 by default), or those after a client id.
+   * Returns clients in the order of their ids: the first `limit` (1 to 1000, 100 by default), or those after a client id.
+   * @throws TypeError for another limit
    * @throws Error if the adapter has no `listClients`
    */
   list(options?: { after?: string; limit?: number }): Promise<PublicMetadata[]>;
 }
 
 interface ClientManagerOptions {
-  store: Pick<Store, 'getClient'> &
+  store: Pick<Store, 'getClient' | 'setOnce'> &
     Partial<Pick<Store, 'saveClient' | 'replaceClient' | 'deleteClient' | 'listClients'>>;
   /** Returns the faults of a client. `names` are the members that the host has named: unknown ones are typos. */
   faultsOf: (client: ClientMetadata, names: readonly string[]) => readonly string[];
@@ -89,15 +92,27 @@ interface ClientManagerOptions {
 const KEEP_FOR = 86_400;
 /** How many secrets a client may have: each is compared with a wrong one. */
 const MAXIMUM_PREVIOUS = 4;
-const SECRET_MEMBERS = ['clientSecret', 'clientSecretHash', 'clientSecretSealed', 'previousSecrets'] as const;
+/** Of two clients that are created with one id at once, the later one is refused for so long. Seconds. */
+const CREATED_AT_ONCE = 2;
+const MAXIMUM_LISTED = 1000;
+const SECRET_MEMBERS = [
+  'clientSecret',
+  'clientSecretHash',
+  'clientSecretSealed',
+  'previousSecrets',
+  'revision',
+] as const;
 
 export function createClientManager(options: ClientManagerOptions): ClientManager {
   const { store, faultsOf, isFixed, checkSector, sealer, clock, reporter } = options;
   const seconds = (): number => Math.floor(clock() / 1000);
 
   async function find(clientId: string): Promise<ClientMetadata | undefined> {
+    if (!CLIENT_ID.test(clientId)) return undefined;
     const stored = await store.getClient(clientId);
-    return stored && (withoutNulls(stored) as unknown as ClientMetadata);
+    const client = stored && (withoutNulls(stored) as unknown as ClientMetadata);
+    // A database may compare without regard to case or trailing blanks.
+    return client?.clientId === clientId ? client : undefined;
   }
 
   async function refuseFaults(client: ClientMetadata, names: readonly string[]): Promise<void> {
@@ -107,14 +122,24 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
     await checkSector(client);
   }
 
-  /** Stores a client that existed. Returns `false` if it has been deleted meanwhile. */
-  async function replace(client: ClientMetadata, names: readonly string[] = []): Promise<boolean> {
-    await refuseFaults(client, names);
-    if (store.replaceClient) {
-      if (!(await store.replaceClient(client))) return false;
-    } else await required(store.saveClient, 'saveClient')(client);
-    reporter.emit('client.updated', { clientId: client.clientId });
-    return true;
+  /** Changes a client that exists. `change` may be called again, with what others have made of the client. */
+  async function changed(
+    clientId: string,
+    names: readonly string[],
+    change: (known: ClientMetadata) => Changed,
+  ): Promise<ManagedClient | undefined> {
+    const replace = createReplaceClient(store.setOnce, required(store.replaceClient, 'replaceClient'));
+    const result = await untilReplaced(async () => {
+      const known = await find(clientId);
+      if (!known) return undefined;
+      const { client, clientSecret } = change(known);
+      await refuseFaults(client, names);
+      const outcome = await replace(known, client);
+      if (outcome === 'changed elsewhere') return outcome;
+      return outcome === 'gone' ? undefined : { client: withoutSecrets(client), clientSecret };
+    });
+    if (result) reporter.emit('client.updated', { clientId });
+    return result;
   }
 
   return {
@@ -133,9 +158,12 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
         ...credentials.stored,
         clientId,
         clientIdIssuedAt: metadata.clientIdIssuedAt ?? seconds(),
+        // What was granted to a client of this id before it was deleted stays withdrawn.
+        grantsNotBefore: metadata.grantsNotBefore ?? seconds(),
       };
       await refuseFaults(client, Object.keys(client));
-      if (isFixed(clientId) || (await find(clientId)))
+      const isFirst = await store.setOnce(`client-create:${clientId}`, CREATED_AT_ONCE);
+      if (!isFirst || isFixed(clientId) || (await find(clientId)))
         throw invalidClientMetadata('a client with this clientId exists');
       await save(client);
       reporter.emit('client.registered', { clientId });
@@ -149,37 +177,15 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
 
     async update(clientId, changes) {
       refuseSecrets(changes);
-      const known = await find(clientId);
-      if (!known) return undefined;
-      const merged = withoutNulls({ ...known, ...definedMembers(changes), clientId });
-      const { client, clientSecret } = withFittingSecret(merged as unknown as ClientMetadata, sealer);
-      const isReplaced = await replace(client, Object.keys(changes));
-      return isReplaced ? { client: withoutSecrets(client), clientSecret } : undefined;
+      return changed(clientId, Object.keys(changes), (known) => {
+        const merged = withoutNulls({ ...known, ...definedMembers(changes), clientId });
+        return withFittingSecret(merged as unknown as ClientMetadata, sealer);
+      });
     },
 
     async rotateSecret(clientId, { keepFor = KEEP_FOR } = {}) {
       if (!Number.isFinite(keepFor) || keepFor < 0) throw new TypeError('keepFor must be seconds');
-      const known = await find(clientId);
-      if (!known) return undefined;
-      const { tokenEndpointAuthMethod: method } = resolveClient(known);
-      if (!hasSecret(method)) throw invalidClientMetadata(`a client with ${method} has no secret`);
-      const now = seconds();
-      const { clientSecretHash, clientSecretSealed, previousSecrets = [], ...rest } = known;
-      const expiresAt = now + Math.ceil(keepFor);
-      const replaced: PreviousSecret[] = [
-        ...asList(clientSecretHash).map((hash) => ({ clientSecretHash: hash, expiresAt })),
-        ...asList(clientSecretSealed).map((sealed) => ({ clientSecretSealed: sealed, expiresAt })),
-      ];
-      const previous = [...replaced, ...previousSecrets].filter((secret) => secret.expiresAt > now);
-      // What was chosen stays chosen, and nothing more.
-      const chosen = method === 'client_secret_jwt' ? method : known.tokenEndpointAuthMethod;
-      const { stored, clientSecret } = newCredentials(chosen, sealer);
-      const client: ClientMetadata = {
-        ...rest,
-        ...stored,
-        ...(previous.length > 0 && { previousSecrets: previous.slice(0, MAXIMUM_PREVIOUS) }),
-      };
-      return (await replace(client)) ? { client: withoutSecrets(client), clientSecret } : undefined;
+      return changed(clientId, [], (known) => withNewSecret(known, { now: seconds(), keepFor, sealer }));
     },
 
     async delete(clientId) {
@@ -191,6 +197,8 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
     },
 
     async list({ after, limit = 100 } = {}) {
+      if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAXIMUM_LISTED)
+        throw new TypeError(`limit must be an integer from 1 to ${MAXIMUM_LISTED}`);
       const listed = await required(store.listClients, 'listClients')(after, limit);
       return listed.map((client) => withoutSecrets(withoutNulls(client) as unknown as ClientMetadata));
     },
@@ -201,6 +209,35 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
 function required<T>(run: T | undefined, name: string): T {
   if (run) return run;
   throw new Error(`oauth.clients needs ${name}() of the adapter`);
+}
+
+/** A client as it will be, and the secret that it gets. */
+interface Changed {
+  readonly client: ClientMetadata;
+  readonly clientSecret: string | undefined;
+}
+
+/** Gives a client a new secret, and keeps the old ones for a while. `now` is in epoch seconds. */
+function withNewSecret(
+  known: ClientMetadata,
+  { now, keepFor, sealer }: { now: number; keepFor: number; sealer: Pick<Sealer, 'seal'> },
+): Changed {
+  const { tokenEndpointAuthMethod: method } = resolveClient(known);
+  if (!hasSecret(method)) throw invalidClientMetadata(`a client with ${method} has no secret`);
+  const { clientSecretHash, clientSecretSealed, previousSecrets = [], ...rest } = known;
+  const until = now + Math.ceil(keepFor);
+  const replaced: PreviousSecret[] = [
+    ...asList(clientSecretHash).map((hash) => ({ clientSecretHash: hash, expiresAt: until })),
+    ...asList(clientSecretSealed).map((sealed) => ({ clientSecretSealed: sealed, expiresAt: until })),
+    // Whoever replaces a secret at once means every one.
+    ...previousSecrets.map((secret) => ({ ...secret, expiresAt: Math.min(secret.expiresAt, until) })),
+  ];
+  const previous = replaced.filter(({ expiresAt }) => expiresAt > now).slice(0, MAXIMUM_PREVIOUS);
+  // What was chosen stays chosen, and nothing more.
+  const chosen = method === 'client_secret_jwt' ? method : known.tokenEndpointAuthMethod;
+  const { stored, clientSecret } = newCredentials(chosen, sealer);
+  const client = { ...rest, ...stored, ...(previous.length > 0 && { previousSecrets: previous }) };
+  return { client, clientSecret };
 }
 
 /** Returns the credentials of a new client: those that it brings, or new ones if its method needs them. */
@@ -235,10 +272,7 @@ async function storedSecret(
 }
 
 /** Gives a client the secret that its method needs, and takes those away that it does not need any more. */
-function withFittingSecret(
-  client: ClientMetadata,
-  sealer: Pick<Sealer, 'seal'>,
-): { readonly client: ClientMetadata; readonly clientSecret: string | undefined } {
+function withFittingSecret(client: ClientMetadata, sealer: Pick<Sealer, 'seal'>): Changed {
   const { clientSecretHash, clientSecretSealed, previousSecrets, ...rest } = client;
   const method = rest.tokenEndpointAuthMethod;
   const isSealed =

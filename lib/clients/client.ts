@@ -6,10 +6,10 @@ export interface ClientOptions extends ClientMetadata {
   clientSecret?: string | readonly string[] | undefined;
 }
 
-/** The metadata of a client without its secrets, in any form. */
+/** The metadata of a client without its secrets, in any form, and without the mark of its last change. */
 export type PublicMetadata = Omit<
   ClientMetadata,
-  'clientSecretHash' | 'clientSecretSealed' | 'previousSecrets'
+  'clientSecretHash' | 'clientSecretSealed' | 'previousSecrets' | 'revision'
 >;
 
 /** A client with every default filled in, as hooks receive it. */
@@ -186,6 +186,7 @@ export function resolveClient(metadata: ClientMetadata): Client {
       clientSecretHash: undefined,
       clientSecretSealed: undefined,
       previousSecrets: undefined,
+      revision: undefined,
     }),
   });
 }

@@ -44,7 +44,8 @@ export function hashGeneratedSecret(clientSecret: string): string {
 /** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. */
 export async function hashClientSecret(clientSecret: string): Promise<string> {
   const salt = randomBytes(16);
-  const origin = { subject: 'new hash', source: 'host' };
+  // Each is a subject of its own: an import may have thousands, and nobody else waits for them.
+  const origin = { subject: salt.toString('base64url'), source: 'host' };
   const hash = await scryptQueue(origin, () => runScrypt(clientSecret, salt, { ...SCRYPT, length: 32 }));
   return [
     'scrypt',

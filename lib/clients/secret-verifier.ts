@@ -4,11 +4,12 @@ import { serverError } from '../errors';
 import { callHost, type Awaitable } from '../host/call';
 import { withoutNulls } from '../json';
 import { asList, type ClientRecord } from './client';
+import { createReplaceClient } from './replace-client';
 import { hashClientSecret, isSecretHash, verifyClientSecret, verifyInTurn } from './secret-hashes';
 
 /**
  * Compares a client's secret with a hash of another kind, such as bcrypt, argon2 or PBKDF2. It is asked about each `clientSecretHash` that
- * `hashClientSecret()` has not made. After the first success the client is stored with a hash of this library.
+ * `hashClientSecret()` has not made. After the first success a client of the adapter is stored with a hash of this library.
  */
 export type VerifyClientSecret = (clientSecret: string, hash: string) => Awaitable<boolean>;
 
@@ -25,7 +26,7 @@ export function createVerifySecret({
 }: {
   /** The host's function for hashes of another kind. */
   verifyForeign: VerifyClientSecret | undefined;
-  store: Pick<Store, 'getClient'> & Partial<Pick<Store, 'saveClient' | 'replaceClient'>>;
+  store: Pick<Store, 'getClient' | 'setOnce'> & Partial<Pick<Store, 'saveClient' | 'replaceClient'>>;
 }): VerifySecret {
   return async (clientSecret, { client, secretHashes }, address) => {
     for (const hash of secretHashes) {
@@ -42,15 +43,22 @@ export function createVerifySecret({
 
   /** Replaces a hash of a stored client. */
   async function rehash(clientId: string, foreign: string, clientSecret: string): Promise<void> {
-    const save = store.replaceClient ?? store.saveClient;
+    const { replaceClient, saveClient } = store;
+    const save = replaceClient ?? (saveClient && ((client) => saveClient(client).then(() => true)));
+    if (!save || !(await hasHash(clientId, foreign))) return;
     const own = await hashClientSecret(clientSecret);
-    const stored = save && (await store.getClient(clientId));
+    // Hashing takes a while: the client may have got another secret meanwhile.
+    const stored = await hasHash(clientId, foreign);
     if (!stored) return;
-    const client = withoutNulls(stored) as unknown as ClientMetadata;
-    const hashes = asList(client.clientSecretHash);
-    // It may have been replaced meanwhile.
-    if (!hashes.includes(foreign)) return;
-    await save({ ...client, clientSecretHash: hashes.map((hash) => (hash === foreign ? own : hash)) });
+    const hashes = asList(stored.clientSecretHash).map((hash) => (hash === foreign ? own : hash));
+    await createReplaceClient(store.setOnce, save)(stored, { ...stored, clientSecretHash: hashes });
+  }
+
+  /** Returns the stored client, if it has a hash. */
+  async function hasHash(clientId: string, hash: string): Promise<ClientMetadata | undefined> {
+    const stored = await store.getClient(clientId);
+    const client = stored && (withoutNulls(stored) as unknown as ClientMetadata);
+    return asList(client?.clientSecretHash).includes(hash) ? client : undefined;
   }
 }
 

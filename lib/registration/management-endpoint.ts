@@ -3,10 +3,11 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { ClientMetadata } from '../adapters/contract';
 import { asList } from '../clients/client';
 import { newCredentials } from '../clients/new-credentials';
-import { verifyClientSecret } from '../clients/secret-hashes';
+import { createReplaceClient } from '../clients/replace-client';
+import { isSecretHash, verifyClientSecret } from '../clients/secret-hashes';
 import type { WireMetadata } from '../clients/rfc7591';
 import type { SelfAssertedClients } from '../clients/self-asserted';
-import { invalidClientMetadata, OAuthError } from '../errors';
+import { invalidClientMetadata, OAuthError, temporarilyUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { jsonBody } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
@@ -86,21 +87,24 @@ function createUpdate(options: ManagementEndpointOptions) {
       hasInitialAccessToken,
       softwareStatement,
     });
+    const outcome = await createReplaceClient(store.setOnce, store.replaceClient)(client, next);
+    if (outcome === 'changed elsewhere') throw temporarilyUnavailable('The client is being changed');
     // It may have been deleted meanwhile.
-    if (!(await store.replaceClient(next))) throw refusedToken('Bearer error="invalid_token"');
+    if (outcome === 'gone') throw refusedToken('Bearer error="invalid_token"');
     reporter.emit('client.updated', { clientId });
     return { client: next, clientSecret, softwareStatement: wire.software_statement };
   };
 
   /** Keeps the secret of a client whose method stays the same, and creates one for a new method. */
   function credentialsOf(metadata: WireMetadata, client: ClientMetadata): ReturnType<typeof newCredentials> {
-    const { clientSecretHash, clientSecretSealed } = client;
+    const { clientSecretHash, clientSecretSealed, previousSecrets } = client;
+    const previous = previousSecrets && { previousSecrets };
     const created = newCredentials(metadata.token_endpoint_auth_method, clientSecretSealer);
     const { clientSecretHash: newHash, clientSecretSealed: newSealed, ...chosen } = created.stored;
     if (clientSecretHash !== undefined && newHash !== undefined)
-      return { stored: { ...chosen, clientSecretHash }, clientSecret: undefined };
+      return { stored: { ...chosen, clientSecretHash, ...previous }, clientSecret: undefined };
     if (clientSecretSealed !== undefined && newSealed !== undefined)
-      return { stored: { ...chosen, clientSecretSealed }, clientSecret: undefined };
+      return { stored: { ...chosen, clientSecretSealed, ...previous }, clientSecret: undefined };
     return created;
   }
 
@@ -111,7 +115,7 @@ function createUpdate(options: ManagementEndpointOptions) {
   ): Promise<void> {
     if (secret === undefined) return;
     if (typeof secret !== 'string') throw invalidClientMetadata('client_secret must be a string');
-    const hashes = asList(client.clientSecretHash);
+    const hashes = asList(client.clientSecretHash).filter(isSecretHash);
     const sealed = asList(client.clientSecretSealed).map((text) => clientSecretSealer.open(text));
     const matches = await Promise.all(hashes.map((hash) => verifyClientSecret(secret, hash, req.ip)));
     if (!matches.includes(true) && !sealed.some((known) => known === secret))
