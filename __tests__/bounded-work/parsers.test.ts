@@ -104,10 +104,15 @@ describe('a parser’s work grows with its input, and no faster', () => {
   // One long input against eight short ones of the same length in all: quadratic work takes eight times as long.
   it.each(PARSERS)('%s', (_name, parse) => {
     const [short, long] = [4_000, 32_000];
-    const parts = shortest(() => {
-      for (let part = 0; part < long / short; part++) void parse(short);
-    });
-    const whole = shortest(() => parse(long));
-    expect(whole / Math.max(parts, NOISE)).toBeLessThan(4);
+    const ratio = (): number => {
+      const parts = shortest(() => {
+        for (let part = 0; part < long / short; part++) void parse(short);
+      });
+      return shortest(() => parse(long)) / Math.max(parts, NOISE);
+    };
+    // Other work on the machine may fall into all runs of one measurement, and quadratic work is in every one.
+    const measured = [ratio()];
+    while (measured.at(-1)! >= 4 && measured.length < 5) measured.push(ratio());
+    expect(Math.min(...measured)).toBeLessThan(4);
   });
 });

@@ -117,11 +117,26 @@ describe.each(STORES)('oauth.reload() on $store', (variant) => {
     expect(status).toBe(200);
   });
 
+  it('a secret must not be the key that a resource server holds', () => {
+    const shared = makeHost(variant, { signingKeys: [ORIGINAL, { key: NEW_SECRET, alg: 'HS256' }] });
+    expect(() => shared.oauth.reload({ secrets: [NEW_SECRET] })).toThrow(/resource servers must not have/);
+    const listed = `${'a'.repeat(43)},${'b'.repeat(43)}`;
+    expect(() =>
+      makeHost(variant, {
+        secrets: [listed],
+        signingKeys: [ORIGINAL, { key: 'b'.repeat(43), alg: 'HS256' }],
+      }),
+    ).toThrow(/resource servers must not have/);
+  });
+
   it('replaces nothing if anything is wrong', async () => {
     const tokens = await getTokens(host);
     for (const credentials of [
       { secrets: ['weak'] },
       { secrets: [] },
+      { secrets: null as never },
+      { secrets: NEW_SECRET as never },
+      { signingKeys: {} as never },
       { secrets: [undefined] },
       { signingKeys: [] },
       { signingKeys: [undefined] },

@@ -22,8 +22,7 @@ const HINT = 'npx express-oauth-router init prints one';
 export function readCredentials(options: AnyOptions, development: boolean): Credentials {
   const secrets = readSecrets(options, development);
   const keys = readSigningKeys(options, development);
-  const given: readonly unknown[] = Array.isArray(options.secrets) ? options.secrets : [];
-  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(given, key));
+  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(secrets.value, key));
   return {
     secrets: secrets.value,
     signingKeys: createSigningKeys(replaceable(keys.value)),
@@ -50,8 +49,19 @@ export function createReload(current: { secrets: Replaceable<string>; signingKey
       secrets === undefined ? { value: current.secrets.current, faults: [] } : readSecrets(given, false);
     const ownKeys =
       signingKeys === undefined ? undefined : (readSigningKeys(given, false) as Read<SigningKey>);
-    const isShared = ownKeys?.value.some((key) => isOneOf(ownSecrets.value, key)) ?? false;
-    const faults = [...ownSecrets.faults, ...(ownKeys?.faults ?? []), ...(isShared ? [SHARED_FAULT] : [])];
+    const isShared = (ownKeys?.value ?? current.signingKeys.existing()).some((key) =>
+      isOneOf(ownSecrets.value, key),
+    );
+    // No schema has looked at these.
+    const unlisted = Object.entries({ secrets, signingKeys }).filter(
+      ([, value]) => value !== undefined && !Array.isArray(value),
+    );
+    const faults = [
+      ...unlisted.map(([name]) => `"${name}" must be an array`),
+      ...ownSecrets.faults,
+      ...(ownKeys?.faults ?? []),
+      ...(isShared ? [SHARED_FAULT] : []),
+    ];
     if (faults.length > 0) throw new OAuthConfigurationError(faults);
     try {
       if (ownKeys) current.signingKeys.replace(ownKeys.value);

@@ -22,6 +22,8 @@ export interface SigningKeys {
   has(alg: string): boolean;
   /** Returns the first key, or the first key for one of the algorithms. @throws Error if there is none */
   signer(algorithms?: readonly string[]): SigningKey;
+  /** The keys that have been created. */
+  existing(): readonly SigningKey[];
   /**
    * Replaces the keys by others of the same algorithms, which everything else has been told.
    * @throws Error with a message that names the fault
@@ -79,6 +81,7 @@ export function createSigningKeys(keys: Replaceable<SigningKey | DeferredKey>): 
     first: keys.current[0],
     algorithms: [...new Set(keys.current.flatMap(({ alg }) => (alg === SHARED_ALGORITHM ? [] : alg)))],
     has: (alg) => keys.current.some((key) => key.alg === alg),
+    existing,
     replace: (next) => {
       const order = (list: readonly { readonly alg: string }[]): string =>
         [...new Set(list.map(({ alg }) => alg))].join();
