@@ -22,7 +22,9 @@ const HINT = 'npx express-oauth-router init prints one';
 export function readCredentials(options: AnyOptions, development: boolean): Credentials {
   const secrets = readSecrets(options, development);
   const keys = readSigningKeys(options, development);
-  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(secrets.value, key));
+  // Those with faults too.
+  const given = Array.isArray(options.secrets) ? severalIn(options.secrets, SEVERAL_SECRETS) : [];
+  const shared = keys.value.some((key) => 'privateKey' in key && isOneOf(given, key));
   return {
     secrets: secrets.value,
     signingKeys: createSigningKeys(replaceable(keys.value)),
