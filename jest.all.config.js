@@ -11,6 +11,7 @@ module.exports = {
   projects: [
     ...projects({
       kinds: '{test,all}',
+      postgres: true,
       express5: ['memory root', 'redis prefix', 'postgres root', 'sqlite prefix'],
       express4: {
         folders: [

@@ -3,12 +3,13 @@
 /** Packages that are ES modules only, or import one: jest loads CommonJS. */
 const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva', '@modelcontextprotocol/client'];
 
-const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) => ({
+/** `postgres` is whether any project of the run needs PostgreSQL: the setup runs once, for whichever project comes first. */
+const project = (displayName, { variants, moduleNameMapper = {}, testMatch, postgres = false }) => ({
   displayName,
   testEnvironment: 'node',
   globalSetup: '<rootDir>/__tests__/support/global-setup.js',
   globalTeardown: '<rootDir>/__tests__/support/global-teardown.js',
-  globals: { VARIANTS: variants, POSTGRES: variants.some((variant) => variant.startsWith('postgres ')) },
+  globals: { VARIANTS: variants, POSTGRES: postgres },
   transform: {
     '\\.[cm]?[jt]s$': [
       '@swc/jest',
@@ -29,9 +30,10 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch }) =>
  * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
  * depend on them run once for each variant. `kinds` are the endings of the tests' names.
  */
-exports.projects = ({ express5, express4, kinds = 'test' }) => [
-  project('express-5', { variants: express5, testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`] }),
+exports.projects = ({ express5, express4, kinds = 'test', postgres = false }) => [
+  project('express-5', { postgres, variants: express5, testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`] }),
   project('express-4', {
+    postgres,
     variants: express4.variants,
     moduleNameMapper: { '^express$': 'express4' },
     testMatch: [`<rootDir>/__tests__/{${express4.folders.join(',')}}/**/*.test.ts`],
@@ -40,6 +42,7 @@ exports.projects = ({ express5, express4, kinds = 'test' }) => [
 
 /** The tests of the PostgreSQL adapter alone. */
 exports.postgres = project('postgres', {
+  postgres: true,
   variants: ['postgres prefix'],
   testMatch: ['<rootDir>/__tests__/**/*.postgres.ts'],
 });
