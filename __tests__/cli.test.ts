@@ -197,6 +197,10 @@ describe('npx express-oauth-router', () => {
     expect(cli('client', 'lst', '--sqlite', 'x').stderr).toMatch(/choose one of create, list/);
     expect(cli('client', 'delete', '--sqlite', ':memory:').stderr).toMatch(/name one client id/);
     expect(cli('client', 'list', '--sqlit', 'x').stderr).toMatch(/Unknown option/);
+    const hyphen = `-${'x'.repeat(42)}`;
+    expect(cli('client', 'delete', hyphen, '--sqlite', ':memory:').stderr).toBe(
+      `there is no client ${hyphen}\n`,
+    );
   });
 
   it('migrate --print prints what the adapter offers as data', () => {

@@ -50,7 +50,14 @@ const OPTIONS = {
 
 /** Runs a command, and returns what it prints. @throws UsageError */
 async function run(args: readonly string[]): Promise<string> {
-  const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  // The id of a client that registered itself may begin with a hyphen.
+  const ids = args.includes('--') ? [] : args.filter((arg) => /^-[\w-]{42}$/.test(arg));
+  const others = args.filter((arg) => !ids.includes(arg));
+  const { values, positionals } = parseArgs({
+    args: ids.length > 0 ? [...others, '--', ...ids] : others,
+    options: OPTIONS,
+    allowPositionals: true,
+  });
   const [command, ...rest] = positionals;
   if (values.help || command === 'help') return USAGE;
   if (command === 'init' && rest.length === 0) return init();

@@ -15,8 +15,10 @@ export function hasSecret(method: unknown): boolean {
   return SECRET_METHODS.includes(method ?? DEFAULT_METHOD);
 }
 
+/** Creates an id. It does not begin with a hyphen, which a shell's command would take for an option. */
 export function newClientId(): string {
-  return randomBytes(32).toString('base64url');
+  const clientId = randomBytes(32).toString('base64url');
+  return clientId.startsWith('-') ? newClientId() : clientId;
 }
 
 /** Credentials that have just been created. */
