@@ -33,6 +33,8 @@ interface Ran {
 const cliWith = (input: string, ...args: string[]): Ran =>
   spawnSync(process.execPath, ['--import', 'tsx', path.join(__dirname, '../lib/cli.ts'), ...args], {
     encoding: 'utf8',
+    // Node calls its SQLite experimental.
+    env: { ...process.env, NODE_NO_WARNINGS: '1' },
     input,
   });
 const cli = (...args: string[]): Ran => cliWith('', ...args);

@@ -22,13 +22,13 @@ export function dataFile(file: string): DataOptions {
   return { adapter, secrets: [secret], signingKeys: [signingKey] };
 }
 
-/** Uses `node:sqlite` from Node 24, and the package better-sqlite3 before. */
+/** Uses `node:sqlite` from Node 22, and the package better-sqlite3 before. */
 function openDatabase(file: string): SqliteDatabase {
   const require = createRequire(__filename);
   type Open = new (file: string) => SqliteDatabase;
   const major = Number(process.versions.node.split('.')[0]);
   const Database =
-    major < 24
+    major < 22
       ? (require('better-sqlite3') as Open)
       : (require('node:sqlite') as { DatabaseSync: Open }).DatabaseSync;
   return new Database(file);

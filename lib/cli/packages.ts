@@ -16,7 +16,7 @@ export function loadPackage(...names: readonly string[]): unknown {
       }
     }
   }
-  throw new UsageError(`this needs the package ${names.join(' or ')}: npm install ${names[0] ?? ''}`);
+  throw new UsageError(`this needs the package ${names.join(' or ')}: npm install ${names.at(-1) ?? ''}`);
 }
 
 function isUnknownBuiltin(error: unknown): boolean {

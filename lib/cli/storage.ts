@@ -53,7 +53,7 @@ export function openPostgres(connectionString: string): PostgresClient {
 
 function openSqlite(file: string): SqliteDatabase {
   type Open = new (file: string) => SqliteDatabase;
-  const driver = loadPackage('better-sqlite3', 'node:sqlite') as Open | { DatabaseSync: Open };
+  const driver = loadPackage('node:sqlite', 'better-sqlite3') as Open | { DatabaseSync: Open };
   const Database = 'DatabaseSync' in driver ? driver.DatabaseSync : driver;
   return new Database(file);
 }
