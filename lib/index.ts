@@ -62,7 +62,7 @@ export type { ClientChanges, ClientManager, ManagedClient, NewClient } from './c
 export type { ClientHeaders } from './clients/identification';
 export type { AllowDocument } from './clients/metadata-documents';
 export type { NoncePolicy } from './clients/proof-of-possession';
-export { fromRfc7591, toRfc7591, type WireMetadata } from './clients/rfc7591';
+export { fromRfc7591, toRfc7591, type ExportedClient, type WireMetadata } from './clients/rfc7591';
 export type { ApprovalContext, ApproveClient } from './clients/self-asserted';
 export type { VerifyClientSecret } from './clients/secret-verifier';
 export { generateClientSecret, hashClientSecret, type GeneratedClientSecret } from './clients/secret-hashes';

@@ -36,3 +36,11 @@ export function withoutNulls(stored: object): Record<string, unknown> {
     ? Object.fromEntries(entries.filter(([, value]) => value !== null))
     : (stored as Record<string, unknown>);
 }
+
+/** Leaves out members that are `undefined`. */
+export function definedMembers<T extends object>(
+  members: T,
+): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
+  const entries = Object.entries(members).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as never;
+}

@@ -75,8 +75,8 @@ export interface Operations {
    */
   signOut(session: { userId: string | number; sid?: string }): Promise<void>;
   /**
-   * Replaces `secrets`, `signingKeys`, or both while the server runs, for example when a secret store has new ones. What the remaining ones have
-   * signed stays good; everything else ends at once.
+   * Replaces `secrets`, `signingKeys`, or both while the server runs, for example when a secret store has new ones. What the remaining
+   * ones have signed stays good; everything else ends at once.
    *
    * @throws OAuthConfigurationError with all faults, or if the keys are for other algorithms than before; nothing is replaced then
    */

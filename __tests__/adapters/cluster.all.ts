@@ -1,13 +1,13 @@
 import Redis, { Cluster } from 'ioredis';
 
-import { createCluster } from 'redis';
+import { createCluster, createSentinel } from 'redis';
 
 import { redisAdapter, type NodeRedisClient } from 'express-oauth-router';
 import { adapterContract } from 'express-oauth-router/adapter-contract';
 
 import { applicable } from '../support/applicable';
 import { getCode, getTokens, isActive, makeHost, redeem, refresh } from '../support/host';
-import { startRedis, type RedisServer } from '../support/redis-server';
+import { startRedis, startSentinel, type RedisServer } from '../support/redis-server';
 
 const SLOTS = 16_384;
 
@@ -96,6 +96,26 @@ describe('redisAdapter on a cluster', () => {
       });
       expect(() => redisAdapter(reading)).toThrow(/scaleReads/);
       reading.disconnect();
+    }
+  });
+});
+
+describe('redisAdapter on a Sentinel of the package redis', () => {
+  it('sends its commands and scripts to the master', async () => {
+    const server = await startRedis();
+    const sentinel = await startSentinel(server.port);
+    const sentinelRootNodes = [{ host: '127.0.0.1', port: sentinel.port }];
+    const client = createSentinel({ name: 'main', sentinelRootNodes });
+    try {
+      const host = makeHost({ store: 'redis', mount: 'root' }, { adapter: redisAdapter(client) });
+      await client.connect();
+      const { refresh_token: token } = await getTokens(host);
+      expect((await refresh(host, 'web', token)).status).toBe(200);
+      expect(await host.oauth.listGrants('alice')).toHaveLength(1);
+    } finally {
+      await client.close();
+      sentinel.stop();
+      await server.stop();
     }
   });
 });

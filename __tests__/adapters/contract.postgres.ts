@@ -13,6 +13,7 @@ import { migrate, pgAdapter, pgMigrations, type PostgresClient } from 'express-o
 
 import { applicable } from '../support/applicable';
 import { forkAdapter } from '../support/forked-adapter';
+import { getCode, makeHost, redeem, refresh, type Tokens } from '../support/host';
 
 const url = (): string => process.env.POSTGRES_URL!;
 
@@ -228,6 +229,55 @@ describe('pgAdapter() on a driver that answers oddly', () => {
     process.off('unhandledRejection', unhandled);
     expect(unhandled).not.toHaveBeenCalled();
     if (_name.startsWith('an ')) await expect(adapter.getGrant('x')).rejects.toThrow('down');
+  });
+});
+
+describe('pgAdapter() and a replica', () => {
+  it('the health check fails, because a replica may show spent codes as unspent', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation();
+    const answer = { result: true, timeout: '3s', migrated: true, replica: true };
+    const adapter = pgAdapter({ query: () => Promise.resolve({ rows: [answer] }) });
+    await expect(adapter.ping()).rejects.toThrow(/replica/);
+    expect(warn.mock.calls.map(([warning]) => warning)).toEqual([expect.stringContaining('replica')]);
+    warn.mockRestore();
+  });
+});
+
+describe('waves of statements', () => {
+  it('a code exchange takes two, and a refresh takes two', async () => {
+    const pool = new Pool({
+      connectionString: url(),
+      connectionTimeoutMillis: 4000,
+      statement_timeout: 4000,
+    });
+    const prefix = `waves_${randomBytes(6).toString('hex')}_`;
+    await migrate(pool, { prefix });
+    let [waves, running] = [0, 0];
+    const adapter = pgAdapter(
+      {
+        query: async (text, values) => {
+          if (running++ === 0) waves++;
+          try {
+            return await pool.query(text, values);
+          } finally {
+            running--;
+          }
+        },
+      },
+      { prefix },
+    );
+    await adapter.ping();
+    const host = makeHost({ store: 'postgres', mount: 'root' }, { adapter });
+    const issued = await getCode(host);
+    const wavesOf = async (run: () => PromiseLike<{ status: number; body: unknown }>): Promise<Tokens> => {
+      waves = 0;
+      const { status, body } = await run();
+      expect([status, waves]).toEqual([200, 2]);
+      return body as Tokens;
+    };
+    const { refresh_token: token } = await wavesOf(() => redeem(host, 'web', issued));
+    await wavesOf(() => refresh(host, 'web', token));
+    await pool.end();
   });
 });
 

@@ -199,7 +199,7 @@ describe('when PostgreSQL fails', () => {
     await withAdmin((admin) => admin.query('ALTER ROLE app RESET default_transaction_isolation'));
   });
 
-  it('read-only, as after a failover: 503, and the health check fails', async () => {
+  it('read-only, as after a failover: 503', async () => {
     const pool = poolOf();
     const host = hostOn(pool);
     const tokens = await getTokens(host);

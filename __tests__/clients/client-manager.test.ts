@@ -513,6 +513,9 @@ describe('checkClient()', () => {
     expect(
       checkClient({ clientId: 'web', redirectUris: ['http://app.example.com'] }, { allowHttp: true }),
     ).toEqual([]);
+    const hashed = { clientId: 'web', redirectUris: [CALLBACK], clientSecretHash: '$2b$10$of-bcrypt' };
+    expect(checkClient(hashed)).toHaveLength(1);
+    expect(checkClient(hashed, { foreignHashes: true })).toEqual([]);
     expect(checkClient({ clientId: 'web', redirectUris: [CALLBACK], clientSecret: undefined })).toEqual([
       '"clientSecret" is not set',
     ]);

@@ -1,7 +1,7 @@
 'use strict';
 
 const { execFileSync, spawn, spawnSync } = require('node:child_process');
-const { existsSync, mkdtempSync, rmSync } = require('node:fs');
+const { existsSync, mkdtempSync, rmSync, writeFileSync } = require('node:fs');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
@@ -108,4 +108,30 @@ async function startRedis(args = []) {
   };
 }
 
-module.exports = { ensureRedisServer, freePort, startRedis };
+/** Starts a Sentinel that watches a server under the name `main`. */
+async function startSentinel(master) {
+  const port = await redisPort();
+  const directory = mkdtempSync(path.join(tmpdir(), 'oauth-sentinel-'));
+  const file = path.join(directory, 'sentinel.conf');
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${directory}`,
+    `sentinel monitor main 127.0.0.1 ${master} 1`,
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const child = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  for (let tries = 0; !(await accepts(port)); tries++) {
+    if (tries > 200 || child.exitCode !== null) throw new Error(`the Sentinel did not start on ${port}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  return {
+    port,
+    stop: () => {
+      child.kill('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+module.exports = { ensureRedisServer, freePort, startRedis, startSentinel };

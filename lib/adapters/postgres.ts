@@ -1,12 +1,11 @@
 import { refuseUnknown } from './contract';
 import { createSqlAdapter, type SqlAdapter, type SqlDialect } from './sql';
-
 import { tablesOf, type SchemaDialect } from './sql-schema';
 
 export type { SqlAdapter } from './sql';
 
 /**
- * What the adapter uses of a client: a `Pool` or a `Client` of the package `pg`, PGlite, or an object around any other driver.
+ * What the adapter uses of a client: a `Pool` or a `Client` of the package `pg`, or an object around any other driver.
  *
  * @example
  * // the package postgres

@@ -1,4 +1,4 @@
-import type { Adapter, ClientMetadata, Consent, StoredGrant } from './contract';
+import { milliseconds, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
 import { TABLES, type TableName } from './sql-schema';
 
 /** A value of a parameter. */
@@ -252,8 +252,4 @@ async function sweepTable(
 /** Returns the lifetime of a client in milliseconds; `null` stands for none. */
 function lifetime(seconds: number | undefined): number | null {
   return seconds === undefined ? null : milliseconds(seconds);
-}
-
-function milliseconds(seconds: number): number {
-  return Math.max(1, Math.ceil(seconds * 1000));
 }

@@ -1,4 +1,5 @@
 import { migrate, pgMigrations } from '../adapters/postgres';
+import { definedMembers } from '../json';
 import { openPostgres, type StorageFlags } from './storage';
 import { UsageError } from './usage-error';
 
@@ -8,7 +9,7 @@ export async function migrateCommand(flags: StorageFlags & { print?: boolean | u
   const other = (['adapter', 'redis', 'sqlite'] as const).find((name) => flags[name] !== undefined);
   if (other !== undefined) throw new UsageError(`migrate is for PostgreSQL, not --${other}`);
   if (postgres === '') throw new UsageError('--postgres takes a URL');
-  const names = { ...(prefix !== undefined && { prefix }), ...(schema !== undefined && { schema }) };
+  const names = definedMembers({ prefix, schema });
   if (print)
     return pgMigrations(names)
       .map(({ version, sql }) => `-- ${version}\n${sql}\n`)

@@ -6,6 +6,7 @@ import { pgAdapter, type PostgresClient } from '../adapters/postgres';
 import { redisAdapter } from '../adapters/redis';
 import type { NodeRedisClient, RedisClient } from '../adapters/redis-client';
 import { sqliteAdapter, type SqliteDatabase } from '../adapters/sqlite';
+import { definedMembers } from '../json';
 import { loadPackage } from './packages';
 import { UsageError } from './usage-error';
 
@@ -83,9 +84,4 @@ async function adapterOfModule(file: string): Promise<Adapter> {
     if (typeof adapter?.getClient === 'function') return adapter as Adapter;
   }
   throw new UsageError(`${file} exports no adapter, as "adapter" or by default`);
-}
-
-/** Leaves out members that are undefined. */
-function definedMembers<T extends object>(members: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never;
 }

@@ -2,25 +2,20 @@ import type { ClientMetadata, PreviousSecret } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { invalidClientMetadata, OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { withoutNulls } from '../json';
+import { definedMembers, withoutNulls } from '../json';
 import type { Sealer } from '../tokens/keys';
-import {
-  asList,
-  CERTIFICATE_SUBJECTS,
-  CLIENT_ID,
-  resolveClient,
-  type ClientOptions,
-  type PublicMetadata,
-} from './client';
+import { asList, CERTIFICATE_SUBJECTS, CLIENT_ID, resolveClient, type PublicMetadata } from './client';
 import { hasSecret, newClientId, newCredentials, type NewCredentials } from './new-credentials';
-import { hashClientSecret } from './secret-hashes';
 import { createReplaceClient, untilReplaced } from './replace-client';
+import { hashClientSecret } from './secret-hashes';
 import type { CheckSector } from './sector-identifier';
 
 /** A client to create. Without `clientId` it gets a random one. */
-export interface NewClient extends Omit<ClientOptions, 'clientId' | 'previousSecrets'> {
+export interface NewClient extends Omit<ClientMetadata, 'clientId' | 'previousSecrets' | 'revision'> {
   /** `client_id`. @defaultValue 43 random characters */
   clientId?: string;
+  /** A secret that the client has already. @defaultValue a new one, if its method needs a secret */
+  clientSecret?: string;
 }
 
 /** Changes of a client: `null` removes a member. Secrets are changed by `rotateSecret`. */
@@ -90,7 +85,7 @@ interface ClientManagerOptions {
 
 /** How long a secret that was replaced is accepted by default. Seconds. */
 const KEEP_FOR = 86_400;
-/** How many secrets a client may have: each is compared with a wrong one. */
+/** How many replaced secrets a client may have: a wrong one is compared with each. */
 const MAXIMUM_PREVIOUS = 4;
 /** Of two clients that are created with one id at once, the later one is refused for so long. Seconds. */
 const CREATED_AT_ONCE = 2;
@@ -145,12 +140,7 @@ export function createClientManager(options: ClientManagerOptions): ClientManage
   return {
     async create(given) {
       const save = required(store.saveClient, 'saveClient');
-      const { clientSecret: ownSecret, ...metadata } = definedMembers(given) as Omit<
-        NewClient,
-        'clientSecret'
-      > & {
-        clientSecret?: unknown;
-      };
+      const { clientSecret: ownSecret, ...metadata } = definedMembers(given);
       const { clientId = newClientId() } = metadata;
       const credentials = await credentialsOf(metadata, ownSecret, sealer);
       const client: ClientMetadata = {
@@ -303,9 +293,4 @@ function withoutSecrets(client: ClientMetadata): PublicMetadata {
   return Object.fromEntries(
     Object.entries(client).filter(([name]) => !hidden.includes(name)),
   ) as unknown as PublicMetadata;
-}
-
-/** Leaves out members that are undefined. */
-function definedMembers<T extends object>(members: T): T {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
 }

@@ -9,8 +9,8 @@ import type { VerifySecret } from './secret-verifier';
 const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
 
 /**
- * Creates the method that reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other clients do not encode
- * them, so the raw text is tried second.
+ * Creates the method that reads the credentials of `client_secret_basic`. They are form-encoded before Base64. `curl -u` and other
+ * clients do not encode them, so the raw text is tried second.
  *
  * @see RFC 6749 §2.3.1
  */

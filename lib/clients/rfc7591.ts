@@ -1,6 +1,5 @@
 import type { ClientMetadata } from '../adapters/contract';
 import { isJsonObject, withoutNulls } from '../json';
-import type { ClientOptions } from './client';
 
 /** Metadata of a client in the names of RFC 7591 §2, as JSON. */
 export type WireMetadata = Readonly<Record<string, unknown>>;
@@ -39,17 +38,23 @@ export function toWire(client: ClientMetadata): WireMetadata {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== null));
 }
 
+/** A client as another server has exported it. */
+export interface ExportedClient extends Partial<ClientMetadata> {
+  /** The secret itself. */
+  clientSecret?: string;
+}
+
 /** Members in the names of RFC 7591 that a server decides: a client cannot say them of itself. */
 const DECIDED = ['client_id', 'client_secret', 'client_id_issued_at'];
 
 /**
  * Converts a client from the names of RFC 7591 and OpenID Connect Registration, as other servers export it. Unknown members are left
- * out, and so is a member that is `null` or an empty text. A `client_secret` is a member of {@link ClientOptions}, for `clients` of the
- * options or `oauth.clients.create()`, which hash it; it must not be stored.
+ * out, and so is a member that is `null` or an empty text. A `client_secret` is for `clients` of the options or
+ * `oauth.clients.create()`, which hash it; it must not be stored.
  *
  * @see RFC 7591 §2
  */
-export function fromRfc7591(metadata: WireMetadata): Partial<ClientOptions> {
+export function fromRfc7591(metadata: WireMetadata): ExportedClient {
   const known = withoutNulls(metadata);
   const decided = DECIDED.filter((name) => known[name] !== undefined && known[name] !== '');
   return {

@@ -53,19 +53,20 @@ export function createClientFaults({
 
 /**
  * Returns the faults of a client, for pages of administrators and for migrations: those that would be an error in `clients` of the options,
- * or where an adapter returns it. `allowHttp` allows http redirect URIs of hosts other than loopback, as in development.
+ * or where an adapter returns it. `allowHttp` allows http redirect URIs of hosts other than loopback, as in development; `foreignHashes`
+ * allows hashes for the option `verifyClientSecret`.
  *
  * @example
  * const faults = checkClient(fromRfc7591(exported));
  */
 export function checkClient(
   client: Partial<ClientOptions>,
-  { allowHttp = false }: { allowHttp?: boolean } = {},
+  { allowHttp = false, foreignHashes = false }: { allowHttp?: boolean; foreignHashes?: boolean } = {},
 ): readonly string[] {
   if (!isJsonObject(client)) return ['"client" must be an object'];
   const secretFault = unsetFault(client as ClientOptions);
   if (secretFault !== undefined) return [secretFault];
-  const check = createClientChecker({ allowHttp, strict: true });
+  const check = createClientChecker({ allowHttp, foreignHashes, strict: true });
   // What is sealed here is thrown away.
   const metadata = storedClient(client as ClientOptions, () => ANY_SEALED);
   return describeFaults(check(metadata), clientMembers);

@@ -12,7 +12,7 @@ import type { EventReporter } from '../event-reporter';
 import { jsonBody } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { noStore } from '../http/redirect';
-import { withoutNulls } from '../json';
+import { definedMembers, withoutNulls } from '../json';
 import { presentedToken } from '../resource/token-check';
 import type { Sealer } from '../tokens/keys';
 import type { RegistrationAccessTokens } from './access-tokens';
@@ -125,11 +125,6 @@ function createUpdate(options: ManagementEndpointOptions) {
 
 function refusedToken(challenge: string): OAuthError {
   return new OAuthError('invalid_token', 'The registration access token is not valid here', { challenge });
-}
-
-/** Leaves out members that are undefined. */
-function definedMembers<T extends object>(members: T): Partial<T> {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 /** RFC 7592 §2.2 and §2.3: a client that is not allowed to change. */
