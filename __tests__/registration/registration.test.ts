@@ -17,7 +17,7 @@ import {
   hasClock,
   sharedPool,
   sharedRedis,
-  tablesOf,
+  prefixOf,
   VARIANTS,
   type Host,
   type HostOptions,
@@ -465,15 +465,13 @@ describe.each(VARIANTS)(
           // It can come back, under the same id.
           expect((await register({ client_name: 'unused' })).client_id).toBe(unused.client_id);
         } else if (variant.store === 'redis') {
-          const ttl = async ({ client_id: id }: Registered): Promise<number> => {
-            const [key] = await sharedRedis().keys(`test:*client:${id}`);
-            return sharedRedis().ttl(key!);
-          };
+          const ttl = ({ client_id: id }: Registered): Promise<number> =>
+            sharedRedis().ttl(`${prefixOf(host.adapter)}client:${id}`);
           expect(await ttl(used)).toBe(-1);
           expect(await ttl(unused)).toBeGreaterThan(86_000);
         } else {
           const { rows } = await sharedPool().query<{ expires_at: string | null }>(
-            `SELECT expires_at FROM ${tablesOf(host.adapter)}clients WHERE client_id = ANY($1) ORDER BY expires_at IS NULL`,
+            `SELECT expires_at FROM ${prefixOf(host.adapter)}clients WHERE client_id = ANY($1) ORDER BY expires_at IS NULL`,
             [[used.client_id, unused.client_id]],
           );
           expect(Number(rows[0]?.expires_at)).toBeGreaterThan(Date.now() + 86_000_000);

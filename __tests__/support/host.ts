@@ -183,8 +183,8 @@ export function hasClock({ store }: Variant): boolean {
 
 const prefixes = new WeakMap<Adapter, string>();
 
-/** The beginning of the tables' names of an adapter on PostgreSQL. */
-export function tablesOf(adapter: Adapter): string {
+/** The beginning of the names of an adapter's keys on Redis, or of its tables on PostgreSQL. */
+export function prefixOf(adapter: Adapter): string {
   return prefixes.get(adapter)!;
 }
 
@@ -206,12 +206,19 @@ function freshPgAdapter(): Adapter {
   return adapter;
 }
 
+function freshRedisAdapter(): Adapter {
+  const prefix = `test:${randomBytes(6).toString('hex')}:`;
+  const adapter = redisAdapter(sharedRedis(), { prefix });
+  prefixes.set(adapter, prefix);
+  return adapter;
+}
+
 function freshAdapter(store: Variant['store'], clock: () => number): Adapter {
   switch (store) {
     case 'memory':
       return memoryAdapter({ clock });
     case 'redis':
-      return redisAdapter(sharedRedis(), { prefix: `test:${randomBytes(6).toString('hex')}:` });
+      return freshRedisAdapter();
     case 'postgres':
       return freshPgAdapter();
     case 'sqlite':
