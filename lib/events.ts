@@ -23,6 +23,8 @@ export interface OAuthEventMap {
    * tokens.
    */
   'refresh_token.reused': [EventIdentifiers & GenerationsEvent];
+  /** A refresh token of another server was used for the first time, and replaced by one of this server. */
+  'refresh_token.imported': [EventIdentifiers];
   /**
    * The previous refresh token was used again within the leeway, and yielded the same successor: its client did not receive the
    * response or refreshed twice at once, or somebody else has the token too.

@@ -145,6 +145,7 @@ export {
 export type { IntrospectionCredentials } from './resource/verified-tokens';
 export type { AnonymousSubject } from './token/anonymous-subject';
 export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './token/extension-grant';
+export type { ImportedGrant, ImportRefreshToken } from './token/imported-refresh-token';
 export type {
   AccessTokenClaims,
   AccessTokenFormat,

@@ -74,6 +74,7 @@ import { createClientCredentialsGrant } from './token/client-credentials';
 import { createExtensionGrant } from './token/extension-grant';
 import type { GrantType } from './token/grant-type';
 import { createIdTokenIssuer } from './token/id-token';
+import { createImportedRefreshTokens } from './token/imported-refresh-token';
 import { createTokenIssuer } from './token/issuer';
 import { createRefreshTokenGrant } from './token/refresh-token';
 import { createAccessTokens } from './tokens/access-token';
@@ -304,6 +305,10 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
   });
   const anonymousSubjects = createAnonymousSubjects(outOfBand.anonymousSubject);
   const keepClient = createKeepClient(store);
+  const findImported = options.refreshTokens.import;
+  const importedRefreshTokens =
+    findImported &&
+    createImportedRefreshTokens(findImported, { issuer, store, audiences, policies, clock, reporter });
   const parts = {
     store,
     grantTokens,
@@ -312,6 +317,7 @@ function createTokenParts(options: ResolvedOptions, base: Base) {
     policies,
     anonymousSubjects,
     keepClient,
+    importedRefreshTokens,
     clock,
     reporter,
   };

@@ -16,6 +16,7 @@ interface HostUser {
   authTime?: number; sid?: string;
 }
 interface Device { userId: string }
+interface OldToken { clientId: string; userId: string; scope: string; expiresAt: Date }
 
 declare module 'express-session' {
   interface SessionData { user: User }
@@ -70,6 +71,11 @@ declare global {
   const APPLE_KEY_ID: string;
   const APPLE_TEAM_ID: string;
   const db: {
+    oldClients: {
+      all(): Promise<{ id: string; secret: string; redirectUris: string[]; grants: string[]; scope: string; isOurs: boolean }[]>;
+    };
+    oldRefreshTokens: { find(token: string): Promise<OldToken | undefined> };
+    oldAccessTokens: { find(token: string): Promise<OldToken | undefined> };
     clients: { find(clientId: string): Promise<Library.ClientMetadata | undefined> };
     developerTokens: { find(token: string): Promise<object | undefined> };
     devices: { find(code: string | undefined): Promise<Device | undefined> };

@@ -10,6 +10,7 @@ import { REVOCATION_GRACE, revocationKey } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { required } from '../http/parameters';
+import type { ImportedRefreshTokens } from '../token/imported-refresh-token';
 import type { AccessTokenClaims, AccessTokens } from '../tokens/access-token';
 import type { GrantTokens } from '../tokens/grant-token';
 
@@ -18,6 +19,7 @@ interface RevocationOptions {
   store: Pick<Store, 'getGrant' | 'revokeGrant' | 'put'>;
   grantTokens: GrantTokens;
   accessTokens: AccessTokens;
+  importedRefreshTokens?: ImportedRefreshTokens | undefined;
   clock: () => number;
   reporter: EventReporter;
   frame: EndpointFrame;
@@ -25,7 +27,8 @@ interface RevocationOptions {
 
 /** `POST /revoke`. @see RFC 7009 §2 */
 export function createRevocationEndpoint(options: RevocationOptions): RequestHandler {
-  const { authentication, store, grantTokens, accessTokens, clock, reporter, frame } = options;
+  const { authentication, store, grantTokens, accessTokens, importedRefreshTokens, clock, reporter, frame } =
+    options;
 
   return createEndpoint(
     frame,
@@ -42,6 +45,7 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
       required(parameters, 'token');
       if (reference) await revokeGrant(reference.grantId, client);
       else if (claims) await revokeAccessToken(claims, client);
+      else await revokeImported(token, client);
 
       // RFC 7009 §2.2: an unknown token is a success. Clients ignore the body, but some require JSON.
       sendJson(res, {});
@@ -54,6 +58,12 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
     refuseForeign(grant.clientId, client);
     await store.revokeGrant(grantId);
     reporter.emit('grant.revoked', { ...identifiersOf(grant), reason: 'revoked by the client' });
+  }
+
+  async function revokeImported(token: string, client: Client): Promise<void> {
+    const grantId = await importedRefreshTokens?.forget(token, client);
+    // Read after the token is refused: a parallel request may have begun the grant.
+    if (grantId !== undefined) await revokeGrant(grantId, client);
   }
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Store } from '../adapters/store';
-import { storeUnavailable } from '../errors';
+import { serverError, storeUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { identifiersOf, type Grant } from './grant';
 
@@ -26,10 +26,20 @@ export async function commit(store: Store, current: Grant, next: Grant): Promise
 
 /** Inserts a grant, and verifies the result. @throws the store's error, if the grant is not stored */
 export async function insert(store: Store, grant: Grant): Promise<void> {
-  await store.saveGrant(grant).catch(async (thrown: unknown) => {
+  const outcome = await insertFirst(store, grant);
+  if (!outcome.won) throw serverError(new Error('another grant has this id'));
+}
+
+/** Inserts a grant whose id concurrent requests may insert too. @throws the store's error, if no grant is stored */
+export async function insertFirst(store: Store, grant: Grant): Promise<Commit> {
+  try {
+    await store.saveGrant(grant);
+    return { won: true };
+  } catch (thrown) {
     const stored = await store.getGrant(grant.id);
-    if (stored?.attempt !== grant.attempt) throw thrown;
-  });
+    if (!stored) throw thrown;
+    return stored.attempt === grant.attempt ? { won: true } : { won: false, stored };
+  }
 }
 
 /** Ends a grant whose code or token was misused. A failure is retried once, because an attacker may hold its tokens. */

@@ -36,6 +36,8 @@ export interface Grant extends GrantRecord, Authentication {
   readonly absoluteExpiresAt?: number | undefined;
   /** When the refresh token expires, if the record is kept for longer. */
   readonly refreshExpiresAt?: number | undefined;
+  /** Tells apart the grants that were inserted for one refresh token of another server. */
+  readonly importId?: string | undefined;
 }
 
 /** Returns a user's grants from a list. An invalid record must not hide the others. */

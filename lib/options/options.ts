@@ -6,6 +6,7 @@ import type { HeaderSubject } from '../authorization/out-of-band';
 import type { ClientCertificateOf } from '../clients/certificate';
 import type { ClientOptions } from '../clients/client';
 import type { ClientHeaders } from '../clients/identification';
+import type { ImportRefreshToken } from '../token/imported-refresh-token';
 import type { VerifyClientSecret } from '../clients/secret-verifier';
 import type { AllowDocument } from '../clients/metadata-documents';
 import type { NoncePolicy } from '../clients/proof-of-possession';
@@ -214,6 +215,11 @@ export interface RefreshTokenOptions {
   idleLifetime?: Policy<number>;
   /** How long a grant lives, however often it is refreshed. Seconds. @defaultValue `31536000` (365 days) */
   absoluteLifetime?: Policy<number>;
+  /**
+   * Finds the refresh tokens of the server that was here before, so that nobody has to sign in again: the first use of such a token is
+   * answered with one of this server. @defaultValue such tokens are refused
+   */
+  import?: ImportRefreshToken;
 }
 
 /** Signing in through upstream providers. */

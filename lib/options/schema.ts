@@ -73,6 +73,7 @@ const refreshTokens = Joi.object({
   issue: policy(Joi.valid('always', 'offline_access')),
   rotation: policy(Joi.valid('always', 'never')),
   leeway: lifetime(0),
+  import: Joi.function(),
   idleLifetime: lifetime(),
   absoluteLifetime: lifetime(),
 });

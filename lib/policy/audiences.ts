@@ -52,6 +52,7 @@ export function resolveResource(resource: string | ResourceOptions): ResolvedRes
 
 /** Decides which audiences and scope values a client may request. */
 export interface Audiences extends ScopeChecks {
+  readonly defaultAudience: string;
   /** Returns the resources that a request names, or the default audience. @throws OAuthError `invalid_target` */
   requested(parameters: Parameters, client: Client): readonly string[];
   /**
@@ -125,6 +126,7 @@ export function createAudiences(options: {
     resources.some((resource) => byIdentifier.get(resource)?.dpop === 'required');
 
   return {
+    defaultAudience,
     registered,
     isKnown: (audience) => byIdentifier.has(audience),
     requested,

@@ -3,16 +3,14 @@ import type { Request } from 'express';
 import type { Client } from '../clients/client';
 import { invalidGrant, unauthorizedClient } from '../errors';
 import { insert } from '../grants/commit';
-import { newAttempt, type Grant } from '../grants/grant';
-import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
+import { refreshExpiryOf } from '../grants/grant';
 import { callHost, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
-import { newGrantId } from '../tokens/grant-token';
 import type { GrantType, TokenRequest, TokenSet } from './grant-type';
 import type { IssueRequest } from './issue-request';
-import { boundTo } from './key-binding';
+import { newRefreshableGrant } from './new-grant';
 import type { GrantTypeOptions } from './options';
 
 /** The request that a host's own grant type decides about. The client has authenticated and is registered for the grant type. */
@@ -81,35 +79,21 @@ export function createExtensionGrant(
     const idToken = context.scope.includes('openid') ? { claims: [] } : undefined;
     const request = { context, authentication, confirmation, idToken };
     if (context.userId !== undefined && policies.issuesRefreshToken(context)) {
-      return withRefreshToken(request, context.userId);
+      return withRefreshToken(request);
     }
     // Without a record, no client can be told that a session has ended: the token contains no session id.
     const issued = await issue({ ...request, authentication: { ...authentication, sid: undefined } });
     return { ...issued, context };
   }
 
-  async function withRefreshToken(request: IssueRequest, userId: string): Promise<TokenSet> {
+  async function withRefreshToken(request: IssueRequest): Promise<TokenSet> {
     const { store, grantTokens, clock } = options;
-    const { context, authentication, confirmation } = request;
-    const now = clock();
-    const lifetimes = refreshLifetimes(policies, context, now);
-    const grant: Grant = {
-      id: newGrantId(),
-      generation: 1,
-      attempt: newAttempt(),
-      clientId: context.client.clientId,
-      userId,
-      scope: context.scope,
-      resources: context.resources,
-      ...authentication,
-      confirmation: boundTo(context.client, confirmation),
-      createdAt: now,
-      ...sessionLifetimes(policies, context, { sid: authentication?.sid, createdAt: now }, lifetimes),
-    };
+    const grant = newRefreshableGrant(policies, clock(), request);
     const { id: grantId } = grant;
-    const issued = await issue({ ...request, grantId, notAfter: lifetimes.expiresAt });
+    const issued = await issue({ ...request, grantId, notAfter: refreshExpiryOf(grant) });
     await insert(store, grant);
-    return { ...issued, context, grantId, refreshToken: grantTokens.refreshToken(grantId, grant.generation) };
+    const refreshToken = grantTokens.refreshToken(grantId, grant.generation);
+    return { ...issued, context: request.context, grantId, refreshToken };
   }
 
   return { name, readsAllParameters: true, respond };

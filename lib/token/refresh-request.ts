@@ -1,7 +1,7 @@
 import { mayHaveScope, type Client } from '../clients/client';
 import { authenticationIn, claimsIn, type Grant } from '../grants/grant';
 import type { GrantContext } from '../host/grant-context';
-import { required, type Parameters } from '../http/parameters';
+import type { Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import { invalidProof } from '../tokens/dpop';
 import { refusedGrant, type TokenRequest, type TokenSet } from './grant-type';
@@ -32,7 +32,6 @@ export function readRefreshRequest({
   grant,
   confirmation,
 }: TokenRequest): RefreshRequest {
-  required(parameters, 'refresh_token');
   if (!reference || !grant) throw refusedGrant('refresh token', 'unknown');
   if (grant.clientId !== client.clientId) throw refusedGrant('refresh token', 'issued to another client');
   // No refresh token is issued without a user: the token must not turn into one of the client itself.

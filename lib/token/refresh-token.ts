@@ -3,7 +3,10 @@ import { commit, end } from '../grants/commit';
 import { identifiersOf, isRefreshable, newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
+import { required } from '../http/parameters';
+import type { GrantReference } from '../tokens/grant-token';
 import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
+import type { ImportedRefreshTokens } from './imported-refresh-token';
 import type { GrantTypeOptions } from './options';
 import { createPrepareTokens, readRefreshRequest, type RefreshRequest } from './refresh-request';
 import { createTouch } from './refresh-without-rotation';
@@ -29,7 +32,7 @@ function positionOf(presented: number, grant: Grant, leeway: number, now: number
 
 /** @see RFC 6749 §6, RFC 9700 §4.14 */
 export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
-  const { store, grantTokens, policies, clock, reporter, keepClient } = options;
+  const { store, grantTokens, policies, clock, reporter, keepClient, importedRefreshTokens } = options;
   const prepare = createPrepareTokens(options);
   const touch = createTouch({ ...options, prepare });
 
@@ -37,13 +40,44 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     return { ...tokens, refreshToken: grantTokens.refreshToken(grant.id, generation) };
   }
 
-  async function respond(tokenRequest: TokenRequest): Promise<TokenSet> {
-    const request = readRefreshRequest(tokenRequest);
+  async function respond(request: TokenRequest): Promise<TokenSet> {
+    const token = required(request.parameters, 'refresh_token');
+    const reference = request.reference ? undefined : importedRefreshTokens?.reference(token);
+    if (!importedRefreshTokens || !reference) return refresh(readRefreshRequest(request));
+    const grant = await importedRefreshTokens.read(reference.grantId, request.client);
+    const imported = { ...request, reference, grant };
+    return grant ? refresh(readRefreshRequest(imported)) : replace(imported, token, importedRefreshTokens);
+  }
+
+  /** The first use of another server's refresh token: everything that may fail happens before its grant is there. */
+  async function replace(
+    imported: TokenRequest & { readonly reference: GrantReference },
+    token: string,
+    { create, begin }: ImportedRefreshTokens,
+  ): Promise<TokenSet> {
+    const grant = await create(imported, token, imported.reference.grantId);
+    const request = readRefreshRequest({ ...imported, grant });
+    const { client, context, presented } = request;
+    const prepared = await prepare(request, grant, refreshExpiryOf(grant));
+    const [stored] = await Promise.all([begin(grant), keepClient(client)]);
+    if (!stored) throw refused('revoked meanwhile');
+    if (stored === grant) {
+      return rotates(context) ? refresh(request, grant, prepared) : answer(prepared, request, presented);
+    }
+    // A parallel request was the first: for this one, the token was the current one.
+    return refresh(readRefreshRequest({ ...imported, grant: { ...stored, generation: presented } }), stored);
+  }
+
+  /** `latest` is the record as it is known to be by now, and `prepared` what has been issued for it. */
+  async function refresh(
+    request: RefreshRequest,
+    latest: Grant = request.grant,
+    prepared?: TokenSet,
+  ): Promise<TokenSet> {
     const { client, context, presented } = request;
     const leeway = policies.refreshTokenLeeway(context);
 
-    let stored = request.grant;
-    let prepared: TokenSet | undefined;
+    let stored = latest;
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
       if (!isRefreshable(stored, client, clock())) throw refused('expired');
       const position = positionOf(presented, stored, leeway, clock());
@@ -51,8 +85,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       if (position === 'reused') return refuseReused(request, stored, leeway);
       if (position === 'previous') {
         reporter.emit('refresh_token.repeated', eventOf(stored, presented));
-        const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
-        const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
+        const tokens = fitting(prepared, stored) ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);
       }
       const isRotated = rotates(context);
@@ -62,7 +95,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
 
       // Everything that may fail happens before the write.
       const lifetimes = refreshLifetimes(policies, context, clock(), stored);
-      prepared = await prepare(request, stored, lifetimes.expiresAt);
+      prepared = fitting(prepared, stored) ?? (await prepare(request, stored, lifetimes.expiresAt));
       const now = clock();
       // The hooks may have taken long.
       if (!isRefreshable(stored, client, now)) throw refused('expired');
@@ -115,6 +148,7 @@ function eventOf(
   return { ...identifiersOf(grant), presentedGeneration, generation: grant.generation };
 }
 
-function outlives(grant: Grant, { expiresAt }: TokenSet): boolean {
-  return refreshExpiryOf(grant) >= expiresAt;
+/** Returns what was issued for an earlier record, if the later one lives as long. */
+function fitting(prepared: TokenSet | undefined, stored: Grant): TokenSet | undefined {
+  return prepared && refreshExpiryOf(stored) >= prepared.expiresAt ? prepared : undefined;
 }

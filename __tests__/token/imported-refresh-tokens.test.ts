@@ -1,0 +1,423 @@
+import { createHash } from 'node:crypto';
+
+import { OAuthError, type ImportedGrant } from 'express-oauth-router';
+
+import {
+  claimsOf,
+  CLIENTS,
+  isActive,
+  makeHost,
+  ORDERS,
+  post,
+  refresh,
+  STORES,
+  type Host,
+  type HostOptions,
+  type Tokens,
+} from '../support/host';
+import { clientKey, dpopProof } from '../support/jose';
+
+const OLD = 'the-refresh-token-of-another-server';
+interface Answer {
+  status: number;
+  body: unknown;
+}
+const digest = (token: string): string => createHash('sha256').update(token).digest('hex');
+
+/** `refreshTokens.import` (RFC 6749 §6 for tokens that another server has issued). */
+describe.each(STORES)('refresh tokens of another server on $store', (variant) => {
+  let old: Map<string, ImportedGrant>;
+  let asked: number;
+  let host: Host;
+
+  function open({ refreshTokens, ...more }: HostOptions = {}): Host {
+    return makeHost(variant, {
+      refreshTokens: {
+        import: (token) => {
+          asked++;
+          return old.get(digest(token));
+        },
+        ...refreshTokens,
+      },
+      ...more,
+    });
+  }
+
+  beforeEach(() => {
+    asked = 0;
+    old = new Map([[digest(OLD), { clientId: 'web', user: { id: 'alice' }, scope: 'profile' }]]);
+    host = open();
+  });
+
+  const bodyOf = (response: Answer): Tokens => {
+    expect(response.status).toBe(200);
+    return response.body as Tokens;
+  };
+  const fifty = (token: string): Promise<Answer[]> =>
+    Promise.all(Array.from({ length: 50 }, async () => refresh(host, 'web', token)));
+
+  it('the first use is answered with a token of this server, which goes on', async () => {
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    expect(claimsOf(first.access_token)).toMatchObject({ sub: 'alice', client_id: 'web', scope: 'profile' });
+    expect(first.refresh_token).not.toBe(OLD);
+    expect(host.eventNames()).toContain('refresh_token.imported');
+    const second = bodyOf(await refresh(host, 'web', first.refresh_token));
+    expect(await isActive(host, second.access_token)).toBe(true);
+    expect(asked).toBe(1);
+    expect(await host.oauth.listGrants('alice')).toMatchObject([{ clientId: 'web', scope: ['profile'] }]);
+  });
+
+  it('fifty at once get one and the same successor', async () => {
+    const answers = await fifty(OLD);
+    const tokens = new Set(answers.map((answer) => bodyOf(answer).refresh_token));
+    expect(tokens.size).toBe(1);
+    expect(await host.oauth.listGrants('alice')).toHaveLength(1);
+    bodyOf(await refresh(host, 'web', [...tokens][0]!));
+  });
+
+  it('fifty at once without a leeway: one success', async () => {
+    host = open({ refreshTokens: { leeway: 0 } });
+    expect((await fifty(OLD)).filter(({ status }) => status === 200)).toHaveLength(1);
+  });
+
+  it('a client that got no answer repeats it, and gets the same successor', async () => {
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    const again = bodyOf(await refresh(host, 'web', OLD));
+    expect(again.refresh_token).toBe(first.refresh_token);
+  });
+
+  it('a store that fails at any write loses nothing', async () => {
+    const { adapter } = host;
+    for (const name of ['get', 'saveGrant', 'put', 'advanceGrant'] as const) {
+      for (const isDone of [false, true]) {
+        const token = `${OLD}-${name}-${isDone}`;
+        old.set(digest(token), { clientId: 'web', user: { id: 'bob' }, scope: 'profile' });
+        let failures = name === 'advanceGrant' ? 2 : 1;
+        const failing = open({
+          adapter: {
+            ...adapter,
+            [name]: async (...args: unknown[]) => {
+              const run = adapter[name] as (...args: unknown[]) => unknown;
+              if (failures-- <= 0) return run(...args);
+              if (isDone) await run(...args);
+              throw new Error('the connection was lost');
+            },
+          },
+        });
+        const { status } = await refresh(failing, 'web', token);
+        expect([200, 503]).toContain(status);
+        const repeated = bodyOf(await refresh(host, 'web', token));
+        bodyOf(await refresh(host, 'web', repeated.refresh_token));
+      }
+    }
+    expect(await host.oauth.listGrants('bob')).toHaveLength(8);
+  });
+
+  it('after the leeway it is reuse, and ends the grant (RFC 9700 §4.14.2)', async () => {
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    host.pass(31);
+    expect((await refresh(host, 'web', OLD)).body.error).toBe('invalid_grant');
+    expect(host.eventNames()).toContain('refresh_token.reused');
+    expect((await refresh(host, 'web', first.refresh_token)).status).toBe(400);
+  });
+
+  it('never begins again when its grant has ended, however it ended', async () => {
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    await host.oauth.revokeGrants({ userId: 'alice' });
+    expect((await refresh(host, 'web', OLD)).body.error).toBe('invalid_grant');
+    expect(await isActive(host, first.access_token)).toBe(false);
+    expect(asked).toBe(1);
+
+    const other = `${OLD}-2`;
+    old.set(digest(other), { clientId: 'web', user: { id: 'carol' }, scope: 'profile' });
+    const { refresh_token: token } = bodyOf(await refresh(host, 'web', other));
+    await post(host, '/revoke', 'web', { token });
+    expect((await refresh(host, 'web', other)).status).toBe(400);
+    expect(await host.oauth.listGrants('carol')).toEqual([]);
+  });
+
+  it('can be revoked before it is used, by its client only (RFC 7009 §2.1)', async () => {
+    expect((await post(host, '/revoke', 'third', { token: OLD })).status).toBe(200);
+    expect((await post(host, '/revoke', 'web', { token: 'anything' })).status).toBe(200);
+    bodyOf(await refresh(host, 'web', OLD));
+
+    const other = `${OLD}-3`;
+    old.set(digest(other), { clientId: 'web', user: { id: 'dora' }, scope: 'profile' });
+    expect((await post(host, '/revoke', 'web', { token: other })).status).toBe(200);
+    expect((await refresh(host, 'web', other)).body.error).toBe('invalid_grant');
+  });
+
+  it('ends its grant when it is revoked after it was used', async () => {
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    expect((await post(host, '/revoke', 'web', { token: OLD })).status).toBe(200);
+    expect((await refresh(host, 'web', first.refresh_token)).status).toBe(400);
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+  });
+
+  it('is of one client: another one gets nothing, and ends nothing', async () => {
+    expect((await refresh(host, 'post', OLD)).body.error).toBe('invalid_grant');
+    expect((await refresh(host, 'third', OLD)).body.error).toBe('invalid_grant');
+    expect((await refresh(host, 'spa', OLD)).body.error).toBe('invalid_grant');
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    expect((await refresh(host, 'third', OLD)).body.error).toBe('invalid_grant');
+    bodyOf(await refresh(host, 'web', first.refresh_token));
+  });
+
+  it('a token that nobody knows, and one with a wrong signature of ours, are refused', async () => {
+    expect((await refresh(host, 'web', 'unknown')).body.error).toBe('invalid_grant');
+    const { refresh_token: token } = bodyOf(await refresh(host, 'web', OLD));
+    const forged = `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`;
+    expect((await refresh(host, 'web', forged)).body.error).toBe('invalid_grant');
+    const plain = makeHost(variant, { adapter: host.adapter });
+    expect((await refresh(plain, 'web', `${OLD}-4`)).body.error).toBe('invalid_grant');
+  });
+
+  it('stands for the first token of a client whose refresh tokens are kept', async () => {
+    old.set(digest(`${OLD}-5`), { clientId: 'steady', user: { id: 'alice' }, scope: 'profile' });
+    const first = bodyOf(await refresh(host, 'steady', `${OLD}-5`));
+    const second = bodyOf(await refresh(host, 'steady', first.refresh_token));
+    expect(second.refresh_token).toBe(first.refresh_token);
+    host.pass(60);
+    expect(bodyOf(await refresh(host, 'steady', `${OLD}-5`)).refresh_token).toBe(first.refresh_token);
+    await host.oauth.revokeGrants({ userId: 'alice' });
+    expect((await refresh(host, 'steady', `${OLD}-5`)).status).toBe(400);
+  });
+
+  it('has the scope that was granted, as far as the client may still have it, and no more', async () => {
+    const cases: [scope: string | string[], expected: string | undefined][] = [
+      ['profile', 'profile'],
+      [['profile', 'orders:read'], 'profile orders:read'],
+      ['profile gone', 'profile'],
+      ['', ''],
+      [[], ''],
+      ['gone', undefined],
+    ];
+    for (const [position, [scope, expected]] of cases.entries()) {
+      const token = `${OLD}-scope-${position}`;
+      old.set(digest(token), { clientId: 'web', user: { id: 'alice' }, scope });
+      const response = await refresh(host, 'web', token);
+      if (expected === undefined) expect(response.body.error).toBe('invalid_grant');
+      else expect(claimsOf(bodyOf(response).access_token).scope ?? '').toBe(expected);
+    }
+  });
+
+  it('is for its own audience: the request chooses none', async () => {
+    const wrong = await refresh(host, 'web', OLD, { resource: ORDERS });
+    expect(wrong.body.error).toBe('invalid_target');
+    const { access_token: token } = bodyOf(await refresh(host, 'web', OLD));
+    expect(claimsOf(token).aud).toBe(host.issuer);
+    old.set(digest(`${OLD}-7`), {
+      clientId: 'web',
+      user: { id: 'alice' },
+      scope: 'orders:read',
+      resource: ORDERS,
+    });
+    expect(claimsOf(bodyOf(await refresh(host, 'web', `${OLD}-7`)).access_token).aud).toBe(ORDERS);
+  });
+
+  it('is voided by a later grantsNotBefore of the client, before its use and after', async () => {
+    const seconds = Math.floor(host.now / 1000);
+    const voided = (grantsNotBefore: number): Host => {
+      const clients = [{ ...CLIENTS.web, grantsNotBefore }];
+      return open({ adapter: host.adapter, clients });
+    };
+    const issued = (issuedAt: number | undefined): void => {
+      old.set(digest(OLD), { clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt });
+    };
+    issued(seconds - 100);
+    expect((await refresh(voided(seconds - 50), 'web', OLD)).body.error).toBe('invalid_grant');
+    issued(undefined);
+    expect((await refresh(voided(seconds - 50), 'web', OLD)).body.error).toBe('invalid_grant');
+    issued(seconds - 100);
+    const { refresh_token: token } = bodyOf(await refresh(voided(seconds - 150), 'web', OLD));
+    expect((await refresh(voided(seconds - 50), 'web', token)).status).toBe(400);
+    bodyOf(await refresh(voided(seconds - 150), 'web', token));
+  });
+
+  it('an outage before the answer loses nothing, however long it is', async () => {
+    const { adapter } = host;
+    const failing = open({ adapter: { ...adapter, put: () => Promise.reject(new Error('down')) } });
+    expect((await refresh(failing, 'web', OLD)).status).toBe(503);
+    host.pass(3600);
+    const { refresh_token: token } = bodyOf(await refresh(host, 'web', OLD));
+    bodyOf(await refresh(host, 'web', token));
+  });
+
+  describe('a first use that is slow', () => {
+    /** Returns its answer, or nothing if it was over before. Runs `meanwhile` when a first use has come to its nth call of the store or of the host. */
+    async function slow(position: number, meanwhile: () => Promise<void>): Promise<Answer | undefined> {
+      let calls = 0;
+      const paused = async (run: () => unknown): Promise<unknown> => {
+        if (calls++ === position) await meanwhile();
+        return run();
+      };
+      const adapter = Object.fromEntries(
+        Object.entries(host.adapter).map(([name, run]) => [
+          name,
+          async (...args: never[]) =>
+            paused(() => (run as (...args: never[]) => unknown).apply(host.adapter, args)),
+        ]),
+      ) as unknown as Host['adapter'];
+      const other = open({
+        adapter,
+        refreshTokens: {
+          import: async (token) => paused(() => old.get(digest(token))) as Promise<ImportedGrant | undefined>,
+        },
+      });
+      const answer = await refresh(other, 'web', OLD);
+      return calls > position ? answer : undefined;
+    }
+
+    it('gets the same successor as a parallel one, whichever is the first', async () => {
+      const parallel: Tokens[] = [];
+      const meanwhile = async (): Promise<void> => {
+        parallel.push(bodyOf(await refresh(host, 'web', OLD)));
+      };
+      let position = 0;
+      let answer = await slow(position, meanwhile);
+      while (answer) {
+        const successor = parallel[position]?.refresh_token;
+        expect([position, bodyOf(answer).refresh_token]).toEqual([position, successor]);
+        host = open();
+        answer = await slow(++position, meanwhile);
+      }
+      expect(position).toBeGreaterThan(5);
+    });
+
+    it.each([
+      [
+        'that was used and ended',
+        async () => {
+          await refresh(host, 'web', OLD);
+          await host.oauth.revokeGrants({ userId: 'alice' });
+        },
+      ],
+      [
+        'that was used and revoked by its client',
+        async () => {
+          const { refresh_token: token } = bodyOf(await refresh(host, 'web', OLD));
+          await post(host, '/revoke', 'web', { token });
+        },
+      ],
+      [
+        'whose old token was revoked',
+        async () => {
+          expect((await post(host, '/revoke', 'web', { token: OLD })).status).toBe(200);
+        },
+      ],
+    ])('does not begin a grant again %s', async (_, meanwhile) => {
+      let position = 0;
+      while (await slow(position, meanwhile)) {
+        expect([position, (await refresh(host, 'web', OLD)).body.error]).toEqual([position, 'invalid_grant']);
+        expect([position, await host.oauth.listGrants('alice')]).toEqual([position, []]);
+        host = open();
+        position++;
+      }
+      expect(position).toBeGreaterThan(5);
+    });
+  });
+
+  it('nobody is asked without an authenticated client, or about what cannot be a token', async () => {
+    const unauthenticated = await post(host, '/token', undefined, {
+      grant_type: 'refresh_token',
+      refresh_token: OLD,
+      client_id: 'web',
+      client_secret: 'wrong',
+    });
+    expect(unauthenticated.status).toBe(401);
+    for (const token of ['é'.repeat(20), 'x'.repeat(5000)]) {
+      expect((await refresh(host, 'web', token)).status).toBe(400);
+      expect((await post(host, '/revoke', 'web', { token })).status).toBeLessThan(401);
+    }
+    expect(asked).toBe(0);
+  });
+
+  it('another secret does not make it another grant', async () => {
+    bodyOf(await refresh(host, 'web', OLD));
+    const changed = open({
+      adapter: host.adapter,
+      secrets: ['another secret of more than 32 bytes, for tests'],
+    });
+    changed.now = host.now + 60_000;
+    expect((await refresh(changed, 'web', OLD)).status).toBe(400);
+    expect(await changed.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('a user who is gone is refused, and nothing is spent', async () => {
+    let isThere = false;
+    const checking = open({ loadUser: (id) => (isThere ? { id } : undefined) });
+    expect((await refresh(checking, 'web', OLD)).body.error).toBe('invalid_grant');
+    isThere = true;
+    bodyOf(await refresh(checking, 'web', OLD));
+  });
+
+  it('a hook that fails, or gives something else, is an error that spends nothing', async () => {
+    const results: (() => unknown)[] = [
+      () => {
+        throw new Error('down');
+      },
+      () => 'alice',
+      () => ({ clientId: 'web' }),
+      () => ({ clientId: 'web', user: { id: 'alice' } }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: null }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: Promise.reject(new Error('late')) }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', resource: [] }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: '2020' }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: 1.7e12 }),
+      () => ({ clientId: 'web', user: 'alice' }),
+      () => ({ clientId: 'web', user: {} }),
+      () => ({ user: { id: 'alice' } }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'of another client' }),
+    ];
+    for (const result of results) {
+      const failing = open({ adapter: host.adapter, refreshTokens: { import: result as never } });
+      const { status } = await refresh(failing, 'web', OLD);
+      expect([400, 500]).toContain(status);
+    }
+    const throwing = open({
+      adapter: host.adapter,
+      refreshTokens: {
+        import: () => {
+          throw new OAuthError('temporarily_unavailable', 'The old database is away');
+        },
+      },
+    });
+    expect((await refresh(throwing, 'web', OLD)).status).toBe(503);
+    bodyOf(await refresh(host, 'web', OLD));
+  });
+
+  it('a public client with DPoP binds what it gets to its key (RFC 9449 §5)', async () => {
+    old.set(digest(`${OLD}-6`), { clientId: 'spa', user: { id: 'alice' }, scope: 'profile' });
+    const key = await clientKey();
+    const url = `${host.issuer}/token`;
+    const { headers } = await refresh(host, 'spa', `${OLD}-6`).set(
+      'DPoP',
+      await dpopProof(key, { url, now: host.now }),
+    );
+    const nonce = headers['dpop-nonce'];
+    const proof = async (): Promise<string> => dpopProof(key, { url, now: host.now, nonce });
+    const first = bodyOf(await refresh(host, 'spa', `${OLD}-6`).set('DPoP', await proof()));
+    expect((await refresh(host, 'spa', first.refresh_token)).status).toBe(400);
+    bodyOf(await refresh(host, 'spa', first.refresh_token).set('DPoP', await proof()));
+  });
+
+  it('is not in the store', async () => {
+    const written: string[] = [];
+    const { adapter } = host;
+    const watching = open({
+      adapter: Object.fromEntries(
+        Object.entries(adapter).map(([name, run]) => [
+          name,
+          (...args: never[]) => {
+            written.push(JSON.stringify(args));
+            return (run as (...args: never[]) => unknown)(...args);
+          },
+        ]),
+      ) as unknown as Host['adapter'],
+    });
+    bodyOf(await refresh(watching, 'web', OLD));
+    expect(written.length).toBeGreaterThan(3);
+    expect(written.join()).not.toContain(OLD);
+    expect(JSON.stringify(watching.events)).not.toContain(OLD);
+  });
+});
