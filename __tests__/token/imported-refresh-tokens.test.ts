@@ -26,16 +26,21 @@ const digest = (token: string): string => createHash('sha256').update(token).dig
 
 /** `refreshTokens.import` (RFC 6749 §6 for tokens that another server has issued). */
 describe.each(STORES)('refresh tokens of another server on $store', (variant) => {
-  let old: Map<string, ImportedGrant>;
+  let old: Map<string, Omit<ImportedGrant, 'id'>>;
   let asked: number;
   let host: Host;
+
+  const stored = (token: string): ImportedGrant | undefined => {
+    const found = old.get(digest(token));
+    return found && { id: digest(token), ...found };
+  };
 
   function open({ refreshTokens, ...more }: HostOptions = {}): Host {
     return makeHost(variant, {
       refreshTokens: {
         import: (token) => {
           asked++;
-          return old.get(digest(token));
+          return stored(token);
         },
         ...refreshTokens,
       },
@@ -126,7 +131,6 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     await host.oauth.revokeGrants({ userId: 'alice' });
     expect((await refresh(host, 'web', OLD)).body.error).toBe('invalid_grant');
     expect(await isActive(host, first.access_token)).toBe(false);
-    expect(asked).toBe(1);
 
     const other = `${OLD}-2`;
     old.set(digest(other), { clientId: 'web', user: { id: 'carol' }, scope: 'profile' });
@@ -215,6 +219,25 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     expect(claimsOf(bodyOf(await refresh(host, 'web', `${OLD}-7`)).access_token).aud).toBe(ORDERS);
   });
 
+  it('is replaced once, however it is written: a database may ignore case, and a JWT has spare bits', async () => {
+    const lax = open({
+      refreshTokens: {
+        import: (token) => ({
+          id: OLD,
+          clientId: 'web',
+          user: { id: 'alice' },
+          scope: token.toLowerCase() === OLD ? 'profile' : '',
+        }),
+      },
+    });
+    const first = bodyOf(await refresh(lax, 'web', OLD));
+    expect(bodyOf(await refresh(lax, 'web', OLD.toUpperCase())).refresh_token).toBe(first.refresh_token);
+    expect(await lax.oauth.listGrants('alice')).toHaveLength(1);
+    lax.pass(60);
+    expect((await refresh(lax, 'web', OLD.toUpperCase())).body.error).toBe('invalid_grant');
+    expect((await refresh(lax, 'web', first.refresh_token)).status).toBe(400);
+  });
+
   it('is voided by a later grantsNotBefore of the client, before its use and after', async () => {
     const seconds = Math.floor(host.now / 1000);
     const voided = (grantsNotBefore: number): Host => {
@@ -261,7 +284,7 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
       const other = open({
         adapter,
         refreshTokens: {
-          import: async (token) => paused(() => old.get(digest(token))) as Promise<ImportedGrant | undefined>,
+          import: async (token) => paused(() => stored(token)) as Promise<ImportedGrant | undefined>,
         },
       });
       const answer = await refresh(other, 'web', OLD);
@@ -357,17 +380,19 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
         throw new Error('down');
       },
       () => 'alice',
-      () => ({ clientId: 'web' }),
-      () => ({ clientId: 'web', user: { id: 'alice' } }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: null }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: Promise.reject(new Error('late')) }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', resource: [] }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: '2020' }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: 1.7e12 }),
-      () => ({ clientId: 'web', user: 'alice' }),
-      () => ({ clientId: 'web', user: {} }),
-      () => ({ user: { id: 'alice' } }),
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'of another client' }),
+      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile' }),
+      () => ({ id: '', clientId: 'web', user: { id: 'alice' }, scope: 'profile' }),
+      () => ({ id: OLD, clientId: 'web' }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' } }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: null }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: Promise.reject(new Error('late')) }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', resource: [] }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: '2020' }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: 1.7e12 }),
+      () => ({ id: OLD, clientId: 'web', user: 'alice' }),
+      () => ({ id: OLD, clientId: 'web', user: {} }),
+      () => ({ id: OLD, user: { id: 'alice' } }),
+      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'of another client' }),
     ];
     for (const result of results) {
       const failing = open({ adapter: host.adapter, refreshTokens: { import: result as never } });

@@ -61,9 +61,11 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
   }
 
   async function revokeImported(token: string, client: Client): Promise<void> {
-    const grantId = await importedRefreshTokens?.forget(token, client);
-    // Read after the token is refused: a parallel request may have begun the grant.
-    if (grantId !== undefined) await revokeGrant(grantId, client);
+    const imported = await importedRefreshTokens?.find(token, client);
+    if (!importedRefreshTokens || !imported) return;
+    await importedRefreshTokens.forget(imported);
+    // Afterwards, because a parallel request may begin the grant until then.
+    await revokeGrant(imported.reference.grantId, client);
   }
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client): Promise<void> {

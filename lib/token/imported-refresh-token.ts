@@ -8,7 +8,7 @@ import { insertFirst } from '../grants/commit';
 import { identifiersOf, type Grant } from '../grants/grant';
 import { callHost, refusePromises, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
-import { authenticationOf, userIdOf, type OAuthUser } from '../host/user';
+import { authenticationOf, isUserId, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
@@ -18,6 +18,11 @@ import { newRefreshableGrant } from './new-grant';
 
 /** What stands behind a refresh token of the server that was here before. */
 export interface ImportedGrant {
+  /**
+   * What that server stores the token under: each id is replaced once, however its token is written. For a token that is stored as it is, the
+   * stored text, which a database may have found regardless of case; for a JWT, its `jti` or the like.
+   */
+  readonly id: string | number;
   /** The client that the token was issued to: nobody else can use it. */
   readonly clientId: string;
   /** The user who authorized the client. */
@@ -34,32 +39,39 @@ export interface ImportedGrant {
 }
 
 /**
- * Finds a refresh token that another server has issued, as its own database has it: valid and not expired. `undefined` refuses it. It is
- * asked about every refresh token that this server does not know, at `/token` and `/revoke`, after the client has authenticated.
+ * Finds a refresh token that another server has issued, as its own database has it: valid and not expired, whether or not it has been
+ * replaced here. `undefined` refuses it. It is asked about every refresh token that this server does not know, at `/token` and `/revoke`,
+ * after the client has authenticated.
  */
 export type ImportRefreshToken = (
   refreshToken: string,
   context: { readonly client: Client },
 ) => Awaitable<ImportedGrant | null | undefined>;
 
+/** A refresh token of another server that is the client's. It stands for generation 1 of a grant whose id is derived from its own. */
+export interface ImportedRefreshToken {
+  readonly reference: GrantReference;
+  readonly imported: ImportedGrant;
+}
+
 /**
- * The refresh tokens of another server. Such a token stands for generation 1 of a grant whose id is derived from it: its first use inserts
- * the grant, and from there the rules of any refresh token hold, for parallel use, lost answers and reuse alike.
+ * The refresh tokens of another server. The first use inserts the grant that a token stands for, and from there the rules of any refresh
+ * token hold, for parallel use, lost answers and reuse alike.
  *
  * A mark names the insertion that began the grant. It is written after the insertion and before anybody gets an answer, and outlives the
  * grant: one that is found beside the mark of another has begun after the end, by a request that was slow.
  */
 export interface ImportedRefreshTokens {
-  /** The grant and generation that a token stands for. Returns `undefined` for what cannot be a token (RFC 6749 appendix A.17). */
-  reference(refreshToken: string): GrantReference | undefined;
+  /** Finds a token. Returns `undefined` if it is unknown, or another client's. */
+  find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined>;
   /** Returns the grant that a token has begun. @throws OAuthError `invalid_grant` if that has ended */
-  read(grantId: string, client: Client): Promise<Grant | undefined>;
+  read(token: ImportedRefreshToken): Promise<Grant | undefined>;
   /** Creates the grant of a token that is used for the first time, not yet stored. @throws OAuthError `invalid_grant` */
-  create(request: TokenRequest, refreshToken: string, grantId: string): Promise<Grant>;
+  create(token: ImportedRefreshToken, request: TokenRequest): Grant;
   /** Stores a new grant, unless the token has begun one already. Returns the grant that is stored, if it has not ended. */
   begin(grant: Grant): Promise<Grant | undefined>;
-  /** Refuses a token from now on, if it is the client's, and returns the id of its grant. */
-  forget(refreshToken: string, client: Client): Promise<string | undefined>;
+  /** Refuses a token from now on. */
+  forget(token: ImportedRefreshToken): Promise<void>;
 }
 
 interface ImportOptions {
@@ -77,33 +89,33 @@ const MARKED = 10 * 365 * 86_400;
 const POSSIBLE_TOKEN = /^[\x20-\x7e]{1,4096}$/;
 
 export function createImportedRefreshTokens(
-  find: ImportRefreshToken,
+  ask: ImportRefreshToken,
   { issuer, store, audiences, policies, clock, reporter }: ImportOptions,
 ): ImportedRefreshTokens {
   const markOf = (grantId: string): string => `imported-refresh-token:${grantId}`;
 
-  function reference(refreshToken: string): GrantReference | undefined {
-    if (!POSSIBLE_TOKEN.test(refreshToken)) return undefined;
+  function referenceTo({ id }: ImportedGrant): GrantReference {
     // No secret takes part: another one must not make it another grant.
     const digest = createHash('sha256')
-      .update(JSON.stringify([issuer, refreshToken]))
+      .update(JSON.stringify([issuer, String(id)]))
       .digest();
     return { grantId: digest.toString('base64url', 0, 16), generation: 1 };
   }
 
-  async function found(refreshToken: string, client: Client): Promise<ImportedGrant | undefined> {
-    const result: unknown = (await callHost(() => find(refreshToken, { client }))) ?? undefined;
+  async function find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined> {
+    if (!POSSIBLE_TOKEN.test(refreshToken)) return undefined;
+    const result: unknown = (await callHost(() => ask(refreshToken, { client }))) ?? undefined;
     refusePromises(result, 'refreshTokens.import');
     if (result === undefined) return undefined;
     if (!isImportedGrant(result)) throw serverError(new TypeError(SHAPE));
-    return result.clientId === client.clientId ? result : undefined;
+    if (result.clientId !== client.clientId) return undefined;
+    return { imported: result, reference: referenceTo(result) };
   }
 
-  async function read(grantId: string, client: Client): Promise<Grant | undefined> {
+  async function read({ reference: { grantId } }: ImportedRefreshToken): Promise<Grant | undefined> {
     // In this order: a parallel request inserts the grant before it writes the mark.
     const mark = await store.get(markOf(grantId));
     const grant = await store.getGrant(grantId);
-    if (grant && grant.clientId !== client.clientId) return grant;
     const kept = grant && (await marked(grant, mark));
     if (!kept && (grant ?? mark) !== undefined) throw refused('its grant has ended');
     return kept;
@@ -118,13 +130,10 @@ export function createImportedRefreshTokens(
     return undefined;
   }
 
-  async function create(
+  function create(
+    { imported, reference }: ImportedRefreshToken,
     { client, confirmation }: TokenRequest,
-    refreshToken: string,
-    grantId: string,
-  ): Promise<Grant> {
-    const imported = await found(refreshToken, client);
-    if (!imported) throw refused('unknown');
+  ): Grant {
     const { user, resource } = imported;
     const issuedAt = imported.issuedAt ?? undefined;
     if ((issuedAt ?? 0) < client.grantsNotBefore) throw refused('issued before grantsNotBefore');
@@ -146,7 +155,7 @@ export function createImportedRefreshTokens(
       confirmation,
     });
     const createdAt = issuedAt === undefined ? now : Math.min(now, issuedAt * 1000);
-    return { ...grant, id: grantId, importId: grant.id, createdAt };
+    return { ...grant, id: reference.grantId, importId: grant.id, createdAt };
   }
 
   async function begin(grant: Grant): Promise<Grant | undefined> {
@@ -157,29 +166,26 @@ export function createImportedRefreshTokens(
     return kept;
   }
 
-  async function forget(refreshToken: string, client: Client): Promise<string | undefined> {
-    const grantId = reference(refreshToken)?.grantId;
-    if (grantId === undefined) return undefined;
-    const grant = await store.getGrant(grantId);
-    const isOwn = grant
-      ? grant.clientId === client.clientId
-      : (await found(refreshToken, client)) !== undefined;
-    if (!isOwn) return undefined;
-    await store.put(markOf(grantId), 'revoked', MARKED);
-    return grantId;
-  }
-
-  return { reference, read, create, begin, forget };
+  return {
+    find,
+    read,
+    create,
+    begin,
+    forget: async ({ reference }) => {
+      await store.put(markOf(reference.grantId), 'revoked', MARKED);
+    },
+  };
 }
 
 const refused = (reason: string): Error => refusedGrant('refresh token', reason);
 
-const SHAPE = 'refreshTokens.import must return clientId, user and scope, or nothing';
+const SHAPE = 'refreshTokens.import must return id, clientId, user and scope, or nothing';
 
 function isImportedGrant(result: unknown): result is ImportedGrant {
   if (!isJsonObject(result)) return false;
-  const { clientId, user, scope, resource, issuedAt } = result;
+  const { id, clientId, user, scope, resource, issuedAt } = result;
   return (
+    isUserId(id) &&
     typeof clientId === 'string' &&
     isJsonObject(user) &&
     isTexts(scope) &&

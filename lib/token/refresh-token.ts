@@ -4,9 +4,8 @@ import { identifiersOf, isRefreshable, newAttempt, refreshExpiryOf, type Grant }
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
 import { required } from '../http/parameters';
-import type { GrantReference } from '../tokens/grant-token';
 import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
-import type { ImportedRefreshTokens } from './imported-refresh-token';
+import type { ImportedRefreshToken, ImportedRefreshTokens } from './imported-refresh-token';
 import type { GrantTypeOptions } from './options';
 import { createPrepareTokens, readRefreshRequest, type RefreshRequest } from './refresh-request';
 import { createTouch } from './refresh-without-rotation';
@@ -42,20 +41,22 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
 
   async function respond(request: TokenRequest): Promise<TokenSet> {
     const token = required(request.parameters, 'refresh_token');
-    const reference = request.reference ? undefined : importedRefreshTokens?.reference(token);
-    if (!importedRefreshTokens || !reference) return refresh(readRefreshRequest(request));
-    const grant = await importedRefreshTokens.read(reference.grantId, request.client);
-    const imported = { ...request, reference, grant };
-    return grant ? refresh(readRefreshRequest(imported)) : replace(imported, token, importedRefreshTokens);
+    if (request.reference || !importedRefreshTokens) return refresh(readRefreshRequest(request));
+    const found = await importedRefreshTokens.find(token, request.client);
+    if (!found) throw refused('unknown');
+    const grant = await importedRefreshTokens.read(found);
+    if (!grant) return replace(found, request, importedRefreshTokens);
+    return refresh(readRefreshRequest({ ...request, reference: found.reference, grant }));
   }
 
   /** The first use of another server's refresh token: everything that may fail happens before its grant is there. */
   async function replace(
-    imported: TokenRequest & { readonly reference: GrantReference },
-    token: string,
+    token: ImportedRefreshToken,
+    tokenRequest: TokenRequest,
     { create, begin }: ImportedRefreshTokens,
   ): Promise<TokenSet> {
-    const grant = await create(imported, token, imported.reference.grantId);
+    const imported = { ...tokenRequest, reference: token.reference };
+    const grant = create(token, imported);
     const request = readRefreshRequest({ ...imported, grant });
     const { client, context, presented } = request;
     const prepared = await prepare(request, grant, refreshExpiryOf(grant));
