@@ -16,7 +16,7 @@ interface HostUser {
   authTime?: number; sid?: string;
 }
 interface Device { userId: string }
-interface OldToken { clientId: string; userId: string; scope: string; expiresAt: Date }
+interface OldToken { token: string; clientId: string; userId: string; scope: string; expiresAt: Date; revokedAt?: Date }
 
 declare module 'express-session' {
   interface SessionData { user: User }
@@ -70,6 +70,9 @@ declare global {
   const applePrivateKey: string;
   const APPLE_KEY_ID: string;
   const APPLE_TEAM_ID: string;
+  const oldModel: (name: string) => { find(id: string): Promise<import('oidc-provider').AdapterPayload | undefined> };
+  const oldClients: () => Promise<Record<string, unknown>[]>;
+  const oldJwks: { keys: Library.SigningJwk[] };
   const db: {
     oldClients: {
       all(): Promise<{ id: string; secret: string; redirectUris: string[]; grants: string[]; scope: string; isOurs: boolean }[]>;

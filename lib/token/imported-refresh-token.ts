@@ -13,6 +13,7 @@ import { isJsonObject } from '../json';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
 import type { GrantReference } from '../tokens/grant-token';
+import type { Confirmation } from '../tokens/access-token';
 import { refusedGrant, type TokenRequest } from './grant-type';
 import { newRefreshableGrant } from './new-grant';
 
@@ -36,6 +37,8 @@ export interface ImportedGrant {
    * @defaultValue before any `grantsNotBefore`
    */
   readonly issuedAt?: number | null | undefined;
+  /** The key or certificate that the token of a public client is bound to. @defaultValue the one that the first request proves */
+  readonly confirmation?: Confirmation | null | undefined;
 }
 
 /**
@@ -152,7 +155,7 @@ export function createImportedRefreshTokens(
     const grant = newRefreshableGrant(policies, now, {
       context,
       authentication: authenticationOf(user),
-      confirmation,
+      confirmation: imported.confirmation ?? confirmation,
     });
     const createdAt = issuedAt === undefined ? now : Math.min(now, issuedAt * 1000);
     return { ...grant, id: reference.grantId, importId: grant.id, createdAt };
@@ -183,13 +186,14 @@ const SHAPE = 'refreshTokens.import must return id, clientId, user and scope, or
 
 function isImportedGrant(result: unknown): result is ImportedGrant {
   if (!isJsonObject(result)) return false;
-  const { id, clientId, user, scope, resource, issuedAt } = result;
+  const { id, clientId, user, scope, resource, issuedAt, confirmation } = result;
   return (
     isUserId(id) &&
     typeof clientId === 'string' &&
     isJsonObject(user) &&
     isTexts(scope) &&
     (isMissing(resource) || (isTexts(resource) && [resource].flat().length > 0)) &&
+    (isMissing(confirmation) || isJsonObject(confirmation)) &&
     (isMissing(issuedAt) || (Number.isFinite(issuedAt) && (issuedAt as number) < 1e11))
   );
 }
