@@ -6,6 +6,7 @@ import type { ClientManager } from './clients/client-manager';
 import type { EventReporter } from './event-reporter';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
 import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
+import { revoke } from './grants/import-mark';
 import { settledInParts } from './grants/in-parts';
 import { isUserId, sessionId } from './host/user';
 import type { SignOut } from './logout/sign-out';
@@ -160,8 +161,9 @@ function createGrantOperations({
     return store.listGrants(userId);
   }
 
-  async function end({ id: grantId, clientId, userId }: StoredGrant): Promise<boolean> {
-    const ended = await store.revokeGrant(grantId);
+  async function end(grant: StoredGrant & Pick<Grant, 'importId'>): Promise<boolean> {
+    const { id: grantId, clientId, userId } = grant;
+    const ended = await revoke(store, grant);
     if (ended) reporter.emit('grant.revoked', { grantId, clientId, userId, reason: 'revoked by the host' });
     return ended;
   }

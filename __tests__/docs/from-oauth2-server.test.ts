@@ -75,7 +75,13 @@ function newHost(db: OldDatabase): { app: Express; oauth: OAuthRouter } {
       import: (refreshToken) => {
         const old = db.refreshTokens.get(refreshToken);
         if (!old || old.expiresAt < new Date()) return undefined;
-        return { id: refreshToken, clientId: old.clientId, user: { id: old.userId }, scope: old.scope };
+        return {
+          id: refreshToken,
+          clientId: old.clientId,
+          user: { id: old.userId },
+          scope: old.scope,
+          issuedAt: 0,
+        };
       },
     },
   });

@@ -105,7 +105,7 @@ describe('from oidc-provider', () => {
             clientId: old.clientId!,
             user: { id: old.accountId!, authTime: old.authTime, acr: old.acr, amr: old.amr },
             scope: old.scope ?? '',
-            issuedAt: old.iiat,
+            issuedAt: old.iiat ?? 0,
             confirmation: old.jkt === undefined ? undefined : { jkt: old.jkt },
           };
         },

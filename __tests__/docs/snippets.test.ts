@@ -16,7 +16,7 @@ interface HostUser {
   authTime?: number; sid?: string;
 }
 interface Device { userId: string }
-interface OldToken { token: string; clientId: string; userId: string; scope: string; expiresAt: Date; revokedAt?: Date }
+interface OldToken { token: string; clientId: string; userId: string; scope: string; createdAt: Date; expiresAt: Date; revokedAt?: Date }
 
 declare module 'express-session' {
   interface SessionData { user: User }

@@ -26,13 +26,13 @@ const digest = (token: string): string => createHash('sha256').update(token).dig
 
 /** `refreshTokens.import` (RFC 6749 §6 for tokens that another server has issued). */
 describe.each(STORES)('refresh tokens of another server on $store', (variant) => {
-  let old: Map<string, Omit<ImportedGrant, 'id'>>;
+  let old: Map<string, Omit<ImportedGrant, 'id' | 'issuedAt'> & { issuedAt?: number }>;
   let asked: number;
   let host: Host;
 
   const stored = (token: string): ImportedGrant | undefined => {
     const found = old.get(digest(token));
-    return found && { id: digest(token), ...found };
+    return found && { id: digest(token), issuedAt: 0, ...found };
   };
 
   function open({ refreshTokens, ...more }: HostOptions = {}): Host {
@@ -224,6 +224,7 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
       refreshTokens: {
         import: (token) => ({
           id: OLD,
+          issuedAt: 0,
           clientId: 'web',
           user: { id: 'alice' },
           scope: token.toLowerCase() === OLD ? 'profile' : '',
@@ -244,12 +245,12 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
       const clients = [{ ...CLIENTS.web, grantsNotBefore }];
       return open({ adapter: host.adapter, clients });
     };
-    const issued = (issuedAt: number | undefined): void => {
+    const issued = (issuedAt: number): void => {
       old.set(digest(OLD), { clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt });
     };
     issued(seconds - 100);
     expect((await refresh(voided(seconds - 50), 'web', OLD)).body.error).toBe('invalid_grant');
-    issued(undefined);
+    issued(0);
     expect((await refresh(voided(seconds - 50), 'web', OLD)).body.error).toBe('invalid_grant');
     issued(seconds - 100);
     const { refresh_token: token } = bodyOf(await refresh(voided(seconds - 150), 'web', OLD));
@@ -307,6 +308,23 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
       expect(position).toBeGreaterThan(5);
     });
 
+    it('and is overtaken twice gets nothing, and ends nothing', async () => {
+      const { adapter } = host;
+      let latest = '';
+      const overtaken = open({
+        adapter: {
+          ...adapter,
+          advanceGrant: async (...args) => {
+            const first = bodyOf(await refresh(host, 'web', OLD));
+            latest = bodyOf(await refresh(host, 'web', first.refresh_token)).refresh_token;
+            return adapter.advanceGrant(...args);
+          },
+        },
+      });
+      expect((await refresh(overtaken, 'web', OLD)).status).toBe(400);
+      bodyOf(await refresh(host, 'web', latest));
+    });
+
     it.each([
       [
         'that was used and ended',
@@ -338,6 +356,138 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
       }
       expect(position).toBeGreaterThan(5);
     });
+  });
+
+  it('two that are slow do not overwrite that it was revoked', async () => {
+    const paused = (name: 'get' | 'getGrant', position: number) => {
+      let release = (): void => undefined;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      let reached = (): void => undefined;
+      const isReached = new Promise<void>((resolve) => (reached = resolve));
+      let calls = 0;
+      const run = host.adapter[name] as (key: string) => Promise<never>;
+      const waiting = async (key: string): Promise<never> => {
+        if (calls++ === position) {
+          reached();
+          await gate;
+        }
+        return run(key);
+      };
+      const adapter = { ...host.adapter, [name]: waiting };
+      return { answer: refresh(open({ adapter }), 'web', OLD), isReached, release };
+    };
+    // Both have seen neither a mark nor a grant of it.
+    const [one, other] = [paused('getGrant', 0), paused('getGrant', 0)];
+    const answers = Promise.all([one.answer, other.answer]);
+    await Promise.all([one.isReached, other.isReached]);
+    expect((await post(host, '/revoke', 'web', { token: OLD })).status).toBe(200);
+    one.release();
+    other.release();
+    for (const { status } of await answers) expect(status).toBe(400);
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('a grant that appears after its mark was looked for, and was revoked, is not revived', async () => {
+    const { adapter } = host;
+    let isFirst = true;
+    const slow = open({
+      adapter: {
+        ...adapter,
+        getGrant: async (id) => {
+          if (isFirst) {
+            isFirst = false;
+            await host.adapter.put(`imported-refresh-token:${id}`, 'ended', 1000);
+            // A third request inserts it all the same, and has not looked at the mark yet.
+            const late = open({ adapter: { ...adapter, get: () => Promise.reject(new Error('lost')) } });
+            await refresh(late, 'web', OLD);
+            const stray = open({
+              adapter: {
+                ...adapter,
+                get: (): Promise<undefined> => Promise.resolve(undefined),
+                put: () => Promise.reject(new Error('lost')),
+              },
+            });
+            expect((await refresh(stray, 'web', OLD)).status).toBe(503);
+          }
+          return adapter.getGrant(id);
+        },
+      },
+    });
+    expect((await refresh(slow, 'web', OLD)).status).toBe(400);
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+  });
+
+  it('an insertion that lands after the end revives nothing: no refresh token, no access token', async () => {
+    const { adapter } = host;
+    let land: (() => unknown) | undefined;
+    const stalled = open({
+      adapter: {
+        ...adapter,
+        saveGrant: (grant) => {
+          land = () => adapter.saveGrant(grant);
+          return Promise.reject(new Error('no answer in time'));
+        },
+      },
+    });
+    expect((await refresh(stalled, 'web', OLD)).status).toBe(503);
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    expect((await post(host, '/revoke', 'web', { token: first.refresh_token })).status).toBe(200);
+    await land!();
+    expect(await isActive(host, first.access_token)).toBe(false);
+    expect((await refresh(host, 'web', first.refresh_token)).status).toBe(400);
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('an insertion that the driver sends twice begins nothing again', async () => {
+    const { adapter } = host;
+    const inserted: (() => unknown)[] = [];
+    const resending = open({
+      adapter: {
+        ...adapter,
+        saveGrant: (grant) => {
+          inserted.push(() => adapter.saveGrant(grant));
+          return adapter.saveGrant(grant);
+        },
+      },
+    });
+    bodyOf(await refresh(resending, 'web', OLD));
+    await host.oauth.revokeGrants({ userId: 'alice' });
+    await inserted[0]!();
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('an outage of the old database is 503, and the events do not repeat the token', async () => {
+    const failing = open({
+      refreshTokens: {
+        import: (token) => {
+          throw new Error(`select * from tokens where token = '${token}' - Connection terminated`);
+        },
+      },
+    });
+    expect((await refresh(failing, 'web', OLD)).status).toBe(503);
+    expect((await post(failing, '/revoke', 'web', { token: OLD })).status).toBe(503);
+    expect(failing.eventNames()).toContain('server.failed');
+    const causes = failing.events.map(({ event }) => String((event.cause as Error | undefined)?.message));
+    expect(causes.join()).not.toContain(OLD);
+  });
+
+  it('a request without an answer binds nothing: an app may come back with another key', async () => {
+    old.set(digest(OLD), { clientId: 'spa', user: { id: 'alice' }, scope: 'profile' });
+    const { adapter } = host;
+    const failing = open({ adapter: { ...adapter, advanceGrant: () => Promise.reject(new Error('down')) } });
+    const [first, second] = [await clientKey(), await clientKey()];
+    const nonced = async (at: Host, key: typeof first): Promise<{ status: number; body: unknown }> => {
+      const url = `${at.issuer}/token`;
+      const asking = await refresh(at, 'spa', OLD).set('DPoP', await dpopProof(key, { url, now: at.now }));
+      const nonce = asking.headers['dpop-nonce'];
+      return refresh(at, 'spa', OLD).set('DPoP', await dpopProof(key, { url, now: at.now, nonce }));
+    };
+    expect((await nonced(failing, first)).status).toBe(503);
+    bodyOf(await nonced(host, second));
+    expect((await nonced(host, first)).status).toBe(400);
   });
 
   it('nobody is asked without an authenticated client, or about what cannot be a token', async () => {
@@ -375,29 +525,35 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
   });
 
   it('a hook that fails, or gives something else, is an error that spends nothing', async () => {
+    const good = { id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: 0 };
     const results: (() => unknown)[] = [
       () => {
         throw new Error('down');
       },
       () => 'alice',
-      () => ({ clientId: 'web', user: { id: 'alice' }, scope: 'profile' }),
-      () => ({ id: '', clientId: 'web', user: { id: 'alice' }, scope: 'profile' }),
-      () => ({ id: OLD, clientId: 'web' }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' } }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: null }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: Promise.reject(new Error('late')) }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', resource: [] }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: '2020' }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'profile', issuedAt: 1.7e12 }),
-      () => ({ id: OLD, clientId: 'web', user: 'alice' }),
-      () => ({ id: OLD, clientId: 'web', user: {} }),
-      () => ({ id: OLD, user: { id: 'alice' } }),
-      () => ({ id: OLD, clientId: 'web', user: { id: 'alice' }, scope: 'of another client' }),
+      ...[
+        { id: undefined },
+        { id: '' },
+        { clientId: undefined },
+        { user: undefined },
+        { user: 'alice' },
+        { user: {} },
+        { scope: undefined },
+        { scope: null },
+        { scope: 'of another client' },
+        { scope: Promise.reject(new Error('late')) },
+        { resource: [] },
+        { resource: 'https://unknown.example.com' },
+        { issuedAt: undefined },
+        { issuedAt: '2020' },
+        { issuedAt: 1.7e12 },
+        { confirmation: 'a key' },
+      ].map((wrong) => () => ({ ...good, ...wrong })),
     ];
     for (const result of results) {
       const failing = open({ adapter: host.adapter, refreshTokens: { import: result as never } });
       const { status } = await refresh(failing, 'web', OLD);
-      expect([400, 500]).toContain(status);
+      expect([400, 500, 503]).toContain(status);
     }
     const throwing = open({
       adapter: host.adapter,

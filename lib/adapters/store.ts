@@ -65,7 +65,7 @@ function textsOf(args: readonly unknown[]): string[] {
  * Keeps what an error says about itself. Drivers attach the command with its arguments, or the row that was refused, and query builders
  * put them into the message: these may contain the parameters of a request.
  */
-function withoutValues(thrown: unknown, texts: readonly string[], depth = 0): Error {
+export function withoutValues(thrown: unknown, texts: readonly string[], depth = 0): Error {
   const repeatsTexts = (message: string): boolean => texts.some((text) => message.includes(text));
   if (typeof thrown !== 'object' || thrown === null)
     return new Error(repeatsTexts(String(thrown)) ? WITHHELD : printableLines(String(thrown)));

@@ -6,6 +6,7 @@ import type { Client } from '../clients/client';
 import { invalidGrant } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { identifiersOf } from '../grants/grant';
+import { revoke, writeMark } from '../grants/import-mark';
 import { REVOCATION_GRACE, revocationKey } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
@@ -56,14 +57,14 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
     const grant = await store.getGrant(grantId);
     if (!grant) return;
     refuseForeign(grant.clientId, client);
-    await store.revokeGrant(grantId);
+    await revoke(store, grant);
     reporter.emit('grant.revoked', { ...identifiersOf(grant), reason: 'revoked by the client' });
   }
 
   async function revokeImported(token: string, client: Client): Promise<void> {
     const imported = await importedRefreshTokens?.find(token, client);
-    if (!importedRefreshTokens || !imported) return;
-    await importedRefreshTokens.forget(imported);
+    if (!imported) return;
+    await writeMark(store, imported.reference.grantId);
     // Afterwards, because a parallel request may begin the grant until then.
     await revokeGrant(imported.reference.grantId, client);
   }

@@ -2,6 +2,7 @@ import type { Store } from '../adapters/store';
 import { serverError, storeUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { identifiersOf, type Grant } from './grant';
+import { revoke } from './import-mark';
 
 /** The result of a write: it was stored, or `stored` is the record that was found instead. */
 export type Commit = { readonly won: true } | { readonly won: false; readonly stored: Grant | undefined };
@@ -49,6 +50,6 @@ export async function end(
   grant: Grant,
   reason: string,
 ): Promise<void> {
-  await store.revokeGrant(grant.id).catch(() => store.revokeGrant(grant.id));
+  await revoke(store, grant).catch(() => revoke(store, grant));
   reporter.emit('grant.revoked', { ...identifiersOf(grant), reason });
 }

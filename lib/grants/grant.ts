@@ -69,6 +69,14 @@ export function isActive(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, 
   return now < grant.expiresAt && grant.createdAt >= client.grantsNotBefore * 1000;
 }
 
+/**
+ * Whether somebody may have got tokens for a grant: one that began with a token of another server has none before its first advance, and
+ * what is left of an earlier insertion under the same id is void.
+ */
+export function hasTokens({ generation, importId }: Grant): boolean {
+  return generation > 0 || importId === undefined;
+}
+
 /** Whether the refresh token of a grant is active. */
 export function isRefreshable(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, now: number): boolean {
   return isActive(grant, client, now) && now < refreshExpiryOf(grant);

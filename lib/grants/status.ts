@@ -3,7 +3,7 @@ import { resolveClient, type Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
 import type { EventIdentifiers } from '../events';
 import { grantIdOf, timeFault, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
-import { isActive, type Grant } from './grant';
+import { hasTokens, isActive, type Grant } from './grant';
 
 /** How long a revoked token is remembered after its expiry, because processes' clocks differ. Seconds. */
 export const REVOCATION_GRACE = 600;
@@ -67,7 +67,7 @@ export function createTokenStatus(options: {
     if (grantId === undefined) {
       return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
     }
-    return grant?.clientId === claims.client_id && isActive(grant, client, now)
+    return grant?.clientId === claims.client_id && hasTokens(grant) && isActive(grant, client, now)
       ? { client, grant }
       : undefined;
   };

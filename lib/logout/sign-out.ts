@@ -9,6 +9,7 @@ import { signJwt } from '../tokens/jwt';
 import type { SigningKeys } from '../tokens/signing-keys';
 import type { Subjects } from '../tokens/subject';
 import { identifiersOf, readableGrants, type Grant } from '../grants/grant';
+import { revoke } from '../grants/import-mark';
 import { settledInParts } from '../grants/in-parts';
 import type { Policies } from '../policy/policies';
 
@@ -60,7 +61,7 @@ export function createSignOut(options: SignOutOptions): SignOut {
 
   async function end(grant: Grant): Promise<void> {
     if (grant.scope.includes('offline_access')) return;
-    if (await store.revokeGrant(grant.id)) {
+    if (await revoke(store, grant)) {
       reporter.emit('grant.revoked', { ...identifiersOf(grant), reason: 'the user signed out' });
     }
   }

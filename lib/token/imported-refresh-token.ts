@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto';
 
-import type { Store } from '../adapters/store';
+import { withoutValues, type Store } from '../adapters/store';
 import { mayHaveScope, scopeValues, type Client } from '../clients/client';
-import { serverError } from '../errors';
+import { serverError, temporarilyUnavailable, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { insertFirst } from '../grants/commit';
-import { identifiersOf, type Grant } from '../grants/grant';
+import { end, insertFirst } from '../grants/commit';
+import type { Grant } from '../grants/grant';
+import { readMark, writeMark } from '../grants/import-mark';
 import { callHost, refusePromises, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, isUserId, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
+import { frozen } from '../policy/scopes';
 import type { GrantReference } from '../tokens/grant-token';
 import type { Confirmation } from '../tokens/access-token';
-import { refusedGrant, type TokenRequest } from './grant-type';
+import { refusedGrant } from './grant-type';
 import { newRefreshableGrant } from './new-grant';
 
 /** What stands behind a refresh token of the server that was here before. */
@@ -33,10 +35,10 @@ export interface ImportedGrant {
   /** The audiences. @defaultValue the default audience */
   readonly resource?: string | readonly string[] | null | undefined;
   /**
-   * When the token was issued, or the user authorized the client: a later `grantsNotBefore` of the client voids it. Epoch seconds.
-   * @defaultValue before any `grantsNotBefore`
+   * When the token was issued, or the user authorized the client; 0 if that is not known. A later `grantsNotBefore` of the client voids it.
+   * Epoch seconds.
    */
-  readonly issuedAt?: number | null | undefined;
+  readonly issuedAt: number;
   /** The key or certificate that the token of a public client is bound to. @defaultValue the one that the first request proves */
   readonly confirmation?: Confirmation | null | undefined;
 }
@@ -58,23 +60,15 @@ export interface ImportedRefreshToken {
 }
 
 /**
- * The refresh tokens of another server. The first use inserts the grant that a token stands for, and from there the rules of any refresh
- * token hold, for parallel use, lost answers and reuse alike.
- *
- * A mark names the insertion that began the grant. It is written after the insertion and before anybody gets an answer, and outlives the
- * grant: one that is found beside the mark of another has begun after the end, by a request that was slow.
+ * The refresh tokens of another server. The first use inserts the grant that a token stands for, as generation 0: nothing is issued for
+ * it before its mark is written and it is advanced. From there the rules of any refresh token hold, for parallel use, lost answers and
+ * reuse alike.
  */
 export interface ImportedRefreshTokens {
-  /** Finds a token. Returns `undefined` if it is unknown, or another client's. */
+  /** Finds a token. Returns `undefined` if it is unknown, or another client's. @throws OAuthError `temporarily_unavailable` */
   find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined>;
-  /** Returns the grant that a token has begun. @throws OAuthError `invalid_grant` if that has ended */
-  read(token: ImportedRefreshToken): Promise<Grant | undefined>;
-  /** Creates the grant of a token that is used for the first time, not yet stored. @throws OAuthError `invalid_grant` */
-  create(token: ImportedRefreshToken, request: TokenRequest): Grant;
-  /** Stores a new grant, unless the token has begun one already. Returns the grant that is stored, if it has not ended. */
-  begin(grant: Grant): Promise<Grant | undefined>;
-  /** Refuses a token from now on. */
-  forget(token: ImportedRefreshToken): Promise<void>;
+  /** Returns the grant of a token, which the first use inserts. @throws OAuthError `invalid_grant` if it has ended */
+  begin(token: ImportedRefreshToken, client: Client): Promise<Grant>;
 }
 
 interface ImportOptions {
@@ -83,11 +77,9 @@ interface ImportOptions {
   audiences: Audiences;
   policies: Policies;
   clock: () => number;
-  reporter: Pick<EventReporter, 'emit'>;
+  reporter: EventReporter;
 }
 
-/** How long the mark is kept: longer than the other server's tokens live. Seconds. */
-const MARKED = 10 * 365 * 86_400;
 /** RFC 6749 appendix A.17: visible ASCII characters. No server has longer ones. */
 const POSSIBLE_TOKEN = /^[\x20-\x7e]{1,4096}$/;
 
@@ -95,8 +87,6 @@ export function createImportedRefreshTokens(
   ask: ImportRefreshToken,
   { issuer, store, audiences, policies, clock, reporter }: ImportOptions,
 ): ImportedRefreshTokens {
-  const markOf = (grantId: string): string => `imported-refresh-token:${grantId}`;
-
   function referenceTo({ id }: ImportedGrant): GrantReference {
     // No secret takes part: another one must not make it another grant.
     const digest = createHash('sha256')
@@ -107,41 +97,57 @@ export function createImportedRefreshTokens(
 
   async function find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined> {
     if (!POSSIBLE_TOKEN.test(refreshToken)) return undefined;
-    const result: unknown = (await callHost(() => ask(refreshToken, { client }))) ?? undefined;
-    refusePromises(result, 'refreshTokens.import');
-    if (result === undefined) return undefined;
+    const result: unknown = await callHost(
+      () => ask(refreshToken, { client }),
+      (thrown) => unavailable(thrown, refreshToken),
+    );
+    if (result === undefined || result === null) return undefined;
+    // Further members of a user are the host's own.
+    refusePromises({ ...(isJsonObject(result) && result), user: undefined }, 'refreshTokens.import');
     if (!isImportedGrant(result)) throw serverError(new TypeError(SHAPE));
     if (result.clientId !== client.clientId) return undefined;
     return { imported: result, reference: referenceTo(result) };
   }
 
-  async function read({ reference: { grantId } }: ImportedRefreshToken): Promise<Grant | undefined> {
+  /** The old database is away, or the function has a mistake. A message of a driver may repeat the token. */
+  function unavailable(thrown: unknown, refreshToken: string): OAuthError {
+    const cause = withoutValues(thrown, [refreshToken]);
+    reporter.failed('refreshTokens.import', cause);
+    return temporarilyUnavailable('The refresh token cannot be found', {
+      cause,
+      reason: 'refreshTokens.import failed',
+    });
+  }
+
+  async function begin(token: ImportedRefreshToken, client: Client): Promise<Grant> {
+    const { grantId } = token.reference;
     // In this order: a parallel request inserts the grant before it writes the mark.
-    const mark = await store.get(markOf(grantId));
-    const grant = await store.getGrant(grantId);
-    const kept = grant && (await marked(grant, mark));
-    if (!kept && (grant ?? mark) !== undefined) throw refused('its grant has ended');
-    return kept;
+    const mark = await readMark(store, grantId);
+    const stored = await store.getGrant(grantId);
+    // It may have ended between the two.
+    if (stored) return marked(stored, mark ?? (await readMark(store, grantId)));
+    if (mark !== undefined) throw refused('its grant has ended');
+    const grant = create(token, client);
+    const outcome = await insertFirst(store, grant);
+    const current = outcome.won ? grant : outcome.stored;
+    if (!current) throw refused('revoked meanwhile');
+    return marked(current, await readMark(store, grantId));
   }
 
   /** Writes the mark of a grant, or ends a grant that does not fit the mark that is there. */
-  async function marked(grant: Grant, mark: string | undefined): Promise<Grant | undefined> {
+  async function marked(grant: Grant, mark: string | undefined): Promise<Grant> {
     const { id, importId = id } = grant;
-    if (mark === undefined) await store.put(markOf(id), importId, MARKED);
+    if (mark === undefined) await writeMark(store, id, importId);
     if (mark === undefined || mark === importId) return grant;
-    await store.revokeGrant(id);
-    return undefined;
+    await end(store, reporter, grant, 'it began after its end');
+    throw refused('its grant has ended');
   }
 
-  function create(
-    { imported, reference }: ImportedRefreshToken,
-    { client, confirmation }: TokenRequest,
-  ): Grant {
+  function create({ imported, reference }: ImportedRefreshToken, client: Client): Grant {
     const { user, resource } = imported;
-    const issuedAt = imported.issuedAt ?? undefined;
-    if ((issuedAt ?? 0) < client.grantsNotBefore) throw refused('issued before grantsNotBefore');
+    if (imported.issuedAt < client.grantsNotBefore) throw refused('issued before grantsNotBefore');
     const granted = [imported.scope].flat().flatMap(scopeValues);
-    const scope = granted.filter((value) => mayHaveScope(client, value));
+    const scope = frozen(granted.filter((value) => mayHaveScope(client, value)));
     // An empty scope is not the whole one.
     if (scope.length === 0 && granted.length > 0) throw refused('the client has lost its scope');
     const context: GrantContext = {
@@ -155,34 +161,18 @@ export function createImportedRefreshTokens(
     const grant = newRefreshableGrant(policies, now, {
       context,
       authentication: authenticationOf(user),
-      confirmation: imported.confirmation ?? confirmation,
+      confirmation: imported.confirmation ?? undefined,
     });
-    const createdAt = issuedAt === undefined ? now : Math.min(now, issuedAt * 1000);
-    return { ...grant, id: reference.grantId, importId: grant.id, createdAt };
+    const createdAt = Math.min(now, imported.issuedAt * 1000);
+    return { ...grant, id: reference.grantId, generation: 0, importId: grant.id, createdAt };
   }
 
-  async function begin(grant: Grant): Promise<Grant | undefined> {
-    const outcome = await insertFirst(store, grant);
-    const current = outcome.won ? grant : outcome.stored;
-    const kept = current && (await marked(current, await store.get(markOf(grant.id))));
-    if (outcome.won && kept) reporter.emit('refresh_token.imported', identifiersOf(grant));
-    return kept;
-  }
-
-  return {
-    find,
-    read,
-    create,
-    begin,
-    forget: async ({ reference }) => {
-      await store.put(markOf(reference.grantId), 'revoked', MARKED);
-    },
-  };
+  return { find, begin };
 }
 
 const refused = (reason: string): Error => refusedGrant('refresh token', reason);
 
-const SHAPE = 'refreshTokens.import must return id, clientId, user and scope, or nothing';
+const SHAPE = 'refreshTokens.import must return id, clientId, user, scope and issuedAt, or nothing';
 
 function isImportedGrant(result: unknown): result is ImportedGrant {
   if (!isJsonObject(result)) return false;
@@ -194,7 +184,8 @@ function isImportedGrant(result: unknown): result is ImportedGrant {
     isTexts(scope) &&
     (isMissing(resource) || (isTexts(resource) && [resource].flat().length > 0)) &&
     (isMissing(confirmation) || isJsonObject(confirmation)) &&
-    (isMissing(issuedAt) || (Number.isFinite(issuedAt) && (issuedAt as number) < 1e11))
+    Number.isFinite(issuedAt) &&
+    (issuedAt as number) < 1e11
   );
 }
 

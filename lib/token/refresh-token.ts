@@ -1,11 +1,18 @@
 import { storeUnavailable } from '../errors';
 import { commit, end } from '../grants/commit';
-import { identifiersOf, isRefreshable, newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
+import {
+  hasTokens,
+  identifiersOf,
+  isRefreshable,
+  newAttempt,
+  refreshExpiryOf,
+  type Grant,
+} from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
 import { required } from '../http/parameters';
 import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
-import type { ImportedRefreshToken, ImportedRefreshTokens } from './imported-refresh-token';
+import { boundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 import { createPrepareTokens, readRefreshRequest, type RefreshRequest } from './refresh-request';
 import { createTouch } from './refresh-without-rotation';
@@ -39,72 +46,46 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     return { ...tokens, refreshToken: grantTokens.refreshToken(grant.id, generation) };
   }
 
-  async function respond(request: TokenRequest): Promise<TokenSet> {
-    const token = required(request.parameters, 'refresh_token');
-    if (request.reference || !importedRefreshTokens) return refresh(readRefreshRequest(request));
-    const found = await importedRefreshTokens.find(token, request.client);
-    if (!found) throw refused('unknown');
-    const grant = await importedRefreshTokens.read(found);
-    if (!grant) return replace(found, request, importedRefreshTokens);
-    return refresh(readRefreshRequest({ ...request, reference: found.reference, grant }));
-  }
-
-  /** The first use of another server's refresh token: everything that may fail happens before its grant is there. */
-  async function replace(
-    token: ImportedRefreshToken,
-    tokenRequest: TokenRequest,
-    { create, begin }: ImportedRefreshTokens,
-  ): Promise<TokenSet> {
-    const imported = { ...tokenRequest, reference: token.reference };
-    const grant = create(token, imported);
-    const request = readRefreshRequest({ ...imported, grant });
-    const { client, context, presented } = request;
-    const prepared = await prepare(request, grant, refreshExpiryOf(grant));
-    const [stored] = await Promise.all([begin(grant), keepClient(client)]);
-    if (!stored) throw refused('revoked meanwhile');
-    if (stored === grant) {
-      return rotates(context) ? refresh(request, grant, prepared) : answer(prepared, request, presented);
-    }
-    // A parallel request was the first: for this one, the token was the current one.
-    return refresh(readRefreshRequest({ ...imported, grant: { ...stored, generation: presented } }), stored);
-  }
-
-  /** `latest` is the record as it is known to be by now, and `prepared` what has been issued for it. */
-  async function refresh(
-    request: RefreshRequest,
-    latest: Grant = request.grant,
-    prepared?: TokenSet,
-  ): Promise<TokenSet> {
-    const { client, context, presented } = request;
+  async function respond(tokenRequest: TokenRequest): Promise<TokenSet> {
+    const token = required(tokenRequest.parameters, 'refresh_token');
+    const isOwn = tokenRequest.reference !== undefined || !importedRefreshTokens;
+    const request = readRefreshRequest(isOwn ? tokenRequest : await importedRequest(tokenRequest, token));
+    const { client, context, presented, confirmation } = request;
     const leeway = policies.refreshTokenLeeway(context);
 
-    let stored = latest;
+    let stored = request.grant;
+    let prepared: TokenSet | undefined;
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
       if (!isRefreshable(stored, client, clock())) throw refused('expired');
-      const position = positionOf(presented, stored, leeway, clock());
+      // The first use of another server's token: nothing has been issued for the grant yet.
+      const isFirst = !hasTokens(stored) && !isOwn;
+      const position = isFirst ? 'current' : positionOf(presented, stored, leeway, clock());
       if (position === 'unredeemed') throw refused('the store lost the redemption of the code');
       if (position === 'reused') return refuseReused(request, stored, leeway);
       if (position === 'previous') {
         reporter.emit('refresh_token.repeated', eventOf(stored, presented));
-        const tokens = fitting(prepared, stored) ?? (await prepare(request, stored, refreshExpiryOf(stored)));
+        const fits = prepared && outlives(stored, prepared) ? prepared : undefined;
+        const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);
       }
       const isRotated = rotates(context);
-      if (position === 'current' && !isRotated) {
+      if (position === 'current' && !isRotated && !isFirst) {
         return answer(await touch(request, stored), request, presented);
       }
 
       // Everything that may fail happens before the write.
       const lifetimes = refreshLifetimes(policies, context, clock(), stored);
-      prepared = fitting(prepared, stored) ?? (await prepare(request, stored, lifetimes.expiresAt));
+      prepared = await prepare(request, stored, lifetimes.expiresAt);
       const now = clock();
       // The hooks may have taken long.
       if (!isRefreshable(stored, client, now)) throw refused('expired');
       const generation = isRotated ? presented + 1 : presented;
       const kept = sessionLifetimes(policies, context, stored, lifetimes);
-      const next = { ...stored, ...kept, generation, attempt: newAttempt(), rotatedAt: now };
+      const bound = isFirst ? { confirmation: stored.confirmation ?? boundTo(client, confirmation) } : {};
+      const next = { ...stored, ...kept, ...bound, generation, attempt: newAttempt(), rotatedAt: now };
       const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
       if (outcome.won) {
+        if (isFirst) reporter.emit('refresh_token.imported', identifiersOf(next));
         if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
         return answer(prepared, request, generation);
       }
@@ -114,13 +95,21 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     throw storeUnavailable(new Error('the grant keeps changing'));
   }
 
+  /** Finds the grant that a token of another server stands for. @throws OAuthError `invalid_grant` */
+  async function importedRequest(request: TokenRequest, token: string): Promise<TokenRequest> {
+    const found = await importedRefreshTokens?.find(token, request.client);
+    if (!found) throw refused('unknown');
+    const grant = await importedRefreshTokens?.begin(found, request.client);
+    return { ...request, reference: found.reference, grant };
+  }
+
   /**
    * Refuses a reused token and ends its grant (RFC 9700 §4.14.2). If concurrent requests of the same client merely overtook this
    * request, it is refused, but the grant is kept.
    */
   async function refuseReused(request: RefreshRequest, stored: Grant, leeway: number): Promise<never> {
     const { grant, presented } = request;
-    const wasCurrent = grant.generation === presented;
+    const wasCurrent = grant.generation === presented || !hasTokens(grant);
     if (wasCurrent && leeway > 0) throw refused('overtaken by other requests');
     reporter.emit('refresh_token.reused', eventOf(stored, presented));
     await end(store, reporter, stored, 'refresh token reused');
@@ -149,7 +138,6 @@ function eventOf(
   return { ...identifiersOf(grant), presentedGeneration, generation: grant.generation };
 }
 
-/** Returns what was issued for an earlier record, if the later one lives as long. */
-function fitting(prepared: TokenSet | undefined, stored: Grant): TokenSet | undefined {
-  return prepared && refreshExpiryOf(stored) >= prepared.expiresAt ? prepared : undefined;
+function outlives(grant: Grant, { expiresAt }: TokenSet): boolean {
+  return refreshExpiryOf(grant) >= expiresAt;
 }
