@@ -5,7 +5,7 @@ import type { Store } from './adapters/store';
 import type { ClientManager } from './clients/client-manager';
 import type { EventReporter } from './event-reporter';
 import type { ProviderTokens, ProviderTokenStore } from './federation/provider-tokens';
-import { ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
+import { isVoid, ownRecords, readableGrants, refreshExpiryOf, type Grant } from './grants/grant';
 import { revoke } from './grants/import-mark';
 import { settledInParts } from './grants/in-parts';
 import { isUserId, sessionId } from './host/user';
@@ -161,7 +161,7 @@ function createGrantOperations({
     return store.listGrants(userId);
   }
 
-  async function end(grant: StoredGrant & Pick<Grant, 'importId'>): Promise<boolean> {
+  async function end(grant: StoredGrant & Pick<Grant, 'isImported'>): Promise<boolean> {
     const { id: grantId, clientId, userId } = grant;
     const ended = await revoke(store, grant);
     if (ended) reporter.emit('grant.revoked', { grantId, clientId, userId, reason: 'revoked by the host' });
@@ -174,7 +174,7 @@ function createGrantOperations({
       const user = idOf(userId);
       const grants = readableGrants(await listed(user), user, reporter);
       // Some records outlive their refresh token, so that the client can be notified when the session ends.
-      return grants.filter((grant) => now < refreshExpiryOf(grant)).map(grantInfo);
+      return grants.filter((grant) => now < refreshExpiryOf(grant) && !isVoid(grant)).map(grantInfo);
     },
 
     async revokeGrant({ userId, grantId }) {

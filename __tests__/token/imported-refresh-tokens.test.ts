@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { OAuthError, type ImportedGrant } from 'express-oauth-router';
+import { OAuthError, type Adapter, type ImportedGrant } from 'express-oauth-router';
 
 import {
   claimsOf,
@@ -68,7 +68,8 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     expect(host.eventNames()).toContain('refresh_token.imported');
     const second = bodyOf(await refresh(host, 'web', first.refresh_token));
     expect(await isActive(host, second.access_token)).toBe(true);
-    expect(asked).toBe(1);
+    // Once more when the grant is there: the host may have ended it meanwhile.
+    expect(asked).toBe(2);
     expect(await host.oauth.listGrants('alice')).toMatchObject([{ clientId: 'web', scope: ['profile'] }]);
   });
 
@@ -397,7 +398,7 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
         getGrant: async (id) => {
           if (isFirst) {
             isFirst = false;
-            await host.adapter.put(`imported-refresh-token:${id}`, 'ended', 1000);
+            await host.adapter.put(`imported-refresh-token:${id}:ended`, '1', 1000);
             // A third request inserts it all the same, and has not looked at the mark yet.
             const late = open({ adapter: { ...adapter, get: () => Promise.reject(new Error('lost')) } });
             await refresh(late, 'web', OLD);
@@ -488,6 +489,156 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     expect((await nonced(failing, first)).status).toBe(503);
     bodyOf(await nonced(host, second));
     expect((await nonced(host, first)).status).toBe(400);
+  });
+
+  /** Runs something once, before a call of the store. */
+  const before = (name: keyof Adapter, run: () => Promise<unknown>): Adapter => {
+    let isDone = false;
+    const call = host.adapter[name] as (...args: unknown[]) => Promise<unknown>;
+    return {
+      ...host.adapter,
+      [name]: async (...args: unknown[]) => {
+        if (!isDone) {
+          isDone = true;
+          await run();
+        }
+        return call(...args);
+      },
+    };
+  };
+
+  it('of two first uses at once, one key gets tokens', async () => {
+    old.set(digest(OLD), { clientId: 'spa', user: { id: 'alice' }, scope: 'profile' });
+    const [winner, loser] = [await clientKey(), await clientKey()];
+    const url = `${host.issuer}/token`;
+    const asking = await refresh(host, 'spa', OLD).set(
+      'DPoP',
+      await dpopProof(winner, { url, now: host.now }),
+    );
+    const nonce = asking.headers['dpop-nonce'];
+    const use = async (at: Host, key: typeof winner): Promise<Answer> =>
+      refresh(at, 'spa', OLD).set('DPoP', await dpopProof(key, { url, now: at.now, nonce }));
+    const slow = open({ adapter: before('advanceGrant', async () => bodyOf(await use(host, winner))) });
+    expect((await use(slow, loser)).status).toBe(400);
+    const unbound = `${OLD}-unbound`;
+    old.set(digest(unbound), { clientId: 'spa', user: { id: 'bob' }, scope: 'profile' });
+    const first = open({
+      adapter: before('advanceGrant', async () => {
+        const proof = await dpopProof(winner, { url, now: host.now, nonce });
+        bodyOf(await refresh(host, 'spa', unbound).set('DPoP', proof));
+      }),
+    });
+    expect((await refresh(first, 'spa', unbound)).status).toBe(400);
+  });
+
+  it.each([
+    [{}, 200],
+    [{ jkt: null }, 200],
+    [{ jkt: undefined, 'x5t#S256': undefined }, 200],
+    [{ jkt: '' }, 500],
+    [{ jkt: 5 }, 500],
+    [{ thumbprint: 'abc' }, 500],
+    [{ jkt: 'of another key' }, 400],
+  ])('the confirmation %j of the old server is answered with %d', async (confirmation, status) => {
+    old.set(digest(OLD), {
+      clientId: 'spa',
+      user: { id: 'alice' },
+      scope: 'profile',
+      confirmation: confirmation as never,
+    });
+    const key = await clientKey();
+    const url = `${host.issuer}/token`;
+    const { headers } = await refresh(host, 'spa', OLD).set(
+      'DPoP',
+      await dpopProof(key, { url, now: host.now }),
+    );
+    const proof = async (): Promise<string> =>
+      dpopProof(key, { url, now: host.now, nonce: headers['dpop-nonce'] });
+    const response = await refresh(host, 'spa', OLD).set('DPoP', await proof());
+    expect(response.status).toBe(status);
+    if (status !== 200) return;
+    // Bound by the first answer.
+    const { refresh_token: token } = bodyOf(response);
+    expect((await refresh(host, 'spa', token)).status).toBe(400);
+  });
+
+  it('a user who is signed out while the grant begins stays so', async () => {
+    const slow = open({
+      adapter: before('getGrant', async () => {
+        old.delete(digest(OLD));
+        await host.oauth.revokeGrants({ userId: 'alice' });
+      }),
+    });
+    expect((await refresh(slow, 'web', OLD)).status).toBe(400);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('writes that land after the end, an insertion and an advance, give nobody anything', async () => {
+    const { adapter } = host;
+    const late: (() => unknown)[] = [];
+    const stalled = open({
+      adapter: {
+        ...adapter,
+        advanceGrant: (...args) => {
+          late.push(() => adapter.advanceGrant(...args));
+          return Promise.reject(new Error('no answer in time'));
+        },
+        saveGrant: async (grant) => {
+          late.push(() => adapter.saveGrant(grant));
+          await adapter.saveGrant(grant);
+        },
+      },
+    });
+    expect((await refresh(stalled, 'web', OLD)).status).toBe(503);
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    await host.oauth.revokeGrants({ userId: 'alice' });
+    for (const land of late) await land();
+    expect(await isActive(host, first.access_token)).toBe(false);
+    expect(await isActive(host, first.refresh_token)).toBe(false);
+    expect((await refresh(host, 'web', first.refresh_token)).status).toBe(400);
+    expect((await refresh(host, 'web', OLD)).status).toBe(400);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+  });
+
+  it('a store that only deletes still ends a grant', async () => {
+    const { access_token: token } = bodyOf(await refresh(host, 'web', OLD));
+    const full = open({ adapter: { ...host.adapter, put: () => Promise.reject(new Error('OOM')) } });
+    await expect(full.oauth.revokeGrants({ userId: 'alice' })).rejects.toThrow();
+    expect(await isActive(host, token)).toBe(false);
+  });
+
+  it('an attempt without an answer starts no clock and fixes nothing', async () => {
+    const idleLifetime = 600;
+    const failing = open({
+      adapter: { ...host.adapter, advanceGrant: () => Promise.reject(new Error('down')) },
+      refreshTokens: { idleLifetime },
+    });
+    old.set(digest(OLD), { clientId: 'web', user: { id: 'alice' }, scope: 'profile orders:read' });
+    expect((await refresh(failing, 'web', OLD)).status).toBe(503);
+    expect(await host.oauth.listGrants('alice')).toEqual([]);
+    old.set(digest(OLD), { clientId: 'web', user: { id: 'alice' }, scope: 'profile' });
+    const later = open({ adapter: host.adapter, refreshTokens: { idleLifetime } });
+    later.now = host.now + 1_300_000;
+    const first = bodyOf(await refresh(later, 'web', OLD));
+    expect(claimsOf(first.access_token).scope).toBe('profile');
+    // From here on the clock runs.
+    later.now += 700_000;
+    expect((await refresh(later, 'web', first.refresh_token)).status).toBe(400);
+  });
+
+  it('an id that another user or client has already is refused, and ends nothing', async () => {
+    const clash = (clientId: string, id: string): Host =>
+      open({
+        adapter: host.adapter,
+        refreshTokens: {
+          import: () => ({ id: digest(OLD), clientId, user: { id }, scope: 'profile', issuedAt: 0 }),
+        },
+      });
+    const first = bodyOf(await refresh(host, 'web', OLD));
+    expect((await refresh(clash('web', 'mallory'), 'web', 'another')).status).toBe(400);
+    expect((await refresh(clash('third', 'alice'), 'third', 'another')).status).toBe(400);
+    expect((await post(clash('third', 'alice'), '/revoke', 'third', { token: 'another' })).status).toBe(400);
+    bodyOf(await refresh(host, 'web', first.refresh_token));
   });
 
   it('nobody is asked without an authenticated client, or about what cannot be a token', async () => {

@@ -5,6 +5,7 @@ import type { ClientAuthentication } from '../clients/authentication';
 import type { Client } from '../clients/client';
 import { invalidClient } from '../errors';
 import { isRefreshable, refreshExpiryOf, type Grant } from '../grants/grant';
+import { isLeftOver } from '../grants/import-mark';
 import type { TokenStatus } from '../grants/status';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
@@ -16,7 +17,7 @@ import type { Subjects } from '../tokens/subject';
 interface IntrospectionOptions {
   issuer: string;
   authentication: ClientAuthentication;
-  store: Pick<Store, 'getGrant'>;
+  store: Pick<Store, 'get' | 'getGrant'>;
   status: TokenStatus;
   grantTokens: GrantTokens;
   accessTokens: AccessTokens;
@@ -73,7 +74,7 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Requ
 
   async function introspectRefreshToken({ grantId, generation }: GrantReference): Promise<IntrospectionFor> {
     const grant: Grant | undefined = await store.getGrant(grantId);
-    if (grant?.generation !== generation) return () => INACTIVE;
+    if (grant?.generation !== generation || (await isLeftOver(store, grant))) return () => INACTIVE;
     return (client) => {
       if (grant.clientId !== client.clientId || !isRefreshable(grant, client, clock())) return INACTIVE;
       return {

@@ -64,9 +64,12 @@ export function createRevocationEndpoint(options: RevocationOptions): RequestHan
   async function revokeImported(token: string, client: Client): Promise<void> {
     const imported = await importedRefreshTokens?.find(token, client);
     if (!imported) return;
-    await writeMark(store, imported.reference.grantId);
-    // Afterwards, because a parallel request may begin the grant until then.
-    await revokeGrant(imported.reference.grantId, client);
+    const { grantId } = imported.reference;
+    const grant = await store.getGrant(grantId);
+    if (grant) refuseForeign(grant.clientId, client);
+    await writeMark(store, grantId, 'ended');
+    // Read again, because a parallel request may have begun it until then.
+    await revokeGrant(grantId, client);
   }
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client): Promise<void> {

@@ -36,8 +36,8 @@ export interface Grant extends GrantRecord, Authentication {
   readonly absoluteExpiresAt?: number | undefined;
   /** When the refresh token expires, if the record is kept for longer. */
   readonly refreshExpiresAt?: number | undefined;
-  /** Tells apart the grants that were inserted for one refresh token of another server. */
-  readonly importId?: string | undefined;
+  /** Whether a refresh token of another server began it. */
+  readonly isImported?: true | undefined;
 }
 
 /** Returns a user's grants from a list. An invalid record must not hide the others. */
@@ -69,12 +69,9 @@ export function isActive(grant: Grant, client: Pick<Client, 'grantsNotBefore'>, 
   return now < grant.expiresAt && grant.createdAt >= client.grantsNotBefore * 1000;
 }
 
-/**
- * Whether somebody may have got tokens for a grant: one that began with a token of another server has none before its first advance, and
- * what is left of an earlier insertion under the same id is void.
- */
-export function hasTokens({ generation, importId }: Grant): boolean {
-  return generation > 0 || importId === undefined;
+/** Whether a record is void: a token of another server has inserted it, and nothing has been issued for it. */
+export function isVoid({ generation, isImported }: Grant): boolean {
+  return generation === 0 && isImported === true;
 }
 
 /** Whether the refresh token of a grant is active. */

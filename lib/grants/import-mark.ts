@@ -2,29 +2,42 @@ import type { Store } from '../adapters/store';
 import type { Grant } from './grant';
 
 /**
- * The mark of a refresh token that another server has issued. It names the insertion that began the grant of the token, or says that the
- * token has ended. It outlives the grant: a record that does not fit it was inserted after the end, by a request that was slow.
+ * What is remembered of a refresh token that another server has issued. The id of its grant is not random: a write that lands late could
+ * bring the grant back, with all its tokens. So two marks outlive the grant: that the token has begun it, and that it has ended.
  */
-const ENDED = 'ended';
-/** How long the mark is kept: longer than the other server's tokens live. Seconds. */
+type Mark = 'begun' | 'ended';
+
+/** Longer than the other server's tokens live. Seconds. */
 const LIFETIME = 10 * 365 * 86_400;
 
-const keyOf = (grantId: string): string => `imported-refresh-token:${grantId}`;
+const keyOf = (grantId: string, mark: Mark): string => `imported-refresh-token:${grantId}:${mark}`;
 
-export function readMark(store: Pick<Store, 'get'>, grantId: string): Promise<string | undefined> {
-  return store.get(keyOf(grantId));
+export async function hasMark(store: Pick<Store, 'get'>, grantId: string, mark: Mark): Promise<boolean> {
+  return (await store.get(keyOf(grantId, mark))) !== undefined;
 }
 
-/** Writes the insertion that began a grant, or that it has ended. */
-export async function writeMark(store: Pick<Store, 'put'>, grantId: string, importId = ENDED): Promise<void> {
-  await store.put(keyOf(grantId), importId, LIFETIME);
+export async function writeMark(store: Pick<Store, 'put'>, grantId: string, mark: Mark): Promise<void> {
+  await store.put(keyOf(grantId, mark), '1', LIFETIME);
+}
+
+type Identity = Pick<Grant, 'id' | 'isImported'>;
+
+/** Whether a record is what is left of a grant that has ended. No other grants than imported ones can be. No I/O for them. */
+export async function isLeftOver(store: Pick<Store, 'get'>, { id, isImported }: Identity): Promise<boolean> {
+  return isImported === true && hasMark(store, id, 'ended');
 }
 
 /** Deletes a grant, for good: the token of another server cannot begin it again. Returns `true` if it existed. */
 export async function revoke(
   store: Pick<Store, 'put' | 'revokeGrant'>,
-  { id, importId }: Pick<Grant, 'id' | 'importId'>,
+  { id, isImported }: Identity,
 ): Promise<boolean> {
-  if (importId !== undefined) await writeMark(store, id);
-  return store.revokeGrant(id);
+  // A store that is full may still delete.
+  const [mark, deleted] = await Promise.allSettled([
+    isImported === true ? writeMark(store, id, 'ended') : undefined,
+    store.revokeGrant(id),
+  ]);
+  if (mark.status === 'rejected') throw mark.reason;
+  if (deleted.status === 'rejected') throw deleted.reason;
+  return deleted.value;
 }

@@ -3,7 +3,8 @@ import { resolveClient, type Client } from '../clients/client';
 import type { ClientRegistry } from '../clients/registry';
 import type { EventIdentifiers } from '../events';
 import { grantIdOf, timeFault, type AccessTokenClaims, type AccessTokens } from '../tokens/access-token';
-import { hasTokens, isActive, type Grant } from './grant';
+import { isActive, isVoid, type Grant } from './grant';
+import { isLeftOver } from './import-mark';
 
 /** How long a revoked token is remembered after its expiry, because processes' clocks differ. Seconds. */
 export const REVOCATION_GRACE = 600;
@@ -67,9 +68,9 @@ export function createTokenStatus(options: {
     if (grantId === undefined) {
       return claims.iat >= client.grantsNotBefore ? { client, grant: undefined } : undefined;
     }
-    return grant?.clientId === claims.client_id && hasTokens(grant) && isActive(grant, client, now)
-      ? { client, grant }
-      : undefined;
+    if (grant?.clientId !== claims.client_id || isVoid(grant) || !isActive(grant, client, now))
+      return undefined;
+    return (await isLeftOver(store, grant)) ? undefined : { client, grant };
   };
 }
 

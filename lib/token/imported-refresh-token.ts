@@ -4,9 +4,9 @@ import { withoutValues, type Store } from '../adapters/store';
 import { mayHaveScope, scopeValues, type Client } from '../clients/client';
 import { serverError, temporarilyUnavailable, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { end, insertFirst } from '../grants/commit';
-import type { Grant } from '../grants/grant';
-import { readMark, writeMark } from '../grants/import-mark';
+import { insertFirst } from '../grants/commit';
+import { isVoid, type Grant } from '../grants/grant';
+import { hasMark, writeMark } from '../grants/import-mark';
 import { callHost, refusePromises, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, isUserId, userIdOf, type OAuthUser } from '../host/user';
@@ -40,7 +40,8 @@ export interface ImportedGrant {
    */
   readonly issuedAt: number;
   /** The key or certificate that the token of a public client is bound to. @defaultValue the one that the first request proves */
-  readonly confirmation?: Confirmation | null | undefined;
+  readonly confirmation?:
+    { readonly [Name in keyof Confirmation]?: string | null | undefined } | null | undefined;
 }
 
 /**
@@ -55,13 +56,15 @@ export type ImportRefreshToken = (
 
 /** A refresh token of another server that is the client's. It stands for generation 1 of a grant whose id is derived from its own. */
 export interface ImportedRefreshToken {
+  /** The token itself. */
+  readonly token: string;
   readonly reference: GrantReference;
   readonly imported: ImportedGrant;
 }
 
 /**
  * The refresh tokens of another server. The first use inserts the grant that a token stands for, as generation 0: nothing is issued for
- * it before its mark is written and it is advanced. From there the rules of any refresh token hold, for parallel use, lost answers and
+ * it before it is advanced. From there the rules of any refresh token hold, for parallel use, lost answers and
  * reuse alike.
  */
 export interface ImportedRefreshTokens {
@@ -106,7 +109,7 @@ export function createImportedRefreshTokens(
     refusePromises({ ...(isJsonObject(result) && result), user: undefined }, 'refreshTokens.import');
     if (!isImportedGrant(result)) throw serverError(new TypeError(SHAPE));
     if (result.clientId !== client.clientId) return undefined;
-    return { imported: result, reference: referenceTo(result) };
+    return { token: refreshToken, imported: result, reference: referenceTo(result) };
   }
 
   /** The old database is away, or the function has a mistake. A message of a driver may repeat the token. */
@@ -122,25 +125,31 @@ export function createImportedRefreshTokens(
   async function begin(token: ImportedRefreshToken, client: Client): Promise<Grant> {
     const { grantId } = token.reference;
     // In this order: a parallel request inserts the grant before it writes the mark.
-    const mark = await readMark(store, grantId);
-    const stored = await store.getGrant(grantId);
-    // It may have ended between the two.
-    if (stored) return marked(stored, mark ?? (await readMark(store, grantId)));
-    if (mark !== undefined) throw refused('its grant has ended');
-    const grant = create(token, client);
-    const outcome = await insertFirst(store, grant);
-    const current = outcome.won ? grant : outcome.stored;
-    if (!current) throw refused('revoked meanwhile');
-    return marked(current, await readMark(store, grantId));
+    const hasBegun = await hasMark(store, grantId, 'begun');
+    const stored =
+      (await store.getGrant(grantId)) ?? (hasBegun ? undefined : await insert(create(token, client)));
+    if (!stored) throw refused('its grant has ended');
+    if (stored.clientId !== client.clientId || stored.userId !== userIdOf(token.imported.user, client))
+      throw refused('its id is that of another token');
+    if (!hasBegun) await writeMark(store, grantId, 'begun');
+    return isVoid(stored) ? current(stored, token, client) : stored;
   }
 
-  /** Writes the mark of a grant, or ends a grant that does not fit the mark that is there. */
-  async function marked(grant: Grant, mark: string | undefined): Promise<Grant> {
-    const { id, importId = id } = grant;
-    if (mark === undefined) await writeMark(store, id, importId);
-    if (mark === undefined || mark === importId) return grant;
-    await end(store, reporter, grant, 'it began after its end');
-    throw refused('its grant has ended');
+  /** Inserts a grant. Returns the one that is stored, because a parallel request may have inserted another. */
+  async function insert(grant: Grant): Promise<Grant | undefined> {
+    const outcome = await insertFirst(store, grant);
+    return outcome.won ? grant : outcome.stored;
+  }
+
+  /** What the grant is by now: the user may have ended it at the host while it was inserted, or since an earlier attempt. */
+  async function current(
+    stored: Grant,
+    { token, reference }: ImportedRefreshToken,
+    client: Client,
+  ): Promise<Grant> {
+    const again = await find(token, client);
+    if (again?.reference.grantId !== reference.grantId) throw refused('unknown meanwhile');
+    return { ...create(again, client), attempt: stored.attempt };
   }
 
   function create({ imported, reference }: ImportedRefreshToken, client: Client): Grant {
@@ -161,10 +170,17 @@ export function createImportedRefreshTokens(
     const grant = newRefreshableGrant(policies, now, {
       context,
       authentication: authenticationOf(user),
-      confirmation: imported.confirmation ?? undefined,
+      confirmation: confirmationOf(imported),
     });
-    const createdAt = Math.min(now, imported.issuedAt * 1000);
-    return { ...grant, id: reference.grantId, generation: 0, importId: grant.id, createdAt };
+    return {
+      ...grant,
+      id: reference.grantId,
+      generation: 0,
+      isImported: true,
+      createdAt: Math.min(now, imported.issuedAt * 1000),
+      // The first advance begins the idle lifetime.
+      expiresAt: grant.absoluteExpiresAt ?? grant.expiresAt,
+    };
   }
 
   return { find, begin };
@@ -183,10 +199,29 @@ function isImportedGrant(result: unknown): result is ImportedGrant {
     isJsonObject(user) &&
     isTexts(scope) &&
     (isMissing(resource) || (isTexts(resource) && [resource].flat().length > 0)) &&
-    (isMissing(confirmation) || isJsonObject(confirmation)) &&
+    (isMissing(confirmation) || isConfirmation(confirmation)) &&
     Number.isFinite(issuedAt) &&
     (issuedAt as number) < 1e11
   );
+}
+
+/** A missing member may be `null`, as in the row of a database; a name that is not known must not stand for no binding. */
+function isConfirmation(confirmation: unknown): boolean {
+  return (
+    isJsonObject(confirmation) &&
+    Object.entries(confirmation).every(
+      ([name, value]) =>
+        ['jkt', 'x5t#S256'].includes(name) &&
+        (isMissing(value) || (typeof value === 'string' && value !== '')),
+    )
+  );
+}
+
+/** Returns the key or certificate that a token is bound to. */
+function confirmationOf({ confirmation }: ImportedGrant): Confirmation | undefined {
+  const { jkt, 'x5t#S256': x5t } = confirmation ?? {};
+  if (isMissing(jkt) && isMissing(x5t)) return undefined;
+  return { ...(!isMissing(jkt) && { jkt }), ...(!isMissing(x5t) && { 'x5t#S256': x5t }) } as Confirmation;
 }
 
 function isTexts(value: unknown): value is string | string[] {

@@ -1,18 +1,19 @@
 import { storeUnavailable } from '../errors';
 import { commit, end } from '../grants/commit';
 import {
-  hasTokens,
   identifiersOf,
   isRefreshable,
+  isVoid,
   newAttempt,
   refreshExpiryOf,
   type Grant,
 } from '../grants/grant';
+import { isLeftOver } from '../grants/import-mark';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
 import { required } from '../http/parameters';
 import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
-import { boundTo } from './key-binding';
+import { boundTo, isBoundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 import { createPrepareTokens, readRefreshRequest, type RefreshRequest } from './refresh-request';
 import { createTouch } from './refresh-without-rotation';
@@ -52,13 +53,17 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     const request = readRefreshRequest(isOwn ? tokenRequest : await importedRequest(tokenRequest, token));
     const { client, context, presented, confirmation } = request;
     const leeway = policies.refreshTokenLeeway(context);
+    if (await isLeftOver(store, request.grant)) {
+      await end(store, reporter, request.grant, 'it had ended before');
+      throw refused('its grant has ended');
+    }
 
     let stored = request.grant;
     let prepared: TokenSet | undefined;
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
       if (!isRefreshable(stored, client, clock())) throw refused('expired');
       // The first use of another server's token: nothing has been issued for the grant yet.
-      const isFirst = !hasTokens(stored) && !isOwn;
+      const isFirst = isVoid(stored) && !isOwn;
       const position = isFirst ? 'current' : positionOf(presented, stored, leeway, clock());
       if (position === 'unredeemed') throw refused('the store lost the redemption of the code');
       if (position === 'reused') return refuseReused(request, stored, leeway);
@@ -74,7 +79,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       }
 
       // Everything that may fail happens before the write.
-      const lifetimes = refreshLifetimes(policies, context, clock(), stored);
+      const lifetimes = refreshLifetimes(policies, context, clock(), isFirst ? undefined : stored);
       prepared = await prepare(request, stored, lifetimes.expiresAt);
       const now = clock();
       // The hooks may have taken long.
@@ -85,12 +90,17 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       const next = { ...stored, ...kept, ...bound, generation, attempt: newAttempt(), rotatedAt: now };
       const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
       if (outcome.won) {
+        // A write that was late may have brought the record back.
+        if (isFirst && (await isLeftOver(store, next))) throw refused('revoked meanwhile');
         if (isFirst) reporter.emit('refresh_token.imported', identifiersOf(next));
         if (position === 'ahead') reporter.emit('grant.ahead_of_store', eventOf(stored, presented));
         return answer(prepared, request, generation);
       }
       if (!outcome.stored) throw refused('revoked meanwhile');
       stored = outcome.stored;
+      // Another request may have bound an imported token to its key.
+      if (!isBoundTo(boundTo(client, stored.confirmation), confirmation))
+        throw refused('bound to another key');
     }
     throw storeUnavailable(new Error('the grant keeps changing'));
   }
@@ -109,7 +119,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
    */
   async function refuseReused(request: RefreshRequest, stored: Grant, leeway: number): Promise<never> {
     const { grant, presented } = request;
-    const wasCurrent = grant.generation === presented || !hasTokens(grant);
+    const wasCurrent = grant.generation === presented || isVoid(grant);
     if (wasCurrent && leeway > 0) throw refused('overtaken by other requests');
     reporter.emit('refresh_token.reused', eventOf(stored, presented));
     await end(store, reporter, stored, 'refresh token reused');
