@@ -68,10 +68,10 @@ function oldHost(db: OldDatabase, { opaque }: { opaque: boolean }): Express {
   });
 }
 
-function newHost(db: OldDatabase): OAuthRouter {
+function newHost(db: OldDatabase, { opaque }: { opaque: boolean }): OAuthRouter {
   /** A refresh token is a JWT around the id, or the id itself. */
   function idOf(refreshToken: string): string | undefined {
-    if (!refreshToken.includes('.')) return refreshToken;
+    if (opaque) return refreshToken;
     try {
       const claims = jwt.verify(refreshToken, JWT_SECRET, { algorithms: ['HS256'] });
       return (claims as { refresh_token_id?: string }).refresh_token_id;
@@ -138,7 +138,7 @@ it.each([
   const bobNow = await client.refreshTokenGrant(old, bob.refresh_token!);
   await before.close();
 
-  const oauth = newHost(db);
+  const oauth = newHost(db, { opaque });
   for (const { id, name, secret, redirectUris, allowedGrants, scopes } of db.clients) {
     await oauth.clients.create({
       clientId: id,
@@ -164,8 +164,9 @@ it.each([
     expect(await oauth.listGrants(user)).toHaveLength(1);
   }
   // What the old server has replaced, an access token of it, and one that it has not signed.
+  const [stored] = db.tokens.keys();
   const forged = jwt.sign({ refresh_token_id: alice.refresh_token }, 'another secret');
-  for (const token of [bob.refresh_token!, alice.access_token, forged]) {
+  for (const token of [bob.refresh_token!, alice.access_token, forged, ...(opaque ? [] : [stored!])]) {
     await expect(client.refreshTokenGrant(config, token)).rejects.toMatchObject({ error: 'invalid_grant' });
   }
   await after.close();

@@ -99,14 +99,23 @@ describe('from oidc-provider', () => {
       refreshTokens: {
         import: (refreshToken) => {
           const old = database.get(`RefreshToken:${refreshToken}`);
-          if (!old || old.consumed !== undefined || old.exp! < Date.now() / 1000) return undefined;
+          if (!old || old.consumed !== undefined || !isLive(old)) return undefined;
+          const grant = database.get(`Grant:${old.grantId!}`);
+          if (!grant || !isLive(grant) || grant.accountId !== old.accountId) return undefined;
+          if (grant.clientId !== old.clientId || old.expiresWithSession === true) return undefined;
+          const { openid, resources } = grant as {
+            openid?: { scope?: string };
+            resources?: Record<string, string>;
+          };
+          const granted = [openid?.scope, ...Object.values(resources ?? {})].join(' ').split(' ');
           return {
             id: old.jti!,
             clientId: old.clientId!,
             user: { id: old.accountId!, authTime: old.authTime, acr: old.acr, amr: old.amr },
-            scope: old.scope ?? '',
+            scope: (old.scope ?? '').split(' ').filter((value) => granted.includes(value)),
+            resource: old.resource as string | undefined,
             issuedAt: old.iiat ?? 0,
-            confirmation: old.jkt === undefined ? undefined : { jkt: old.jkt },
+            confirmation: { jkt: old.jkt, 'x5t#S256': old['x5t#S256'] },
           };
         },
       },
@@ -128,7 +137,9 @@ describe('from oidc-provider', () => {
     const app = await configured('app', client.None());
     const key = await client.randomDPoPKeyPair('ES256');
     const bound = { DPoP: client.getDPoPHandle(app, key) };
-    const [ofWeb, consumed, ofApp] = [
+    const [ofWeb, consumed, ended, narrowed, ofApp] = [
+      await signIn(web, CALLBACK),
+      await signIn(web, CALLBACK),
       await signIn(web, CALLBACK),
       await signIn(web, CALLBACK),
       await signIn(app, 'com.example.app:/callback', bound),
@@ -139,6 +150,11 @@ describe('from oidc-provider', () => {
     const dump = (await (await fetch(`${issuer}/database`)).json()) as [string, AdapterPayload][];
     before.kill();
     const database = new Map(dump);
+    // The user has ended the access of one, and a part of that of another.
+    const grantOf = (token: string): AdapterPayload =>
+      database.get(`Grant:${database.get(`RefreshToken:${token}`)!.grantId!}`)!;
+    database.delete(`Grant:${grantOf(ended.refresh_token!).jti!}`);
+    Object.assign(grantOf(narrowed.refresh_token!), { openid: { scope: 'openid offline_access' } });
     const oauth = await newHost(database);
     const after = await listen(express().use(oauth), Number(new URL(issuer).port));
     try {
@@ -162,7 +178,13 @@ describe('from oidc-provider', () => {
       await expect(client.refreshTokenGrant(web, consumed.refresh_token!)).rejects.toMatchObject({
         error: 'invalid_grant',
       });
+      await expect(client.refreshTokenGrant(web, ended.refresh_token!)).rejects.toMatchObject({
+        error: 'invalid_grant',
+      });
       expect(await oauth.listGrants('alice')).toHaveLength(2);
+      expect((await client.refreshTokenGrant(web, narrowed.refresh_token!)).scope).toBe(
+        'openid offline_access',
+      );
 
       // A stolen token is worth nothing without the key that it was bound to.
       const thief = { DPoP: client.getDPoPHandle(app, await client.randomDPoPKeyPair('ES256')) };
@@ -184,6 +206,10 @@ describe('from oidc-provider', () => {
     }
   });
 });
+
+function isLive({ exp }: AdapterPayload): boolean {
+  return exp === undefined || exp > Date.now() / 1000;
+}
 
 /** A public client needs a nonce of the new server, which its first request brings. */
 async function refreshWithNonce(
