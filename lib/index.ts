@@ -46,6 +46,7 @@ export type {
   Consent,
   JwkSet,
   PreviousSecret,
+  ReadGrant,
   StoredGrant,
 } from './adapters/contract';
 export { memoryAdapter, type MemoryAdapter, type MemoryAdapterOptions } from './adapters/memory';

@@ -138,7 +138,11 @@ function createBase(options: ResolvedOptions) {
   const { issuer, secrets, clock, pages, paths, development, signingKeys } = options;
   const reporter = createEventReporter(createEventLog(options));
   const frame = createEndpointFrame({ ...options, reporter });
-  const store = createStore(options.adapter, options.storeTimeout, reporter);
+  const store = createStore(options.adapter, {
+    timeout: options.storeTimeout,
+    clock: options.clock,
+    reporter,
+  });
   const page = createPage(pages.branding);
   // A shared secret signs access tokens only.
   const hasIdTokens = signingKeys.algorithms.length > 0;

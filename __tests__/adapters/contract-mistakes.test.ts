@@ -155,6 +155,32 @@ const COMPARING: [string, Plant][] = Object.entries(PARTS).flatMap(([part, compa
 /** A number of 32 bits. */
 const narrow = (seconds: number): number => ((seconds * 1000) | 0) / 1000;
 
+/** Adds the age of each grant, which begins again with the writes that say so. */
+function agesFrom(
+  base: Base,
+  now: () => number,
+  restarts: (generation: number, next: number) => boolean,
+  unit = 1,
+): { functions: Partial<Adapter> } {
+  const since = new Map<string, number>();
+  return {
+    functions: {
+      saveGrant: (grant) => {
+        since.set(grant.id, now());
+        return base.saveGrant(grant);
+      },
+      advanceGrant: (grantId, generation, next) => {
+        if (restarts(generation, next.generation)) since.set(grantId, now());
+        return base.advanceGrant(grantId, generation, next);
+      },
+      getGrant: async (grantId) => {
+        const grant = await base.getGrant(grantId);
+        return grant && { ...grant, age: (now() - (since.get(grantId) ?? 0)) / unit };
+      },
+    },
+  };
+}
+
 const MISTAKES: Record<string, Plant> = {
   'saveGrant replaces a grant': (base) => ({
     functions: {
@@ -670,12 +696,22 @@ const MISTAKES: Record<string, Plant> = {
   'a compare-and-set is lost while the storage is away': () => ({
     unreachable: () => down({ advanceGrant: () => false }),
   }),
+  'the age is in seconds': (base, now) =>
+    agesFrom(base, now, (generation, next) => next !== generation, 1000),
+  'the age is that of the whole grant': (base, now) => agesFrom(base, now, () => false),
+  'a write that keeps the generation makes a grant young': (base, now) => agesFrom(base, now, () => true),
   'the clean-up deletes nothing': () => ({ sweep: () => undefined }),
 };
 
 describe('the contract suite', () => {
   it('finds nothing in an adapter without mistakes', async () => {
     expect(await failuresOf(() => ({}))).toEqual([]);
+  });
+
+  it('finds nothing in ages that are those of the generations', async () => {
+    expect(
+      await failuresOf((base, now) => agesFrom(base, now, (generation, next) => next !== generation)),
+    ).toEqual([]);
   });
 
   it('finds nothing where a missing member is null, as in the row of a database', async () => {

@@ -209,4 +209,27 @@ describe('when PostgreSQL fails', () => {
     await withAdmin((admin) => admin.query('ALTER ROLE app RESET default_transaction_read_only'));
     expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
   });
+
+  it('a row that is locked for longer than the leeway: who was not answered keeps the login', async () => {
+    const pool = poolOf({ statement_timeout: 0 });
+    const host = makeHost(variant, {
+      adapter: pgAdapter(pool),
+      storeTimeout: 0.3,
+      refreshTokens: { leeway: 1 },
+    });
+    const { refresh_token: token } = await getTokens(host);
+    await withAdmin(async (admin) => {
+      await admin.query('BEGIN');
+      await admin.query('SELECT id FROM oauth_grants FOR UPDATE');
+      expect((await refresh(host, 'web', token)).status).toBe(503);
+      await wait(1500);
+      await admin.query('COMMIT');
+    });
+    await wait(100);
+    host.now = Date.now();
+    const repeated = await refresh(host, 'web', token);
+    expect(repeated.status).toBe(200);
+    expect((await refresh(host, 'web', (repeated.body as Tokens).refresh_token)).status).toBe(200);
+    expect(host.eventNames()).not.toContain('refresh_token.reused');
+  });
 });

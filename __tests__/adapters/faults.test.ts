@@ -60,17 +60,17 @@ describe('when the network or Redis fails', () => {
   ] as const)('%s', (_name, fault) => {
     it('a code exchange: the one caller succeeds, and can refresh', async () => {
       const issued = await getCode(host);
-      proxy.nextScript = { ...fault };
+      proxy.nextWrite = { ...fault };
       const response = await redeem(host, 'web', issued);
       expect(response.status).toBe(200);
-      expect(proxy.nextScript).toBeUndefined();
+      expect(proxy.nextWrite).toBeUndefined();
       expect((await redeem(host, 'web', issued)).status).toBe(400);
       expect((await refresh(host, 'web', (response.body as Tokens).refresh_token)).status).toBe(200);
     });
 
     it('a refresh: the one caller succeeds, and can refresh again', async () => {
       const { refresh_token: token } = await getTokens(host);
-      proxy.nextScript = { ...fault };
+      proxy.nextWrite = { ...fault };
       const response = await refresh(host, 'web', token);
       expect(response.status).toBe(200);
       const next = await refresh(host, 'web', (response.body as Tokens).refresh_token);
@@ -79,10 +79,10 @@ describe('when the network or Redis fails', () => {
     });
 
     it('an authorization: the code is good', async () => {
-      proxy.nextScript = { ...fault };
+      proxy.nextWrite = { ...fault };
       // The index is written by the first script: the second, which inserts, is the one that fails.
       const first = await getCode(host).catch(() => undefined);
-      proxy.nextScript = undefined;
+      proxy.nextWrite = undefined;
       const issued = first ?? (await getCode(host));
       expect((await redeem(host, 'web', issued)).status).toBe(200);
     });

@@ -94,7 +94,7 @@ describe('work that strangers cause is bounded', () => {
     const old = Date.now() - 3_600_000;
     const dead = Array.from({ length: 7_990 }, () => [old, randomBytes(16).toString('base64url')]);
     await redis.zadd(index, ...dead.flat());
-    const reads = jest.spyOn(redis, 'hget');
+    const reads = jest.spyOn(redis as unknown as { oauthGetGrant: () => unknown }, 'oauthGetGrant');
     const save = (): unknown =>
       adapter.saveGrant({
         id: randomBytes(16).toString('base64url'),

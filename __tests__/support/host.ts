@@ -18,6 +18,7 @@ import {
   type OAuthRouter,
   type OAuthRouterOptions,
   type OAuthUser,
+  type StoredGrant,
 } from 'express-oauth-router';
 import { migrate, pgAdapter } from 'express-oauth-router/postgres';
 import { sqliteAdapter } from 'express-oauth-router/sqlite';
@@ -206,6 +207,34 @@ function freshPgAdapter(): Adapter {
   return adapter;
 }
 
+/** Makes a storage that has a clock of its own feel how a test moves its clock. `moved` is in milliseconds. */
+function aging(adapter: Adapter, moved: () => number): Adapter {
+  const stored = new Map<string, { generation: number; moved: number }>();
+  const remember = ({ id, generation }: StoredGrant): void => {
+    if (stored.get(id)?.generation !== generation) stored.set(id, { generation, moved: moved() });
+  };
+  const aged: Adapter = {
+    ...adapter,
+    saveGrant: async (grant) => {
+      await adapter.saveGrant(grant);
+      remember(grant);
+    },
+    advanceGrant: async (id, generation, next) => {
+      const isStored = await adapter.advanceGrant(id, generation, next);
+      if (isStored) remember(next);
+      return isStored;
+    },
+    getGrant: async (id) => {
+      const grant = await adapter.getGrant(id);
+      const since = stored.get(id)?.moved ?? moved();
+      return grant && { ...grant, age: (grant.age ?? 0) + moved() - since };
+    },
+  };
+  const prefix = prefixes.get(adapter);
+  if (prefix !== undefined) prefixes.set(aged, prefix);
+  return aged;
+}
+
 function freshRedisAdapter(): Adapter {
   const prefix = `test:${randomBytes(6).toString('hex')}:`;
   const adapter = redisAdapter(sharedRedis(), { prefix });
@@ -246,7 +275,10 @@ export function makeHost({ store, mount }: Variant, { protect, ...options }: Hos
     eventNames: () => host.events.map(({ name }) => name),
   };
   const clock = (): number => host.now;
+  const started = host.now;
   host.adapter = options.adapter ?? freshAdapter(store, clock);
+  if (!options.adapter && !hasClock({ store, mount }))
+    host.adapter = aging(host.adapter, () => host.now - started);
   host.oauth = createOAuthRouter({
     issuer,
     secrets: [SECRET],

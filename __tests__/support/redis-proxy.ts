@@ -9,9 +9,14 @@ export interface RedisProxy {
   reset(): void;
   /** The delay of every response. Milliseconds. */
   delay: number;
-  /** Makes the response of the next script late (milliseconds), or drops the connection instead. */
-  nextScript: { drop: true } | { late: number } | undefined;
+  /** Makes the response of the next script that writes late (milliseconds), or drops the connection instead. */
+  nextWrite: { drop: true } | { late: number } | undefined;
   close(): Promise<void>;
+}
+
+/** Whether a chunk has a script with arguments besides its key: those that read have none. */
+function isWrite(chunk: string): boolean {
+  return [...chunk.matchAll(/\*(\d+)\r\n\$7\r\nevalsha\r\n/gi)].some(([, parts]) => Number(parts) > 4);
 }
 
 export async function redisProxy(target: string): Promise<RedisProxy> {
@@ -34,10 +39,10 @@ export async function redisProxy(target: string): Promise<RedisProxy> {
     client.on('data', (chunk) => {
       if (answered) roundTrips++;
       answered = false;
-      if (proxy.nextScript && /\r\nevalsha\r\n/i.test(chunk.toString('latin1'))) {
-        if ('drop' in proxy.nextScript) drop = true;
-        else late = proxy.nextScript.late;
-        proxy.nextScript = undefined;
+      if (proxy.nextWrite && isWrite(chunk.toString('latin1'))) {
+        if ('drop' in proxy.nextWrite) drop = true;
+        else late = proxy.nextWrite.late;
+        proxy.nextWrite = undefined;
       }
       upstream.write(chunk);
     });
@@ -63,7 +68,7 @@ export async function redisProxy(target: string): Promise<RedisProxy> {
       answered = true;
     },
     delay: 0,
-    nextScript: undefined,
+    nextWrite: undefined,
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -219,6 +219,21 @@ export interface StoredGrant {
   readonly expiresAt: number;
 }
 
+/** A grant as it is read. */
+export interface ReadGrant extends StoredGrant {
+  /**
+   * How long ago the stored generation was stored first, by the storage's own clock. Milliseconds. The leeway of refresh tokens is counted
+   * by it: a write that lands late must not make a repeated token a stolen one. @defaultValue counted by the clocks of the processes, as is
+   * enough for a storage in the process
+   */
+  readonly age?: number | null | undefined;
+}
+
+/** Adds the age beside the members of a record: it is no part of what was stored, and does not get into the next record with them. */
+export function withAge(grant: StoredGrant, age: number): ReadGrant {
+  return Object.defineProperty(grant, 'age', { value: age });
+}
+
 /** The consent of a user to a client. */
 export interface Consent {
   /** The user. */
@@ -264,8 +279,8 @@ export interface Adapter {
 
   /** Inserts a grant; throws if the id exists. The index by user is written before the grant. */
   saveGrant(grant: StoredGrant): Awaitable<unknown>;
-  /** Returns the grant as it was last written, or `undefined`. It must not be read from a replica. */
-  getGrant(grantId: string): Awaitable<StoredGrant | undefined | null>;
+  /** Returns the grant as it was last written, and its age, or `undefined`. It must not be read from a replica. */
+  getGrant(grantId: string): Awaitable<ReadGrant | undefined | null>;
   /**
    * Atomically stores `next` if the stored generation is `generation`. Returns `false` if the stored generation differs, or if
    * there is no such grant. `next.generation` may be the same. The first `next` with a `userId` is indexed before it is stored.

@@ -45,6 +45,8 @@ const ATTEMPTS = 5;
 const MAXIMUM_CAUSES = 4;
 /** The present moment of the database's clock: machines' clocks need not agree about what has expired. */
 const NOW = '(extract(epoch FROM statement_timestamp()) * 1000)::bigint';
+/** The moment of the evaluation. */
+const WRITTEN = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
 /**
  * Stores everything in PostgreSQL 12 or later, in tables that `migrate()` or `npx express-oauth-router migrate` creates. Any number of
@@ -74,6 +76,8 @@ export function pgAdapter(client: PostgresClient, options: PgAdapterOptions = {}
   const dialect: SqlDialect = {
     query,
     now: NOW,
+    written: WRITTEN,
+    forChange: ' FOR UPDATE',
     // A row that another transaction has just prolonged is left alone, and nobody waits for the clean-up.
     forDeletion: ' FOR UPDATE SKIP LOCKED',
     table: (name) => names.name(name, 'table'),

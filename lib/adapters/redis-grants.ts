@@ -1,8 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 
-import type { Adapter, StoredGrant } from './contract';
-import type { RedisCommands } from './redis-commands';
-import { ADVANCE_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
+import { withAge, type Adapter, type ReadGrant, type StoredGrant } from './contract';
+import type { RedisCommands, Script } from './redis-commands';
+import { compactRecord, expandedRecord } from './redis-record';
+import { ADVANCE_GRANT, GET_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
 
 /** How long a grant is kept after its expiry, because machines' clocks differ. Milliseconds. */
 const GRACE = 600_000;
@@ -11,6 +12,8 @@ const GRACE = 600_000;
  * expire before its grants. Milliseconds.
  */
 const INDEX_LIFETIME = 400 * 86_400_000;
+/** Milliseconds. */
+const DAY = 86_400_000;
 /** The age from which an entry without a grant is dead; the grant of a younger entry may still be written. Milliseconds. */
 const INDEX_SETTLED = 60_000;
 /** A part of a user's entries is checked when the number of entries is a multiple of this. */
@@ -34,6 +37,7 @@ type GrantFunctions = Required<
 /** Creates the functions of the Redis adapter for grants, and for their index by user. */
 export function createRedisGrants({ command, script }: RedisCommands, prefix: string): GrantFunctions {
   const runSaveGrant = script('oauthSaveGrant', SAVE_GRANT);
+  const runGetGrant = readScript(script);
   const runAdvanceGrant = script('oauthAdvanceGrant', ADVANCE_GRANT);
   const runIndexGrant = script('oauthIndexGrant', INDEX_GRANT);
   const runListGrants = script('oauthListGrants', LIST_GRANTS);
@@ -41,19 +45,22 @@ export function createRedisGrants({ command, script }: RedisCommands, prefix: st
   const grantKey = (id: string): string => `${prefix}grant:{${id}}`;
   const userKey = (userId: string): string => `${prefix}user:${userId}`;
 
-  async function getGrant(grantId: string): Promise<StoredGrant | undefined> {
-    const record = (await command('hget', grantKey(grantId), 'record')) as string | null;
-    return record === null ? undefined : (JSON.parse(record) as StoredGrant);
+  async function getGrant(grantId: string): Promise<ReadGrant | undefined> {
+    const found = (await runGetGrant(grantKey(grantId))) as [age: string, stored: string] | null;
+    if (!found) return undefined;
+    const [age, stored] = found;
+    const grant = expandedRecord(grantId, parseInt(stored), stored.slice(stored.indexOf('{')));
+    return withAge(grant, Number(age));
   }
 
-  /** Adds a grant to the user's index. Returns the time until which the index exists at least, in epoch milliseconds. */
+  /** Adds a grant to the user's index. Returns the day until which the index exists at least. */
   async function index(userId: string, grant: StoredGrant): Promise<number> {
     const now = Date.now();
     const until = Math.ceil(Math.max(now + INDEX_LIFETIME, now + 2 * (grant.expiresAt - now)));
     const entries = await runIndexGrant(userKey(userId), grant.id, now, until);
     // Housekeeping: even if it fails, the entry is written.
     if (Number(entries) % PRUNE_EVERY === 0) await prune(userId, Number(entries)).catch(() => undefined);
-    return until;
+    return Math.floor(until / DAY);
   }
 
   /** Removes the dead entries of a random part of the index, so that no entry is left out forever. */
@@ -88,20 +95,19 @@ export function createRedisGrants({ command, script }: RedisCommands, prefix: st
       const indexedUntil = grant.userId === undefined ? 0 : await index(grant.userId, grant);
       // The driver may resend a script whose answer was lost: the mark identifies its own write.
       const mark = randomBytes(12).toString('base64url');
-      const record = JSON.stringify(grant);
-      const args = [grant.generation, record, timeToLive(grant), indexedUntil, mark];
+      const args = [grant.generation, compactRecord(grant), timeToLive(grant), indexedUntil, mark];
       const saved = await runSaveGrant(grantKey(grant.id), ...args);
       if (Number(saved) !== 1) throw new Error('a grant with this id exists');
     },
     getGrant,
     advanceGrant: async (grantId, generation, next) => {
-      const mustLast = next.userId === undefined ? 0 : next.expiresAt;
+      const mustLast = next.userId === undefined ? 0 : Math.ceil(next.expiresAt / DAY);
       const advance = (indexedUntil: number): Promise<unknown> =>
         runAdvanceGrant(
           grantKey(grantId),
           generation,
           next.generation,
-          JSON.stringify(next),
+          compactRecord(next),
           timeToLive(next),
           mustLast,
           indexedUntil,
@@ -113,6 +119,25 @@ export function createRedisGrants({ command, script }: RedisCommands, prefix: st
     revokeGrant: async (grantId) => Number(await command('del', grantKey(grantId))) > 0,
     listGrants: async (userId) => liveGrants(userId, await entriesOf(userId)),
   };
+}
+
+/**
+ * Returns the script that reads a grant. It says that it does not write, so that a server that stops writing for a while, as for a failover,
+ * still runs it; Redis before 7 does not understand that.
+ */
+function readScript(script: RedisCommands['script']): Script {
+  const runFlagged = script('oauthGetGrant', `#!lua flags=no-writes\n${GET_GRANT}`);
+  const runPlain = script('oauthGetGrantPlain', GET_GRANT);
+  let run: Script = async (key) => {
+    try {
+      return await runFlagged(key);
+    } catch (error) {
+      if (!/compiling script/i.test((error as Error).message)) throw error;
+      run = runPlain;
+      return runPlain(key);
+    }
+  };
+  return (key) => run(key);
 }
 
 function timeToLive(grant: StoredGrant): number {

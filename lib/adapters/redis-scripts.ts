@@ -1,30 +1,48 @@
 /**
- * A grant is a hash at one key: `generation`, `record` (which no script reads), `indexedUntil` and `mark`; a client is a string. Each
- * script runs atomically on one key.
+ * A grant is a string at one key, `generation since indexed mark record`: `since` is when the generation was stored first, in epoch
+ * milliseconds of the server's clock; `indexed` is until when the user's index exists, in days; `mark` identifies the insertion until the
+ * first advance; no script reads the record. A client is a string. Each script runs atomically on one key.
  */
+
+/** The moment in epoch milliseconds, as a text. */
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))`;
 
 /** ARGV: generation, record, time to live in ms, indexed until, mark. Returns 1, or 0 if another grant has the id. */
 export const SAVE_GRANT = `
-local mark = redis.call('HGET', KEYS[1], 'mark')
-if mark then return mark == ARGV[5] and 1 or 0 end
-redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'record', ARGV[2], 'indexedUntil', ARGV[4], 'mark', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local stored = redis.call('GET', KEYS[1])
+if stored then return string.match(stored, '^%d+ %d+ %d+ (%S+) ') == ARGV[5] and 1 or 0 end
+${NOW}
+redis.call('SET', KEYS[1], table.concat({ARGV[1], now, ARGV[4], ARGV[5], ARGV[2]}, ' '), 'PX', ARGV[3])
 return 1
 `;
 
+/** Returns the age of the generation in ms, and what is stored. */
+export const GET_GRANT = `
+local stored = redis.call('GET', KEYS[1])
+if not stored then return false end
+${NOW}
+return {tostring(now - string.match(stored, '^%d+ (%d+) ')), stored}
+`;
+
 /**
- * ARGV: generation, next generation, next record, time to live in ms, the time until which the index must exist, and the time
- * until which the index that was just written exists (0 if it was not written). Returns 1 if the record was stored, 0 if the
- * stored generation differs, 'INDEX' if the index must be written first.
+ * ARGV: generation, next generation, next record, time to live in ms, the day until which the index must exist, and the day until which
+ * the index that was just written exists (0 if it was not written). Returns 1 if the record was stored, 0 if the stored generation
+ * differs, 'INDEX' if the index must be written first.
  */
 export const ADVANCE_GRANT = `
-local stored = redis.call('HMGET', KEYS[1], 'generation', 'indexedUntil')
-if stored[1] ~= ARGV[1] then return 0 end
-local indexedUntil = ARGV[6] == '0' and stored[2] or ARGV[6]
-if tonumber(ARGV[5]) > tonumber(indexedUntil) then return 'INDEX' end
-redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'record', ARGV[3])
-if ARGV[6] ~= '0' then redis.call('HSET', KEYS[1], 'indexedUntil', ARGV[6]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local stored = redis.call('GET', KEYS[1])
+if not stored then return 0 end
+local generation, since, indexed = string.match(stored, '^(%d+) (%d+) (%d+) ')
+if generation ~= ARGV[1] then return 0 end
+if ARGV[6] ~= '0' then indexed = ARGV[6] end
+if tonumber(ARGV[5]) > tonumber(indexed) then return 'INDEX' end
+if ARGV[2] ~= generation then
+${NOW}
+since = now
+end
+redis.call('SET', KEYS[1], table.concat({ARGV[2], since, indexed, '-', ARGV[3]}, ' '), 'PX', ARGV[4])
 return 1
 `;
 

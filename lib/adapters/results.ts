@@ -9,10 +9,19 @@ export interface GrantRecord extends StoredGrant {
   /** The audiences (RFC 8707). */
   readonly resources: readonly string[];
   readonly createdAt: number;
+  /** When the code was redeemed. */
+  readonly redeemedAt?: number | undefined;
+  /** When the refresh token was rotated. */
+  readonly rotatedAt?: number | undefined;
 }
 
 type Nothing = undefined | null;
 type Check = (result: unknown, ...args: never[]) => unknown;
+
+/** The clock of this process, which follows the arguments of the call: epoch milliseconds. */
+export interface Moment {
+  now(): number;
+}
 
 /**
  * Checks the result of each function of an adapter, and brings it into one form. A result that cannot be what was stored must not
@@ -29,8 +38,8 @@ export const RESULTS = {
     if (Array.isArray(result) && result.every(isJsonObject)) return result;
     throw new TypeError('listClients() must return a list of objects');
   },
-  getGrant: (result: unknown, grantId: string): GrantRecord | undefined =>
-    isNothing(result) ? undefined : grantRecord(result, grantId),
+  getGrant: (result: unknown, grantId: string, { now }: Moment): GrantRecord | undefined =>
+    isNothing(result) ? undefined : aged(grantRecord(result, grantId), ageOf(result), now()),
   listGrants: (result: unknown): readonly unknown[] => {
     if (Array.isArray(result)) return result;
     throw new TypeError('listGrants() must return a list');
@@ -48,7 +57,8 @@ export const RESULTS = {
 
 /** Reads a grant as an adapter returned it: a missing member may be `null`. @throws TypeError */
 export function grantRecord(result: unknown, grantId: string): GrantRecord {
-  const record = isJsonObject(result) ? withoutNulls(result) : {};
+  // The age is no part of the record.
+  const { age: _, ...record }: Record<string, unknown> = isJsonObject(result) ? withoutNulls(result) : {};
   const { id, generation, clientId, userId, expiresAt, attempt, scope, resources, createdAt } = record;
   const isValid =
     id === grantId &&
@@ -62,6 +72,25 @@ export function grantRecord(result: unknown, grantId: string): GrantRecord {
     isTexts(resources);
   if (!isValid) throw new TypeError('the adapter did not return the grant that was stored');
   return record as unknown as GrantRecord;
+}
+
+function ageOf(result: unknown): number | undefined {
+  const { age } = result as { age?: unknown };
+  if (isNothing(age)) return undefined;
+  if (Number.isFinite(age)) return age as number;
+  throw new TypeError('the age of a grant must be a number of milliseconds');
+}
+
+/**
+ * Moves the moment when the stored generation began into the time of this process. The record has the moment at which its writer sent it:
+ * by another clock, and maybe long before it was stored.
+ */
+function aged(stored: GrantRecord, age: number | undefined, now: number): GrantRecord {
+  if (age === undefined) return stored;
+  const since = now - Math.max(0, age);
+  const { generation, rotatedAt, redeemedAt } = stored;
+  if (generation > 1 && rotatedAt !== undefined) return { ...stored, rotatedAt: since };
+  return generation === 1 && redeemedAt !== undefined ? { ...stored, redeemedAt: since } : stored;
 }
 
 function consentRecord(result: unknown, of: { userId: string; clientId: string }): Consent {

@@ -37,6 +37,7 @@ export function tablesOf({ text, integer, suffix, name }: SchemaDialect): string
       `generation ${integer} NOT NULL`,
       `user_id ${text}`,
       `client_id ${text} NOT NULL`,
+      `advanced_at ${integer} NOT NULL`,
       `expires_at ${integer} NOT NULL`,
       `record ${text} NOT NULL`,
     ]),

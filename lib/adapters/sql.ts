@@ -1,4 +1,11 @@
-import { milliseconds, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
+import {
+  milliseconds,
+  withAge,
+  type Adapter,
+  type ClientMetadata,
+  type Consent,
+  type StoredGrant,
+} from './contract';
 import { TABLES, type TableName } from './sql-schema';
 
 /** A value of a parameter. */
@@ -10,6 +17,10 @@ export interface SqlDialect {
   query(statement: string, values: readonly SqlValue[]): Promise<readonly unknown[]>;
   /** An expression for the present moment: epoch milliseconds. */
   readonly now: string;
+  /** An expression for the moment at which a row is written, after the statement has waited for it: epoch milliseconds. */
+  readonly written: string;
+  /** What follows a selection of the row that will be changed: it waits for other transactions. */
+  readonly forChange: string;
   /** What follows a selection of rows that will be deleted. */
   readonly forDeletion: string;
   /** The quoted name of a table. */
@@ -28,7 +39,7 @@ const GRACE = 600_000;
 const SWEPT_AT_ONCE = 1000;
 
 /** The ways to run a statement, and the names in it. */
-interface Statements extends Pick<SqlDialect, 'query' | 'now' | 'table'> {
+interface Statements extends Pick<SqlDialect, 'query' | 'now' | 'written' | 'forChange' | 'table'> {
   /** Whether a statement found or changed a row. */
   any(statement: string, values: readonly SqlValue[]): Promise<boolean>;
   /** Returns the column `result` of the only row. */
@@ -44,11 +55,13 @@ interface Statements extends Pick<SqlDialect, 'query' | 'now' | 'table'> {
  * found or changed is told by the rows that it returns.
  */
 export function createSqlAdapter(dialect: SqlDialect): SqlAdapter {
-  const { query, now, table } = dialect;
+  const { query, now, written, forChange, table } = dialect;
   const textOf = (row: unknown): string => (row as { result: string }).result;
   const statements: Statements = {
     query,
     now,
+    written,
+    forChange,
     table,
     any: async (statement, values) => (await query(statement, values)).length > 0,
     text: async (statement, values) => (await query(statement, values)).map(textOf)[0],
@@ -129,8 +142,10 @@ function sqlClients({
 function sqlGrants({
   query,
   any,
-  json,
   list,
+  now,
+  written,
+  forChange,
   table,
 }: Statements): Functions<'saveGrant' | 'getGrant' | 'advanceGrant' | 'revokeGrant' | 'listGrants'> {
   const grants = table('grants');
@@ -144,16 +159,22 @@ function sqlGrants({
   return {
     saveGrant: (grant) =>
       query(
-        `INSERT INTO ${grants} (id, client_id, generation, user_id, expires_at, record)
-          VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+        `INSERT INTO ${grants} (id, client_id, generation, user_id, expires_at, record, advanced_at)
+          VALUES ($1, $2, $3, $4, $5, $6, ${written}) RETURNING id`,
         [grant.id, grant.clientId, ...columnsOf(grant)],
       ),
-    getGrant: (grantId) =>
-      json<StoredGrant>(`SELECT record AS result FROM ${grants} WHERE id = $1`, [grantId]),
+    getGrant: async (grantId) => {
+      const statement = `SELECT record, ${now} - advanced_at AS age FROM ${grants} WHERE id = $1`;
+      const [row] = (await query(statement, [grantId])) as { record: string; age: number | string }[];
+      return row && withAge(JSON.parse(row.record) as StoredGrant, Number(row.age));
+    },
     advanceGrant: (grantId, generation, next) =>
       any(
-        `UPDATE ${grants} SET generation = $3, user_id = $4, expires_at = $5, record = $6
-          WHERE id = $1 AND generation = $2 RETURNING id`,
+        // The row is locked first: the values of an UPDATE are computed before it waits.
+        `WITH unchanged AS (SELECT id AS found FROM ${grants} WHERE id = $1 AND generation = $2${forChange})
+          UPDATE ${grants} SET generation = $3, user_id = $4, expires_at = $5, record = $6,
+            advanced_at = CASE WHEN generation = $3 THEN advanced_at ELSE ${written} END
+          FROM unchanged WHERE id = found RETURNING id`,
         [grantId, generation, ...columnsOf(next)],
       ),
     revokeGrant: (grantId) => any(`DELETE FROM ${grants} WHERE id = $1 RETURNING id`, [grantId]),

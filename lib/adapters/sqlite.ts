@@ -87,6 +87,9 @@ export function sqliteAdapter(
         );
       }),
     now: '$now',
+    written: '$now',
+    // There is one writer at a time.
+    forChange: '',
     forDeletion: '',
     table: name,
   });

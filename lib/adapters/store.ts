@@ -3,7 +3,7 @@ import { isJsonObject } from '../json';
 import { printable } from '../printable';
 import type { EventReporter } from '../event-reporter';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
-import { RESULTS } from './results';
+import { RESULTS, type Moment } from './results';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 type Results = typeof RESULTS;
@@ -15,12 +15,21 @@ export type Store = {
     : never;
 };
 
+interface StoreOptions {
+  /** Seconds. */
+  timeout: number;
+  /** Epoch milliseconds. */
+  clock: () => number;
+  reporter: Pick<EventReporter, 'emit'>;
+}
+
 /**
  * Adds a time limit and a check of the result to every function of an adapter. A failure becomes an event with the cause, and
  * `temporarily_unavailable` without it; an invalid result becomes `server_error`.
  */
-export function createStore(adapter: Adapter, timeout: number, reporter: Pick<EventReporter, 'emit'>): Store {
+export function createStore(adapter: Adapter, { timeout, clock, reporter }: StoreOptions): Store {
   const store: Record<string, AnyFunction> = {};
+  const moment: Moment = { now: clock };
   for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
     const run = adapter[operation] as AnyFunction | undefined;
     if (!run) continue;
@@ -35,7 +44,7 @@ export function createStore(adapter: Adapter, timeout: number, reporter: Pick<Ev
     };
     const check = (RESULTS as Partial<Record<string, AnyFunction>>)[operation];
     store[operation] = check
-      ? async (...args) => checked(check, await call(args), args)
+      ? async (...args) => checked(check, await call(args), [...args, moment])
       : (...args) => call(args);
   }
   return store as unknown as Store;

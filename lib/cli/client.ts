@@ -78,7 +78,7 @@ function managerOf(adapter: Adapter): ClientManager {
   const reporter = { emit: () => undefined };
   const check = createClientChecker({ allowHttp: false, foreignHashes: true, strict: false });
   return createClientManager({
-    store: createStore(adapter, STORE_TIMEOUT, reporter),
+    store: createStore(adapter, { timeout: STORE_TIMEOUT, clock: Date.now, reporter }),
     faultsOf: (client) => check(client).map(({ message }) => message),
     isFixed: () => false,
     checkSector: createCheckSector(

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { StoredGrant } from '../adapters/contract';
 import { grantRecord, type GrantRecord } from '../adapters/results';
@@ -31,8 +31,6 @@ export interface Grant extends GrantRecord, Authentication {
   readonly redirectUriGiven?: boolean | undefined;
   /** The sign-in through a provider, if there was one. */
   readonly federation?: FederationFacts | undefined;
-  readonly redeemedAt?: number | undefined;
-  readonly rotatedAt?: number | undefined;
   readonly absoluteExpiresAt?: number | undefined;
   /** When the refresh token expires, if the record is kept for longer. */
   readonly refreshExpiresAt?: number | undefined;
@@ -94,9 +92,25 @@ export function authenticationIn({ authTime, acr, amr, sid }: Grant): Authentica
   return { authTime, acr, amr, sid };
 }
 
-/** Creates a value for `attempt`: no two writes share one. */
+/** Creates a value for `attempt`: no two writes of a grant share one. */
 export function newAttempt(): string {
-  return randomUUID();
+  return randomBytes(9).toString('base64url');
+}
+
+/** A code older than this may come from a log: it is refused without ending its grant. Milliseconds. */
+export const REPLAY_WINDOW = 600_000;
+
+/** Leaves out what only the redemption of a code needs. */
+export function redeemed(grant: Grant): Grant {
+  const code = { nonce: undefined, dpopJkt: undefined, federation: undefined };
+  return { ...grant, ...code, redirectUri: undefined, redirectUriGiven: undefined };
+}
+
+/** Leaves out what only a second use of the code needs, once that does not end the grant any more. */
+export function settled(grant: Grant, now: number): Grant {
+  return now - grant.createdAt < REPLAY_WINDOW
+    ? grant
+    : { ...grant, codeChallenge: undefined, redeemedAt: undefined };
 }
 
 /** Returns the identifiers of a grant for an event. */

@@ -2,7 +2,16 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { mayHaveScope, type Client } from '../clients/client';
 import { commit, end } from '../grants/commit';
-import { authenticationIn, claimsIn, identifiersOf, isActive, newAttempt, type Grant } from '../grants/grant';
+import {
+  authenticationIn,
+  claimsIn,
+  identifiersOf,
+  isActive,
+  newAttempt,
+  redeemed,
+  REPLAY_WINDOW,
+  type Grant,
+} from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import { required, type Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
@@ -10,8 +19,6 @@ import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from '
 import { boundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 
-/** A code older than this may come from a log: it is refused without ending its grant. Milliseconds. */
-const REPLAY_WINDOW = 600_000;
 /** A page that submits twice does so at once. Milliseconds. */
 const DOUBLE_SUBMIT_WINDOW = 2_000;
 
@@ -54,7 +61,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
       idToken: granted.includes('openid') ? { nonce, claims: claimsIn(grant, client).idToken } : undefined,
     });
     const next: Grant = {
-      ...grant,
+      ...redeemed(grant),
       // Without a refresh token, the record lives as long as the access token, which is active only while the record exists.
       ...sessionLifetimes(policies, context, grant, lifetimes ?? { expiresAt: issued.expiresAt }),
       userId,

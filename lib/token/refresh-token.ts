@@ -7,6 +7,7 @@ import {
   newAttempt,
   refreshExpiryOf,
   type Grant,
+  settled,
 } from '../grants/grant';
 import { isLeftOver } from '../grants/import-mark';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
@@ -87,7 +88,14 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       const generation = isRotated ? presented + 1 : presented;
       const kept = sessionLifetimes(policies, context, stored, lifetimes);
       const bound = isFirst ? { confirmation: stored.confirmation ?? boundTo(client, confirmation) } : {};
-      const next = { ...stored, ...kept, ...bound, generation, attempt: newAttempt(), rotatedAt: now };
+      const next = {
+        ...settled(stored, now),
+        ...kept,
+        ...bound,
+        generation,
+        attempt: newAttempt(),
+        rotatedAt: now,
+      };
       const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
       if (outcome.won) {
         // A write that was late may have brought the record back.
