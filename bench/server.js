@@ -1,62 +1,36 @@
-/** One of the two servers that are compared, in its own process: `node server.js bare|router`. */
-import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+/** One candidate in its own process: `node server.js <candidate> <store>`. The parent talks to it over the channel of `fork()`. */
+import { generateKeyPairSync, sign } from 'node:crypto';
 
-import express from 'express';
-import { createOAuthRouter, redisAdapter } from 'express-oauth-router';
-import { Redis } from 'ioredis';
-import jwt from 'jsonwebtoken';
+const [candidate, store] = process.argv.slice(2);
+const { create } = await import(`./candidates/${candidate}.js`);
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const payload = { sub: 'user', list: Array.from({ length: 20 }, (_, i) => `value ${i}`) };
 
-const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
-const app = express();
-app.disable('x-powered-by');
-
-if (process.argv[2] === 'bare') {
-  // The minimum of any token endpoint: parse, sign one ES256 JWT, ask Redis once.
-  const { privateKey: pem } = generateKeyPairSync('ec', {
-    namedCurve: 'P-256',
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  const privateKey = createPrivateKey(pem);
-  app.post('/token', express.urlencoded(), async (req, res) => {
-    await redis.get(`bare:${req.body.refresh_token}`);
-    const claims = { sub: 'alice', scope: 'profile', client_id: 'web', jti: randomUUID() };
-    const accessToken = jwt.sign(claims, privateKey, {
-      algorithm: 'ES256',
-      expiresIn: 3600,
-      issuer: 'http://localhost',
-      audience: 'http://localhost',
-      keyid: 'bare',
-    });
-    res.set('Cache-Control', 'no-store').json({
-      access_token: accessToken,
-      token_type: 'Bearer',
-      expires_in: 3600,
-      refresh_token: req.body.refresh_token,
-    });
-  });
-} else {
-  const client = {
-    clientId: 'web',
-    redirectUris: ['https://app.example.com/cb'],
-    scope: 'profile',
-    firstParty: true,
-  };
-  app.use(
-    createOAuthRouter({
-      issuer: 'http://localhost',
-      adapter: redisAdapter(redis, { prefix: 'bench:' }),
-      clients: [
-        { ...client, clientSecret: 'secret' },
-        { ...client, clientId: 'spa' },
-        { clientId: 'machine', clientSecret: 'secret', grantTypes: ['client_credentials'], scope: 'profile' },
-      ],
-      authenticate: () => ({ id: 'alice' }),
-      loginUrl: '/login',
-    }),
-  );
+/** The CPU time of the unit, in microseconds. */
+function calibrate() {
+  const rounds = 1500;
+  const before = process.cpuUsage();
+  for (let i = 0; i < rounds; i++) {
+    const text = JSON.stringify(JSON.parse(JSON.stringify({ ...payload, i })));
+    sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  }
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / rounds;
 }
 
-const server = app.listen(0, '127.0.0.1', () => process.send(server.address().port));
-// The connections wait while the other server is measured.
-server.keepAliveTimeout = 0;
+const server = await create({ store, redisUrl: process.env.REDIS_URL });
+process.on('message', async ({ id, type, ...given }) => {
+  try {
+    const answers = {
+      calibrate,
+      cpu: () => process.cpuUsage(),
+      memory: () => (globalThis.gc?.(), process.memoryUsage().rss),
+      prepare: () => server.prepare(given),
+      stop: () => process.exit(0),
+    };
+    process.send({ id, result: await answers[type]() });
+  } catch (error) {
+    process.send({ id, error: String(error?.stack ?? error) });
+  }
+});
+process.send({ ready: { port: server.port, operations: server.operations } });
