@@ -19,7 +19,7 @@ const CANDIDATES = [
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    requests: { type: 'string', default: '1500' },
+    requests: { type: 'string', default: '3000' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
     candidates: { type: 'string' },
@@ -126,21 +126,16 @@ async function load(pool, operation, specs, count) {
 
 async function measure(server, operation) {
   const pool = new Pool(`http://127.0.0.1:${server.port}`, { connections, pipelining: 1 });
-  const warmUp = Math.ceil(requests / 5);
-  // What is spent by its use is needed once for each request.
-  const count =
-    operation === 'code exchange' ? requests + warmUp : operation === 'refresh' ? connections : 64;
-  const specs = await server.ask('prepare', { operation, count });
-  await load(
-    pool,
-    operation,
-    specs.slice(0, operation === 'code exchange' ? warmUp : undefined),
-    operation === 'refresh' ? 0 : warmUp,
-  );
-  const rest = operation === 'code exchange' ? specs.slice(warmUp) : specs;
+  // What is spent by its use is needed once for each request, and a refresh token yields the next one.
+  const isSpent = operation === 'code exchange';
+  const prepare = (count) => server.ask('prepare', { operation, count });
+  const enough = (count) => (isSpent ? count : operation === 'refresh' ? connections : 64);
+  const warmUp = Math.ceil(requests / 3);
+  await load(pool, operation, await prepare(enough(warmUp)), warmUp);
+  const specs = await prepare(enough(requests));
   const before = await server.ask('calibrate');
   const start = await server.ask('cpu');
-  const times = await load(pool, operation, rest, requests);
+  const times = await load(pool, operation, specs, requests);
   const end = await server.ask('cpu');
   const after = await server.ask('calibrate');
   await pool.close();

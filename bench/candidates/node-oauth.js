@@ -1,13 +1,15 @@
-/** @node-oauth/oauth2-server behind Express, with its own opaque tokens, one record for each. */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+/** @node-oauth/oauth2-server behind Express, with access tokens that jsonwebtoken signs, and one record for each token. */
+import { generateKeyPairSync, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 
 import OAuth2Server from '@node-oauth/oauth2-server';
 import express from 'express';
 import { Redis } from 'ioredis';
+import jwt from 'jsonwebtoken';
 
 import { CALLBACK, CLIENT, credentials, exchange, listen, pkce, refreshing } from './common.js';
 
 const { Request, Response } = OAuth2Server;
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 function storeOf(store, redisUrl) {
   if (store === 'memory') {
@@ -46,6 +48,19 @@ export async function create({ store, redisUrl }) {
           timingSafeEqual(Buffer.from(secret.padEnd(32).slice(0, 32)), Buffer.from(CLIENT.secret));
         return same ? client : false;
       },
+      generateAccessToken: async (of, user, scope) =>
+        jwt.sign(
+          {
+            iss: 'http://localhost',
+            sub: user.id,
+            aud: 'api',
+            jti: randomUUID(),
+            client_id: of.id,
+            scope: scope.join(' '),
+          },
+          privateKey,
+          { algorithm: 'ES256', keyid: 'one', expiresIn: 3600 },
+        ),
       getUserFromClient: async () => ({ id: CLIENT.id }),
       saveToken: async (token, of, user) => {
         const saved = { ...token, client: { id: of.id }, user };

@@ -56,6 +56,30 @@ function redisAdapterOf(redisUrl) {
   };
 }
 
+/** Its own memory adapter keeps a thousand entries, which is too few here. */
+class MemoryAdapter {
+  static entries = new Map();
+  constructor(name) {
+    this.name = name;
+  }
+  async upsert(id, payload) {
+    MemoryAdapter.entries.set(`${this.name}:${id}`, JSON.stringify(payload));
+  }
+  async find(id) {
+    const text = MemoryAdapter.entries.get(`${this.name}:${id}`);
+    return text === undefined ? undefined : JSON.parse(text);
+  }
+  async consume(id) {
+    await this.upsert(id, { ...(await this.find(id)), consumed: Math.floor(Date.now() / 1000) });
+  }
+  async destroy(id) {
+    MemoryAdapter.entries.delete(`${this.name}:${id}`);
+  }
+  async findByUid() {}
+  async findByUserCode() {}
+  async revokeByGrantId() {}
+}
+
 export async function create({ store, redisUrl }) {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -69,7 +93,7 @@ export async function create({ store, redisUrl }) {
   };
   const resource = 'https://api.example.com';
   const provider = new Provider(`http://localhost:${port}`, {
-    ...(store === 'redis' && { adapter: redisAdapterOf(redisUrl) }),
+    adapter: store === 'redis' ? redisAdapterOf(redisUrl) : MemoryAdapter,
     jwks: { keys: [jwk] },
     clients: [
       {

@@ -13,9 +13,7 @@ export async function create({ store, redisUrl }) {
   let users = 0;
   const oauth = createOAuthRouter({
     issuer: `http://localhost:${port}/oauth`,
-    adapter: redis
-      ? redisAdapter(redis, { prefix: 'bench:ours:' })
-      : memoryAdapter({ maxEntries: 2_000_000 }),
+    adapter: redis ? redisAdapter(redis, { prefix: 'bench:ours:' }) : memoryAdapter(),
     secrets: ['a secret of the benchmark, which has more than 32 bytes'],
     signingKeys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey],
     clients: [

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 import type { StoredGrant } from '../adapters/contract';
 import { grantRecord, type GrantRecord } from '../adapters/results';
@@ -94,7 +94,8 @@ export function authenticationIn({ authTime, acr, amr, sid }: Grant): Authentica
 
 /** Creates a value for `attempt`: no two writes of a grant share one. */
 export function newAttempt(): string {
-  return randomBytes(9).toString('base64url');
+  // 62 random bits from a pool, which costs less than randomBytes.
+  return randomUUID().slice(19);
 }
 
 /** A code older than this may come from a log: it is refused without ending its grant. Milliseconds. */
