@@ -384,7 +384,8 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     expect((await post(host, '/revoke', 'web', { token: OLD })).status).toBe(200);
     one.release();
     other.release();
-    for (const { status } of await answers) expect(status).toBe(400);
+    // 503 if one found the id taken, and no grant any more.
+    for (const { status } of await answers) expect([400, 503]).toContain(status);
     expect((await refresh(host, 'web', OLD)).status).toBe(400);
     expect(await host.oauth.listGrants('alice')).toEqual([]);
   });
