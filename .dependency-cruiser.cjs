@@ -29,7 +29,7 @@ const LAYERS = [
     'event-log',
     'events',
   ],
-  ['errors', 'json', 'printable', 'schemas', 'with-defaults'],
+  ['errors', 'json', 'printable', 'schemas', 'with-defaults', 'without-values'],
 ];
 
 /** What the package exports, and its command. */

@@ -2,7 +2,16 @@ import Redis from 'ioredis';
 
 import { redisAdapter } from 'express-oauth-router';
 
-import { getTokens, makeHost, refresh, STORES, type Host, type Tokens } from '../support/host';
+import {
+  getCode,
+  getTokens,
+  makeHost,
+  redeem,
+  refresh,
+  STORES,
+  type Host,
+  type Tokens,
+} from '../support/host';
 import { startRedis, type RedisServer } from '../support/redis-server';
 
 const wait = (milliseconds: number): Promise<void> =>
@@ -76,5 +85,20 @@ describe.each(SHARED)('processes whose clocks differ, on $store', (variant) => {
     host.pass(31);
     expect((await refresh(at(seconds), 'web', token)).status).toBe(400);
     expect(host.eventNames()).not.toContain('refresh_token.repeated');
+  });
+
+  it.each([-300, 300])('by %d seconds: a code that a page submits twice is no attack', async (seconds) => {
+    const code = await getCode(host);
+    const { body } = await redeem(host, 'web', code);
+    expect((await redeem(at(seconds), 'web', code)).status).toBe(400);
+    expect((await refresh(host, 'web', (body as Tokens).refresh_token)).status).toBe(200);
+  });
+
+  it.each([-300, 300])('by %d seconds: one that is used again later is', async (seconds) => {
+    const code = await getCode(host);
+    const { body } = await redeem(host, 'web', code);
+    host.pass(3);
+    expect((await redeem(at(seconds), 'web', code)).status).toBe(400);
+    expect((await refresh(host, 'web', (body as Tokens).refresh_token)).status).toBe(400);
   });
 });

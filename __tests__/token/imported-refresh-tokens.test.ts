@@ -669,6 +669,14 @@ describe.each(STORES)('refresh tokens of another server on $store', (variant) =>
     expect(await changed.oauth.listGrants('alice')).toEqual([]);
   });
 
+  it('is unknown to /introspect, and begins anew under another issuer', async () => {
+    bodyOf(await refresh(host, 'web', OLD));
+    expect(await isActive(host, OLD)).toBe(false);
+    const moved = open({ adapter: host.adapter, issuer: `http://localhost:3001${host.base}` });
+    bodyOf(await refresh(moved, 'web', OLD));
+    expect(await host.oauth.listGrants('alice')).toHaveLength(2);
+  });
+
   it('a user who is gone is refused, and nothing is spent', async () => {
     let isThere = false;
     const checking = open({ loadUser: (id) => (isThere ? { id } : undefined) });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import type { Awaitable } from '../host/call';
-import { testAdvanceGrant } from './advance';
+import { testAdvanceGrant, testGrantAge } from './advance';
 import { testClientLifetimes, testClients, testListClients } from './clients';
 import { testConsents } from './consents';
 import { testListGrants, testRevokeGrant, testSaveGrant } from './grants';
@@ -50,6 +50,7 @@ export function adapterContract(
     testListClients,
     testSaveGrant,
     testAdvanceGrant,
+    testGrantAge,
     testRevokeGrant,
     testListGrants,
     testSetOnce,

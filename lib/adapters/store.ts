@@ -1,7 +1,7 @@
 import { serverError, storeUnavailable } from '../errors';
 import { isJsonObject } from '../json';
-import { printable } from '../printable';
 import type { EventReporter } from '../event-reporter';
+import { withoutValues } from '../without-values';
 import { OPTIONAL_FUNCTIONS, REQUIRED_FUNCTIONS, type Adapter } from './contract';
 import { RESULTS, type Moment } from './results';
 
@@ -58,44 +58,10 @@ function checked(check: AnyFunction, result: unknown, args: unknown[]): unknown 
   }
 }
 
-/** How many causes of an error are kept. */
-const MAXIMUM_CAUSES = 4;
-
-/** The length from which a text of a call is not in a message by chance. */
-const TELLING = 8;
-
 /** The texts of a call: ids, keys, and the members of records. */
 function textsOf(args: readonly unknown[]): string[] {
   const texts = args.flatMap((arg) => (isJsonObject(arg) ? Object.values(arg) : [arg]));
-  return texts.filter((text) => typeof text === 'string').filter(({ length }) => length >= TELLING);
-}
-
-/**
- * Keeps what an error says about itself. Drivers attach the command with its arguments, or the row that was refused, and query builders
- * put them into the message: these may contain the parameters of a request.
- */
-export function withoutValues(thrown: unknown, texts: readonly string[], depth = 0): Error {
-  const repeatsTexts = (message: string): boolean => texts.some((text) => message.includes(text));
-  if (typeof thrown !== 'object' || thrown === null)
-    return new Error(repeatsTexts(String(thrown)) ? WITHHELD : printableLines(String(thrown)));
-  const { name, message, stack, code, cause } = thrown as Partial<Record<string, unknown>>;
-  const tells = repeatsTexts(String(message));
-  const error = new Error(
-    tells ? WITHHELD : printableLines(String(message)),
-    cause === undefined || depth === MAXIMUM_CAUSES
-      ? undefined
-      : { cause: withoutValues(cause, texts, depth + 1) },
-  );
-  error.name = String(name);
-  if (typeof stack === 'string' && !tells && !repeatsTexts(stack)) error.stack = printableLines(stack);
-  return typeof code === 'string' || typeof code === 'number' ? Object.assign(error, { code }) : error;
-}
-
-const WITHHELD = 'the message repeats what was to be stored or found, and is left out';
-
-/** A message of a driver has lines of its own. */
-function printableLines(text: string): string {
-  return text.split('\n').map(printable).join('\n');
+  return texts.filter((text) => typeof text === 'string');
 }
 
 function withTimeout(answer: Promise<unknown>, seconds: number, operation: string): Promise<unknown> {

@@ -1,7 +1,7 @@
 import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { serverError } from '../errors';
-import { callHost, type Awaitable } from '../host/call';
+import { callHostWith, type Awaitable } from '../host/call';
 import { withoutNulls } from '../json';
 import { asList, type ClientRecord } from './client';
 import { createReplaceClient } from './replace-client';
@@ -69,7 +69,9 @@ async function matches(
   hash: string,
   address: string | undefined,
 ): Promise<boolean> {
-  const result: unknown = await verifyInTurn(hash, address, () => callHost(() => verify(clientSecret, hash)));
+  const result: unknown = await verifyInTurn(hash, address, () =>
+    callHostWith([clientSecret, hash], () => verify(clientSecret, hash)),
+  );
   if (typeof result === 'boolean') return result;
   throw serverError(new TypeError('verifyClientSecret must return true or false'));
 }

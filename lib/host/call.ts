@@ -1,5 +1,6 @@
 import { OAuthError, serverError } from '../errors';
 import { isJsonObject } from '../json';
+import { withoutValues } from '../without-values';
 
 /** A value, or a promise of it. */
 export type Awaitable<T> = T | Promise<T>;
@@ -17,6 +18,18 @@ export async function callHost<T>(
   } catch (thrown) {
     throw thrown instanceof OAuthError ? thrown : otherwise(thrown);
   }
+}
+
+/**
+ * Calls a function of the host that gets secrets, or what may be some. An exception that repeats them, as those of query builders do, is
+ * reported without its message.
+ */
+export function callHostWith<T>(
+  secrets: readonly string[],
+  call: () => Awaitable<T>,
+  otherwise: (cause: unknown) => OAuthError = serverError,
+): Promise<T> {
+  return callHost(call, (thrown) => otherwise(withoutValues(thrown, secrets)));
 }
 
 /**

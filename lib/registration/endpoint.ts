@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 
 import { OAuthError } from '../errors';
-import { callHost, type Awaitable } from '../host/call';
+import { callHostWith, type Awaitable } from '../host/call';
 import { jsonBody } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
@@ -40,7 +40,7 @@ export function createRegistrationEndpoint(options: RegistrationEndpointOptions)
   async function isVouchedFor(req: Request): Promise<boolean> {
     const { scheme, token } = presentedToken(req) ?? {};
     if (token !== undefined && token !== '' && scheme === 'Bearer' && verifyInitialAccessToken) {
-      const isAccepted: unknown = await callHost(() => verifyInitialAccessToken(token, req));
+      const isAccepted: unknown = await callHostWith([token], () => verifyInitialAccessToken(token, req));
       if (isAccepted === true) return true;
       throw refused('The initial access token is refused', 'error="invalid_token"');
     }

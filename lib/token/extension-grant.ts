@@ -4,7 +4,7 @@ import type { Client } from '../clients/client';
 import { invalidGrant, unauthorizedClient } from '../errors';
 import { insert } from '../grants/commit';
 import { refreshExpiryOf } from '../grants/grant';
-import { callHost, type Awaitable } from '../host/call';
+import { callHostWith, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
@@ -55,7 +55,9 @@ export function createExtensionGrant(
     const shown = Object.fromEntries(
       parameters.entries().filter(([key]) => !CREDENTIAL_PARAMETERS.includes(key)),
     );
-    const decision: unknown = await callHost(() => decide({ client, parameters: shown, req }));
+    const decision: unknown = await callHostWith(Object.values(shown), () =>
+      decide({ client, parameters: shown, req }),
+    );
     if (!isDecision(decision)) throw invalidGrant('The grant was refused', { reason: 'refused by the host' });
     const { user, resource } = decision;
     // RFC 6749 §4.4: only a client that has authenticated may act for itself.

@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto';
 
-import { withoutValues, type Store } from '../adapters/store';
+import type { Store } from '../adapters/store';
 import { mayHaveScope, scopeValues, type Client } from '../clients/client';
 import { serverError, temporarilyUnavailable, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { insertFirst } from '../grants/commit';
 import { isVoid, type Grant } from '../grants/grant';
 import { hasMark, writeMark } from '../grants/import-mark';
-import { callHost, refusePromises, type Awaitable } from '../host/call';
+import { callHostWith, refusePromises, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, isUserId, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
 import type { Audiences } from '../policy/audiences';
 import type { Policies } from '../policy/policies';
 import { frozen } from '../policy/scopes';
-import type { GrantReference } from '../tokens/grant-token';
 import type { Confirmation } from '../tokens/access-token';
-import { refusedGrant } from './grant-type';
+import type { GrantReference } from '../tokens/grant-token';
+import { refusedGrant, type TokenRequest } from './grant-type';
 import { newRefreshableGrant } from './new-grant';
 
 /** What stands behind a refresh token of the server that was here before. */
@@ -64,14 +64,13 @@ export interface ImportedRefreshToken {
 
 /**
  * The refresh tokens of another server. The first use inserts the grant that a token stands for, as generation 0: nothing is issued for
- * it before it is advanced. From there the rules of any refresh token hold, for parallel use, lost answers and
- * reuse alike.
+ * it before it is advanced. From there the rules of any refresh token hold, for parallel use, lost answers and reuse alike.
  */
 export interface ImportedRefreshTokens {
   /** Finds a token. Returns `undefined` if it is unknown, or another client's. @throws OAuthError `temporarily_unavailable` */
   find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined>;
-  /** Returns the grant of a token, which the first use inserts. @throws OAuthError `invalid_grant` if it has ended */
-  begin(token: ImportedRefreshToken, client: Client): Promise<Grant>;
+  /** Returns a request with the grant of its token, which the first use inserts. @throws OAuthError `invalid_grant` if it has ended */
+  withGrant(request: TokenRequest, refreshToken: string): Promise<TokenRequest>;
 }
 
 interface ImportOptions {
@@ -90,36 +89,32 @@ export function createImportedRefreshTokens(
   ask: ImportRefreshToken,
   { issuer, store, audiences, policies, clock, reporter }: ImportOptions,
 ): ImportedRefreshTokens {
-  function referenceTo({ id }: ImportedGrant): GrantReference {
-    // No secret takes part: another one must not make it another grant.
-    const digest = createHash('sha256')
-      .update(JSON.stringify([issuer, String(id)]))
-      .digest();
-    return { grantId: digest.toString('base64url', 0, 16), generation: 1 };
-  }
-
   async function find(refreshToken: string, client: Client): Promise<ImportedRefreshToken | undefined> {
     if (!POSSIBLE_TOKEN.test(refreshToken)) return undefined;
-    const result: unknown = await callHost(
+    const result: unknown = await callHostWith(
+      [refreshToken],
       () => ask(refreshToken, { client }),
-      (thrown) => unavailable(thrown, refreshToken),
+      unavailable,
     );
     if (result === undefined || result === null) return undefined;
     // Further members of a user are the host's own.
     refusePromises({ ...(isJsonObject(result) && result), user: undefined }, 'refreshTokens.import');
     if (!isImportedGrant(result)) throw serverError(new TypeError(SHAPE));
     if (result.clientId !== client.clientId) return undefined;
-    return { token: refreshToken, imported: result, reference: referenceTo(result) };
+    return { token: refreshToken, imported: result, reference: referenceTo(result, issuer) };
   }
 
-  /** The old database is away, or the function has a mistake. A message of a driver may repeat the token. */
-  function unavailable(thrown: unknown, refreshToken: string): OAuthError {
-    const cause = withoutValues(thrown, [refreshToken]);
+  /** The old database is away, or the function has a mistake. */
+  function unavailable(cause: unknown): OAuthError {
+    const reason = 'refreshTokens.import failed';
     reporter.failed('refreshTokens.import', cause);
-    return temporarilyUnavailable('The refresh token cannot be found', {
-      cause,
-      reason: 'refreshTokens.import failed',
-    });
+    return temporarilyUnavailable('The refresh token cannot be found', { cause, reason });
+  }
+
+  async function withGrant(request: TokenRequest, refreshToken: string): Promise<TokenRequest> {
+    const found = await find(refreshToken, request.client);
+    if (!found) throw refused('unknown');
+    return { ...request, reference: found.reference, grant: await begin(found, request.client) };
   }
 
   async function begin(token: ImportedRefreshToken, client: Client): Promise<Grant> {
@@ -183,7 +178,15 @@ export function createImportedRefreshTokens(
     };
   }
 
-  return { find, begin };
+  return { find, withGrant };
+}
+
+function referenceTo({ id }: ImportedGrant, issuer: string): GrantReference {
+  // No secret takes part: another one must not make it another grant.
+  const digest = createHash('sha256')
+    .update(JSON.stringify([issuer, String(id)]))
+    .digest();
+  return { grantId: digest.toString('base64url', 0, 16), generation: 1 };
 }
 
 const refused = (reason: string): Error => refusedGrant('refresh token', reason);

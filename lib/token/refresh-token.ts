@@ -6,13 +6,14 @@ import {
   isVoid,
   newAttempt,
   refreshExpiryOf,
-  type Grant,
   settled,
+  type Grant,
 } from '../grants/grant';
 import { isLeftOver } from '../grants/import-mark';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
 import { required } from '../http/parameters';
+import type { Policies } from '../policy/policies';
 import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
 import { boundTo, isBoundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
@@ -50,8 +51,10 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
 
   async function respond(tokenRequest: TokenRequest): Promise<TokenSet> {
     const token = required(tokenRequest.parameters, 'refresh_token');
-    const isOwn = tokenRequest.reference !== undefined || !importedRefreshTokens;
-    const request = readRefreshRequest(isOwn ? tokenRequest : await importedRequest(tokenRequest, token));
+    const imported = tokenRequest.reference ? undefined : importedRefreshTokens;
+    const request = readRefreshRequest(
+      imported ? await imported.withGrant(tokenRequest, token) : tokenRequest,
+    );
     const { client, context, presented, confirmation } = request;
     const leeway = policies.refreshTokenLeeway(context);
     if (await isLeftOver(store, request.grant)) {
@@ -64,7 +67,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
       if (!isRefreshable(stored, client, clock())) throw refused('expired');
       // The first use of another server's token: nothing has been issued for the grant yet.
-      const isFirst = isVoid(stored) && !isOwn;
+      const isFirst = isVoid(stored) && imported !== undefined;
       const position = isFirst ? 'current' : positionOf(presented, stored, leeway, clock());
       if (position === 'unredeemed') throw refused('the store lost the redemption of the code');
       if (position === 'reused') return refuseReused(request, stored, leeway);
@@ -74,7 +77,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
         const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);
       }
-      const isRotated = rotates(context);
+      const isRotated = rotates(context, policies);
       if (position === 'current' && !isRotated && !isFirst) {
         return answer(await touch(request, stored), request, presented);
       }
@@ -113,14 +116,6 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     throw storeUnavailable(new Error('the grant keeps changing'));
   }
 
-  /** Finds the grant that a token of another server stands for. @throws OAuthError `invalid_grant` */
-  async function importedRequest(request: TokenRequest, token: string): Promise<TokenRequest> {
-    const found = await importedRefreshTokens?.find(token, request.client);
-    if (!found) throw refused('unknown');
-    const grant = await importedRefreshTokens?.begin(found, request.client);
-    return { ...request, reference: found.reference, grant };
-  }
-
   /**
    * Refuses a reused token and ends its grant (RFC 9700 §4.14.2). If concurrent requests of the same client merely overtook this
    * request, it is refused, but the grant is kept.
@@ -134,17 +129,17 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
     throw refused('reused');
   }
 
-  function rotates(context: GrantContext): boolean {
-    const { client } = context;
-    if (!client.confidential && !client.dpopBoundAccessTokens) return true;
-    return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
-  }
-
   return {
     name: 'refresh_token',
     reference: (parameters) => grantTokens.readRefreshToken(parameters.get('refresh_token') ?? ''),
     respond,
   };
+}
+
+function rotates(context: GrantContext, policies: Policies): boolean {
+  const { client } = context;
+  if (!client.confidential && !client.dpopBoundAccessTokens) return true;
+  return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
 }
 
 const refused = (reason: string): Error => refusedGrant('refresh token', reason);
