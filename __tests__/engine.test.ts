@@ -1,5 +1,13 @@
 import OAuth2Server, { AbstractGrantType, Request, Response } from '@node-oauth/oauth2-server';
 
+class CarrierRequest extends Request {
+  readonly carrier = 'ours';
+
+  override is(): string {
+    return 'application/x-www-form-urlencoded';
+  }
+}
+
 /** What lib/engine.ts leans on: an update of the engine that changes one of these fails here first. */
 describe('the extension points of @node-oauth/oauth2-server', () => {
   const model = {
@@ -22,13 +30,12 @@ describe('the extension points of @node-oauth/oauth2-server', () => {
       requireClientAuthentication: { [grantType]: false },
       allowExtendedTokenAttributes: true,
     });
-    const request = new Request({
+    const request = new CarrierRequest({
       method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '1' },
+      headers: {},
       query: {},
       body: { grant_type: grantType, client_id: 'a' },
-      carrier: 'ours',
-    } as never);
+    });
     const response = new Response({});
     return { answer: server.token(request, response), response };
   };
@@ -45,7 +52,7 @@ describe('the extension points of @node-oauth/oauth2-server', () => {
     await expect(answer).resolves.toBeDefined();
   });
 
-  it('an unknown property of the request reaches the grant', async () => {
+  it('a request of our own class, without headers, reaches the grant', async () => {
     let seen: unknown;
     await token((request) => {
       seen = request.carrier;

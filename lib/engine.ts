@@ -29,11 +29,26 @@ export interface EngineResponse {
 /** The engine's own grant types: each is overridden, so that none of their code runs. */
 const BUILT_IN = ['authorization_code', 'client_credentials', 'refresh_token', 'password'];
 
-/** The grant type and the request to run. The engine copies unknown properties of its own request, and so passes them on. */
-interface Carrier {
-  readonly grantType: GrantType;
-  readonly request: TokenRequest;
-  tokens?: TokenSet;
+const FORM = 'application/x-www-form-urlencoded';
+
+/**
+ * A request of the engine that carries the grant type and the request to run. The endpoint has read the body, whatever its form: the engine's
+ * own look at the headers would be its largest part.
+ */
+class CarrierRequest extends Request {
+  tokens: TokenSet | undefined;
+
+  constructor(
+    readonly grantType: GrantType,
+    readonly tokenRequest: TokenRequest,
+  ) {
+    const body = { grant_type: grantType.name, client_id: tokenRequest.client.clientId };
+    super({ method: 'POST', headers: {}, query: {}, body });
+  }
+
+  override is(): string {
+    return FORM;
+  }
 }
 
 /** @param names the values of `grant_type` that the server supports */
@@ -51,14 +66,7 @@ export function createTokenEngine(names: readonly string[]): TokenEngine {
   });
 
   async function dispatch(grantType: GrantType, tokenRequest: TokenRequest): Promise<EngineResponse> {
-    const carrier: Carrier = { grantType, request: tokenRequest };
-    const request = new Request({
-      method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '1' },
-      query: {},
-      body: { grant_type: grantType.name, client_id: tokenRequest.client.clientId },
-      carrier,
-    } as ConstructorParameters<typeof Request>[0]);
+    const request = new CarrierRequest(grantType, tokenRequest);
     const response = new Response({});
     try {
       await server.token(request, response);
@@ -66,8 +74,8 @@ export function createTokenEngine(names: readonly string[]): TokenEngine {
       // The engine wraps our errors, and its response to them is not used.
       throw (thrown as { inner?: unknown }).inner ?? thrown;
     }
-    if (!carrier.tokens) throw serverError(new Error('the engine did not run the grant type'));
-    const { tokens } = carrier;
+    const { tokens } = request;
+    if (!tokens) throw serverError(new Error('the engine did not run the grant type'));
     // Members that hooks added bypass the engine, because some names have a meaning for it.
     return { tokens, body: { ...tokens.members, ...(response.body as Record<string, unknown>) } };
   }
@@ -78,11 +86,10 @@ export function createTokenEngine(names: readonly string[]): TokenEngine {
 /** The class of every grant type in the engine: it runs the grant type that the request carries. */
 class CarriedGrantType extends AbstractGrantType {
   async handle(request: Request): Promise<OAuth2Server.Token> {
-    const { carrier } = request as unknown as { carrier?: Carrier };
-    if (!carrier) throw serverError(new Error('the engine lost the request'));
-    const { grantType, request: tokenRequest } = carrier;
+    if (!(request instanceof CarrierRequest)) throw serverError(new Error('the engine lost the request'));
+    const { grantType, tokenRequest } = request;
     const tokens = await grantType.respond(tokenRequest);
-    carrier.tokens = tokens;
+    request.tokens = tokens;
     return {
       accessToken: tokens.accessToken,
       refreshToken: tokens.refreshToken,
@@ -90,7 +97,7 @@ class CarriedGrantType extends AbstractGrantType {
       // From a date, the engine would compute a lifetime that is a second too short.
       expires_in: tokens.expiresIn,
       token_type: tokens.tokenType,
-      ...(tokens.idToken !== undefined && { id_token: tokens.idToken }),
+      id_token: tokens.idToken,
       client: { id: tokens.context.client.clientId, grants: [grantType.name] },
       user: {},
     };

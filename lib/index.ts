@@ -1,4 +1,77 @@
-export { createOAuthRouter, type OAuthRouter } from './router';
+import type * as Clients from './options/clients';
+import type { OAuthRouterOptions } from './options/options';
+import type { ClientOptions } from './clients/client';
+import type { OAuthUser } from './host/user';
+import type * as TokenVerifiers from './resource/token-verifier';
+import type { TokenVerifier, TokenVerifierOptions } from './resource/token-verifier';
+import type * as Routers from './router';
+import type { OAuthRouter } from './router';
+
+/*
+ * The three functions that check options load what they need when they are called: a resource server has no use for the authorization
+ * server, and a script that hashes a secret for neither.
+ */
+/* eslint-disable @typescript-eslint/no-require-imports */
+
+/**
+ * Creates an OAuth 2.1 authorization server as an Express router.
+ *
+ * @throws OAuthConfigurationError that lists every fault of the options
+ * @example
+ * const oauth = createOAuthRouter({
+ *   issuer: 'https://api.example.com/oauth',
+ *   adapter: redisAdapter(new Redis(process.env.REDIS_URL)),
+ *   secrets: [process.env.OAUTH_SECRET],
+ *   signingKeys: [process.env.OAUTH_SIGNING_KEY],
+ *   authenticate: (req) => req.session.user,
+ *   loginUrl: '/login',
+ * });
+ * app.use('/oauth', oauth);
+ * app.use(oauth.wellKnown);
+ * app.get('/orders', oauth.requireToken({ scope: 'orders:read' }), listOrders);
+ */
+export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
+  options: OAuthRouterOptions<User, LoadedUser>,
+): OAuthRouter {
+  const routers = require('./router') as typeof Routers;
+  return routers.createOAuthRouter(options);
+}
+
+/**
+ * Verifies access tokens in a process that shares nothing with the authorization server but its URL.
+ *
+ * @throws OAuthConfigurationError that lists every fault of the options
+ * @example
+ * const { requireToken } = createTokenVerifier({
+ *   issuer: 'https://api.example.com/oauth',
+ *   audience: 'https://orders.example.com',
+ * });
+ * app.get('/orders', requireToken({ scope: 'orders:read' }), listOrders);
+ * @see RFC 9068 §4, RFC 9449 §7, RFC 7662
+ */
+export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
+  const verifiers = require('./resource/token-verifier') as typeof TokenVerifiers;
+  return verifiers.createTokenVerifier(options);
+}
+
+/**
+ * Returns the faults of a client, for pages of administrators and for migrations: those that would be an error in `clients` of the options,
+ * or where an adapter returns it. `allowHttp` allows http redirect URIs of hosts other than loopback, as in development; `foreignHashes`
+ * allows hashes for the option `verifyClientSecret`.
+ *
+ * @example
+ * const faults = checkClient(fromRfc7591(exported));
+ */
+export function checkClient(
+  client: Partial<ClientOptions>,
+  options?: { allowHttp?: boolean; foreignHashes?: boolean },
+): readonly string[] {
+  const clients = require('./options/clients') as typeof Clients;
+  return clients.checkClient(client, options);
+}
+/* eslint-enable @typescript-eslint/no-require-imports */
+
+export type { OAuthRouter } from './router';
 export type {
   ClientsOptions,
   DpopOptions,
@@ -17,7 +90,6 @@ export type {
   TokensOptions,
   UsersOptions,
 } from './options/options';
-export { checkClient } from './options/clients';
 export type { ReloadedCredentials } from './options/credentials';
 export { OAuthConfigurationError, OAuthError, type OAuthErrorCode, type OAuthErrorOptions } from './errors';
 export type {
@@ -129,20 +201,12 @@ export type { UnknownScopes } from './policy/scopes';
 export type { VerifyInitialAccessToken } from './registration/endpoint';
 export type { RegistrationSource } from './registration/limit';
 export type { SoftwareStatementKeys } from './registration/software-statement';
-export {
-  mcpAuthInfo,
-  type CreateMcpTokenVerifier,
-  type McpAuthInfo,
-  type McpTokenVerifier,
-} from './resource/mcp';
+export type { CreateMcpTokenVerifier, McpTokenVerifier } from './resource/mcp';
+export { mcpAuthInfo, type McpAuthInfo } from './resource/mcp-auth-info';
 export type { AccessTokenInfo } from './resource/access-token-info';
 export type { RequireToken, TokenMiddleware } from './resource/require-token';
 export type { RequireTokenOptions } from './resource/requirements';
-export {
-  createTokenVerifier,
-  type TokenVerifier,
-  type TokenVerifierOptions,
-} from './resource/token-verifier';
+export type { TokenVerifier, TokenVerifierOptions } from './resource/token-verifier';
 export type { IntrospectionCredentials } from './resource/verified-tokens';
 export type { AnonymousSubject } from './token/anonymous-subject';
 export type { ExtensionGrant, ExtensionGrantContext, ExtensionGrantDecision } from './token/extension-grant';

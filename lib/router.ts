@@ -1,4 +1,4 @@
-import { Router, type RequestHandler } from 'express';
+import type { RequestHandler, Router } from 'express';
 
 import { createCallbackEndpoint } from './authorization/callback-endpoint';
 import { createConsentEndpoint } from './authorization/consent-endpoint';
@@ -29,8 +29,8 @@ import { createVerifyToken, type VerifyToken } from './resource/verify-token';
 import { createServer, type Server } from './server';
 import { createTokenEndpoint } from './token/endpoint';
 
-/** The router, with the functions that belong to it. */
-export interface OAuthRouter extends Router, Operations {
+/** The router, a middleware for `app.use()`, with the functions that belong to it. */
+export interface OAuthRouter extends RequestHandler, Operations {
   /**
    * The router for the origin's root: `app.use(oauth.wellKnown)`. It serves the metadata of the server (RFC 8414 §3.1) and of its
    * `resources` (RFC 9728 §3.1).
@@ -51,32 +51,16 @@ export interface OAuthRouter extends Router, Operations {
   isResumeUrl(url: unknown): url is string;
 }
 
-/**
- * Creates an OAuth 2.1 authorization server as an Express router.
- *
- * @throws OAuthConfigurationError that lists every fault of the options
- * @example
- * const oauth = createOAuthRouter({
- *   issuer: 'https://api.example.com/oauth',
- *   adapter: redisAdapter(new Redis(process.env.REDIS_URL)),
- *   secrets: [process.env.OAUTH_SECRET],
- *   signingKeys: [process.env.OAUTH_SIGNING_KEY],
- *   authenticate: (req) => req.session.user,
- *   loginUrl: '/login',
- * });
- * app.use('/oauth', oauth);
- * app.use(oauth.wellKnown);
- * app.get('/orders', oauth.requireToken({ scope: 'orders:read' }), listOrders);
- */
+/** @throws OAuthConfigurationError that lists every fault of the options */
 export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   options: OAuthRouterOptions<User, LoadedUser>,
 ): OAuthRouter {
   const server = createServer(resolveOptions(options));
   const { endpoints, memberEndpoints, metadata } = createEndpoints(server);
 
-  // One lookup. Express's own routes would match their patterns one after the other for every request.
+  // One lookup. A router of Express would match the patterns of its routes one after the other for every request.
   const checkMount = createMountCheck(server);
-  const router = Router().use(function oauth(req, res, next) {
+  const router: RequestHandler = function oauth(req, res, next) {
     checkMount(req.baseUrl);
     const endpoint = endpoints.get(req.path);
     if (endpoint) return endpoint(req, res, next);
@@ -86,7 +70,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
     if (!member?.pattern.test(id)) return next();
     req.params = { [member.parameter]: id };
     member.endpoint(req, res, next);
-  });
+  };
 
   const { issuer, apiCheck: check, possession, readRequirements, resourceMetadata } = server;
   const { frame, reporter, resuming } = server;

@@ -76,6 +76,13 @@ export const error: Error = new OAuthError('access_denied');
 export { adapterContract, pgAdapter, redisAdapter, sqliteAdapter };
 `;
 
+/** Prints the packages that importing the main entry loads: a process that verifies tokens has no use for an authorization server. */
+const LOADED = `
+require('express-oauth-router');
+const packages = Object.keys(require.cache).map((file) => file.split('node_modules/').at(-1).match(/^(@[^/]+\\/)?[^/]+/)[0]);
+console.log([...new Set(packages)].sort().join());
+`;
+
 try {
   const [{ filename }] = JSON.parse(
     run('npm', ['pack', '--json', '--silent', '--pack-destination', work]).replace(/^[^[]*/, ''),
@@ -110,6 +117,9 @@ ${USE}`,
   });
   run(process.execPath, ['index.js'], commonjs);
   done('a CommonJS host on Express 4');
+  const loaded = run(process.execPath, ['-e', LOADED], commonjs).trim();
+  if (loaded !== 'express-oauth-router,lru-cache') throw new Error(`the main entry loads ${loaded}`);
+  done('the main entry loads no dependency before it is used');
   if (!/^OAUTH_SECRET=/.test(run('npx', ['express-oauth-router', 'init'], commonjs)))
     throw new Error('init printed no secret');
   done('npx express-oauth-router init');

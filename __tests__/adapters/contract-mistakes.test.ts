@@ -181,6 +181,11 @@ function agesFrom(
   };
 }
 
+/** Writes a grant whatever is there. Calls that are begun together are executed one after the other. */
+async function overwrite(base: Base, grant: StoredGrant): Promise<void> {
+  await Promise.all([base.revokeGrant(grant.id), base.saveGrant(grant)]);
+}
+
 const MISTAKES: Record<string, Plant> = {
   'saveGrant replaces a grant': (base) => ({
     functions: {
@@ -195,8 +200,7 @@ const MISTAKES: Record<string, Plant> = {
       saveGrant: async (grant) => {
         if (await base.getGrant(grant.id)) throw new Error('exists');
         await pause();
-        await base.revokeGrant(grant.id);
-        await base.saveGrant(grant);
+        await overwrite(base, grant);
       },
     },
   }),
@@ -277,8 +281,8 @@ const MISTAKES: Record<string, Plant> = {
       advanceGrant: async (id, generation, next) => {
         if ((await base.getGrant(id))?.generation !== generation) return false;
         await pause();
-        const found = await base.getGrant(id);
-        return found ? base.advanceGrant(id, found.generation, next) : false;
+        await overwrite(base, next);
+        return true;
       },
     },
   }),

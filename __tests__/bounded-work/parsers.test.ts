@@ -6,7 +6,7 @@ import { isScope, scopeValues } from '../../lib/clients/client';
 import { claimsParameter } from '../../lib/authorization/claims-parameter';
 import { bodyParameters } from '../../lib/http/body';
 import { parametersOf, queryParameters } from '../../lib/http/parameters';
-import { presentedToken } from '../../lib/resource/token-check';
+import { presentedToken } from '../../lib/resource/presented-token';
 import { createBrowserBinding } from '../../lib/federation/browser-binding';
 import { decodeJwt } from '../../lib/tokens/jwt';
 import { canonicalBytes, createAuthenticator, createSealer } from '../../lib/tokens/keys';

@@ -45,12 +45,12 @@ export function compactRecord(grant: StoredGrant): string {
 /** Reads what `compactRecord` has written. */
 export function expandedRecord(id: string, generation: number, record: string): StoredGrant {
   const members = JSON.parse(record) as Record<string, unknown>;
-  const named = renamed(members, (name) => LONG.get(name) ?? unescaped(name));
-  return { id, generation, ...named } as StoredGrant;
+  return renamed(members, (name) => LONG.get(name) ?? unescaped(name), { id, generation }) as StoredGrant;
 }
 
-function renamed(members: object, nameOf: (name: string) => string): Record<string, unknown> {
-  const result: Record<string, unknown> = {};
+/** Returns members under other names, after those that are there already. */
+function renamed(members: object, nameOf: (name: string) => string, first: object = {}): object {
+  const result: Record<string, unknown> = { ...first };
   for (const [name, value] of Object.entries(members)) result[nameOf(name)] = value;
   return result;
 }

@@ -4,7 +4,7 @@ import type { Client } from '../clients/client';
 import { isOutOfBandUri, matchesRedirectUri, redirectUriFault } from '../clients/redirect-uris';
 import type { ClientRegistry } from '../clients/registry';
 import { invalidRequest, type OAuthError } from '../errors';
-import { networkOf } from '../http/network';
+import { networkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import { providerTargets, type ProviderTargets, type Providers } from './provider-parameters';
 
@@ -57,7 +57,7 @@ export function createFindTarget(options: {
     const clientId = parameters.get('client_id');
     if (clientId === undefined) throw invalidRequest('client_id is missing');
     if (registry.mayBeDocument(clientId)) refuseImplausible(parameters, allowHttp);
-    const record = await registry.find(clientId, { mayFetch: true, source: networkOf(req.ip) });
+    const record = await registry.find(clientId, { mayFetch: true, source: networkOfSender(req) });
     if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
 
     const { client } = record;

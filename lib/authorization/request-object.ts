@@ -4,7 +4,7 @@ import type { ClientRecord } from '../clients/client';
 import type { KeySet } from '../clients/key-sets';
 import type { ClientRegistry } from '../clients/registry';
 import { invalidRequest, OAuthError } from '../errors';
-import { networkOf } from '../http/network';
+import { networkOfSender } from '../http/network';
 import { parametersOf, type Parameters } from '../http/parameters';
 import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
 import { decodeJwt, hasSignature, isType, type DecodedJwt } from '../tokens/jwt';
@@ -45,7 +45,7 @@ export function createRequestObjects(options: RequestObjectOptions): RequestObje
       if (fault !== undefined) throw invalid(fault);
       refuseImplausible(parameters, allowHttp);
     }
-    const record = await registry.find(clientId, { mayFetch: true, source: networkOf(req.ip) });
+    const record = await registry.find(clientId, { mayFetch: true, source: networkOfSender(req) });
     if (!record) throw invalidRequest('The client is unknown', { reason: 'unknown client' });
     const fault = headerFault(jwt, record) ?? claimsFault(jwt, record.client, issuer, clock() / 1000);
     if (fault !== undefined) throw invalid(fault);

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
 import { invalidClient, invalidRequest, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { networkOf } from '../http/network';
+import { networkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
@@ -74,7 +74,7 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
       authenticate: async () => {
         // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
         const challenge = usesBasic(req) ? 'Basic realm="OAuth"' : undefined;
-        const source = networkOf(req.ip);
+        const source = networkOfSender(req);
         const { client } = await authenticatedRecord(credentials, challenge, { ...lookup, source });
         checkPublishableKeys(req, parameters, client);
         return client;

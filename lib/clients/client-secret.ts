@@ -1,5 +1,6 @@
 import type { Request } from 'express';
 
+import { networkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
@@ -71,7 +72,7 @@ async function secretFault(
   record: ClientRecord,
 ): Promise<string | undefined> {
   for (const secret of secrets) {
-    if (await verify(secret, record, req.ip)) return undefined;
+    if (await verify(secret, record, networkOfSender(req))) return undefined;
   }
   return 'wrong credentials';
 }

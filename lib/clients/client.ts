@@ -215,7 +215,8 @@ function frozen(values: readonly string[] = []): readonly string[] {
 
 /** Splits a `scope` string into its distinct values. */
 export function scopeValues(scope: string | undefined): string[] {
-  return [...new Set(scope?.split(' ').filter((value) => value !== ''))];
+  if (!scope?.includes(' ')) return scope ? [scope] : [];
+  return [...new Set(scope.split(' ').filter((value) => value !== ''))];
 }
 
 /** The scope value that asks for refresh tokens (OpenID Connect Core §11). */

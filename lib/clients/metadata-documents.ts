@@ -6,6 +6,7 @@ import { asOAuthError, OAuthError, temporarilyUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import { callHost, type Awaitable } from '../host/call';
 import { createFairQueue } from '../http/fair-queue';
+import type { NetworkOfSender } from '../http/network';
 import { RefusedExchange } from '../http/outbound';
 import type { ClientRecord } from './client';
 import { documentUrlFault } from './document-url';
@@ -18,8 +19,8 @@ export interface ClientLookup {
    * and that are worth no fetch.
    */
   readonly mayFetch: boolean;
-  /** The network of the sender: each has a share of the fetches. */
-  readonly source?: string;
+  /** Each network has a share of the fetches. */
+  readonly source?: NetworkOfSender;
   /** Whether the client has proven that it got a code or token here: its document is kept longest. */
   readonly isUsed?: boolean;
 }
@@ -95,7 +96,7 @@ export function createMetadataDocuments(options: {
 
   /** Concurrent requests for one document share one fetch. */
   function load(clientId: string, lookup: ClientLookup): Promise<ClientRecord | undefined> {
-    const { source = '' } = lookup;
+    const source = lookup.source?.() ?? '';
     const run =
       pending.get(clientId) ??
       // Those that wait for a slow origin take nothing of their sender's share.

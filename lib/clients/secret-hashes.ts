@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 
 import { temporarilyUnavailable } from '../errors';
 import { createFairQueue } from '../http/fair-queue';
-import { networkOf } from '../http/network';
+import type { NetworkOfSender } from '../http/network';
 
 /** OWASP's parameters for scrypt with 32 MiB. A hash contains its own parameters, so these can be raised. */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 3 };
@@ -73,14 +73,14 @@ const pending = new Map<string, Promise<boolean>>();
 const cacheKey = randomBytes(32);
 
 /**
- * Whether a secret matches a hash, compared in constant time. `address` is that of the sender.
+ * Whether a secret matches a hash, compared in constant time.
  *
  * @throws OAuthError `temporarily_unavailable` if the queue is full
  */
 export async function verifyClientSecret(
   clientSecret: string,
   hash: string,
-  address: string | undefined,
+  source: NetworkOfSender,
 ): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
   if (scheme === 'sha256') {
@@ -93,7 +93,7 @@ export async function verifyClientSecret(
   if (right.get(key)) return true;
   if (wrong.get(key)) return false;
   const run = (): Promise<boolean> => matchesScrypt(clientSecret, fields);
-  const result = pending.get(key) ?? verifyInTurn(hash, address, run).finally(() => pending.delete(key));
+  const result = pending.get(key) ?? verifyInTurn(hash, source, run).finally(() => pending.delete(key));
   pending.set(key, result);
   const matches = await result;
   (matches ? right : wrong).set(key, true);
@@ -101,12 +101,8 @@ export async function verifyClientSecret(
 }
 
 /** Runs a slow comparison with a hash when it is its turn. @throws OAuthError `temporarily_unavailable` if the queue is full */
-export function verifyInTurn<T>(
-  hash: string,
-  address: string | undefined,
-  run: () => Promise<T>,
-): Promise<T> {
-  return scryptQueue({ subject: hash, source: networkOf(address) }, run);
+export function verifyInTurn<T>(hash: string, source: NetworkOfSender, run: () => Promise<T>): Promise<T> {
+  return scryptQueue({ subject: hash, source: source() }, run);
 }
 
 async function matchesScrypt(clientSecret: string, fields: readonly string[]): Promise<boolean> {

@@ -2,6 +2,7 @@ import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
 import { serverError } from '../errors';
 import { callHostWith, type Awaitable } from '../host/call';
+import type { NetworkOfSender } from '../http/network';
 import { withoutNulls } from '../json';
 import { asList, type ClientRecord } from './client';
 import { createReplaceClient } from './replace-client';
@@ -13,11 +14,11 @@ import { hashClientSecret, isSecretHash, verifyClientSecret, verifyInTurn } from
  */
 export type VerifyClientSecret = (clientSecret: string, hash: string) => Awaitable<boolean>;
 
-/** Whether a secret is one of a client's. `address` is that of the sender. */
+/** Whether a secret is one of a client's. */
 export type VerifySecret = (
   clientSecret: string,
   record: ClientRecord,
-  address: string | undefined,
+  source: NetworkOfSender,
 ) => Promise<boolean>;
 
 export function createVerifySecret({
@@ -28,11 +29,11 @@ export function createVerifySecret({
   verifyForeign: VerifyClientSecret | undefined;
   store: Pick<Store, 'getClient' | 'setOnce'> & Partial<Pick<Store, 'saveClient' | 'replaceClient'>>;
 }): VerifySecret {
-  return async (clientSecret, { client, secretHashes }, address) => {
+  return async (clientSecret, { client, secretHashes }, source) => {
     for (const hash of secretHashes) {
       if (isSecretHash(hash)) {
-        if (await verifyClientSecret(clientSecret, hash, address)) return true;
-      } else if (verifyForeign && (await matches(verifyForeign, clientSecret, hash, address))) {
+        if (await verifyClientSecret(clientSecret, hash, source)) return true;
+      } else if (verifyForeign && (await matches(verifyForeign, clientSecret, hash, source))) {
         // Whatever happens, the client has authenticated.
         await rehash(client.clientId, hash, clientSecret).catch(() => undefined);
         return true;
@@ -67,9 +68,9 @@ async function matches(
   verify: VerifyClientSecret,
   clientSecret: string,
   hash: string,
-  address: string | undefined,
+  source: NetworkOfSender,
 ): Promise<boolean> {
-  const result: unknown = await verifyInTurn(hash, address, () =>
+  const result: unknown = await verifyInTurn(hash, source, () =>
     callHostWith([clientSecret, hash], () => verify(clientSecret, hash)),
   );
   if (typeof result === 'boolean') return result;

@@ -10,7 +10,8 @@ import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
 import { challenged, sendChallenge } from '../resource/challenge';
-import { invalidToken, presentedToken, type PresentedToken, type TokenCheck } from '../resource/token-check';
+import { presentedToken, type PresentedToken } from '../resource/presented-token';
+import { invalidToken, type TokenCheck } from '../resource/token-check';
 import type { Subjects } from '../tokens/subject';
 
 interface UserinfoOptions<User> {

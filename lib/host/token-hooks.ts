@@ -65,31 +65,36 @@ const RESERVED_MEMBERS = [
 /** Asks the `beforeIssueToken` hook. @throws OAuthError the hook's own, or `server_error` */
 export async function askBeforeIssueToken<User>(
   hook: BeforeIssueToken<User> | undefined,
-  context: ClaimsContext<User>,
+  context: GrantContext,
+  user: User | undefined,
 ): Promise<void> {
-  if (hook) await callHost(() => hook(context));
+  if (hook) await callHost(() => hook({ ...context, user }));
 }
 
 /** Returns the claims of the `claims` hook. @throws OAuthError `server_error` if it sets a reserved claim */
 export async function extraClaims<User>(
   hook: ClaimsHook<User> | undefined,
-  context: ClaimsContext<User>,
+  context: GrantContext,
+  user: User | undefined,
 ): Promise<Readonly<Record<string, unknown>>> {
-  return hook ? callForMembers('claims', () => hook(context), RESERVED_CLAIMS) : {};
+  return hook ? callForMembers('claims', () => hook({ ...context, user }), RESERVED_CLAIMS) : {};
 }
 
 /** Returns the further members of a token response. @throws OAuthError `server_error` if the hook's result cannot be sent */
 export async function responseMembers<User>(
   hook: TokenResponseHook<User> | undefined,
-  context: TokenResponseContext<User>,
+  context: GrantContext,
+  user: User | undefined,
+  federation: FederationFacts | undefined,
 ): Promise<Record<string, unknown>> {
-  const { federation } = context;
   if (!federation && !hook) return {};
   const own = federation && {
     is_new_user: federation.isNewUser,
     after_callback_redirect_url: federation.afterCallbackRedirectUrl,
   };
-  const added = hook ? await callForMembers('tokenResponse', () => hook(context), []) : {};
+  const added = hook
+    ? await callForMembers('tokenResponse', () => hook({ ...context, user, federation }), [])
+    : {};
   // Serialized now, before anything is written: a value that cannot be sent must not cost the client its code.
   const members = JSON.parse(JSON.stringify({ ...own, ...added })) as Record<string, unknown>;
   // Checked now, because `toJSON` may have added members.

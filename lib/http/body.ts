@@ -95,9 +95,11 @@ function tooLong(): OAuthError {
 }
 
 function refuseForeignType(req: Request): void {
-  if (![FORM, JSON_TYPE].includes(mediaType(req))) {
+  const type = mediaType(req);
+  if (type !== FORM && type !== JSON_TYPE) {
     throw invalidRequest(`The content type must be ${FORM} or ${JSON_TYPE}`);
   }
+  if (req.headers['content-type'] === type) return;
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
     throw invalidRequest('The charset must be UTF-8');
@@ -105,7 +107,8 @@ function refuseForeignType(req: Request): void {
 }
 
 function mediaType({ headers }: Request): string {
-  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const given = headers['content-type'] ?? '';
+  return given === FORM ? FORM : (given.split(';', 1)[0]?.trim().toLowerCase() ?? '');
 }
 
 function parse(req: Request, text: string): Iterable<readonly [string, unknown]> {

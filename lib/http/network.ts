@@ -1,5 +1,15 @@
 import { isIP } from 'node:net';
 
+import type { Request } from 'express';
+
+/** Returns the network that a request came from. */
+export type NetworkOfSender = () => string;
+
+/** Most requests wait in no queue, and Express determines the address anew for each that asks: so it is determined only then. */
+export function networkOfSender(req: Pick<Request, 'ip'>): NetworkOfSender {
+  return () => networkOf(req.ip);
+}
+
 /** IPv4 addresses in IPv6 (RFC 4291 §2.5.5.2, RFC 6052 §2.1). */
 const EMBEDDED = /^(?:0:0:0:0:0:ffff|64:ff9b:0:0:0:0):([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
 

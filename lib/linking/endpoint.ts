@@ -4,7 +4,8 @@ import { userTokenStatus, type TokenStatus } from '../grants/status';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
 import { challenged, sendChallenge } from '../resource/challenge';
-import { invalidToken, presentedToken, type TokenCheck } from '../resource/token-check';
+import { presentedToken } from '../resource/presented-token';
+import { invalidToken, type TokenCheck } from '../resource/token-check';
 import type { LinkTokens } from './link-token';
 import type { LinkTickets } from './tickets';
 

@@ -51,14 +51,7 @@ export function createClientFaults({
   };
 }
 
-/**
- * Returns the faults of a client, for pages of administrators and for migrations: those that would be an error in `clients` of the options,
- * or where an adapter returns it. `allowHttp` allows http redirect URIs of hosts other than loopback, as in development; `foreignHashes`
- * allows hashes for the option `verifyClientSecret`.
- *
- * @example
- * const faults = checkClient(fromRfc7591(exported));
- */
+/** Returns the faults of a client. */
 export function checkClient(
   client: Partial<ClientOptions>,
   { allowHttp = false, foreignHashes = false }: { allowHttp?: boolean; foreignHashes?: boolean } = {},

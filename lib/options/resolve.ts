@@ -16,7 +16,7 @@ import { readClients } from './clients';
 import { createReload, readCredentials, type Reload } from './credentials';
 import { DEFAULTS, GROUPS, REGISTRATION_DEFAULTS, type GroupName } from './defaults';
 import type { AnyOptions, MetadataDocumentOptions, OAuthRouterOptions, RegistrationOptions } from './options';
-import { namesIn, OPTION_NAMES, optionsSchema } from './schema';
+import { allOptionNames, namesIn, optionsSchema } from './schema';
 import { describeFaults } from './suggestions';
 
 /** Options in which those with a default are never `undefined`. */
@@ -74,7 +74,7 @@ export function resolveOptions<User extends OAuthUser, LoadedUser>(
 ): ResolvedOptions {
   const { error } = optionsSchema.validate(given, { abortEarly: false, convert: false });
   const details = error?.details ?? [];
-  const schemaFaults = describeFaults(details, () => OPTION_NAMES);
+  const schemaFaults = describeFaults(details, allOptionNames);
   if (details.some(({ path }) => path.length === 0)) throw new OAuthConfigurationError(schemaFaults);
 
   // The hooks get the types that they expect: `User` and `LoadedUser` come from the host's own functions.

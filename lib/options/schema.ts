@@ -180,15 +180,20 @@ export const optionsSchema = Joi.object({
   .label('options')
   .messages(RULE_MESSAGES);
 
-/** The names of all options, those of groups with a dot: for suggestions. */
-export const OPTION_NAMES: readonly string[] = describedNames(optionsSchema.describe() as Described);
-
 /** Returns the names of the options themselves, or of the members of a group. */
 export function namesIn(group?: GroupName | 'registration'): readonly string[] {
-  const prefix = group === undefined ? '' : `${group}.`;
-  return OPTION_NAMES.filter((name) => name.startsWith(prefix))
-    .map((name) => name.slice(prefix.length))
-    .filter((name) => !name.includes('.'));
+  if (group === 'registration') return keysOf(registration);
+  return keysOf(group === undefined ? optionsSchema : optionsSchema.extract(group));
+}
+
+function keysOf(schema: Joi.Schema): readonly string[] {
+  const { keys } = schema.$_terms as { keys: readonly { readonly key: string }[] };
+  return keys.map(({ key }) => key);
+}
+
+/** Returns the names of all options, those of groups with a dot: for suggestions. */
+export function allOptionNames(): readonly string[] {
+  return describedNames(optionsSchema.describe() as Described);
 }
 
 interface Described {

@@ -5,7 +5,7 @@ import { callHostWith, type Awaitable } from '../host/call';
 import { jsonBody } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { queryParameters, refuseSecrets } from '../http/parameters';
-import { presentedToken } from '../resource/token-check';
+import { presentedToken } from '../resource/presented-token';
 import type { ClientInformation } from './information';
 import type { Register } from './register';
 

@@ -11,9 +11,10 @@ import { invalidClientMetadata, OAuthError, temporarilyUnavailable } from '../er
 import type { EventReporter } from '../event-reporter';
 import { jsonBody } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
+import { networkOfSender } from '../http/network';
 import { noStore } from '../http/redirect';
 import { definedMembers, withoutNulls } from '../json';
-import { presentedToken } from '../resource/token-check';
+import { presentedToken } from '../resource/presented-token';
 import type { Sealer } from '../tokens/keys';
 import type { RegistrationAccessTokens } from './access-tokens';
 import type { ClientInformation } from './information';
@@ -117,7 +118,9 @@ function createUpdate(options: ManagementEndpointOptions) {
     if (typeof secret !== 'string') throw invalidClientMetadata('client_secret must be a string');
     const hashes = asList(client.clientSecretHash).filter(isSecretHash);
     const sealed = asList(client.clientSecretSealed).map((text) => clientSecretSealer.open(text));
-    const matches = await Promise.all(hashes.map((hash) => verifyClientSecret(secret, hash, req.ip)));
+    const matches = await Promise.all(
+      hashes.map((hash) => verifyClientSecret(secret, hash, networkOfSender(req))),
+    );
     if (!matches.includes(true) && !sealed.some((known) => known === secret))
       throw invalidClientMetadata('client_secret must be the current secret');
   }

@@ -3,9 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { OAuthError } from '../errors';
 import { noStore } from '../http/redirect';
 import { VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
-
-/** The scheme of an access token in the `Authorization` header. */
-export type Scheme = 'Bearer' | 'DPoP';
+import type { Scheme } from './presented-token';
 
 /** The facts about a route that its challenges tell a client, so that it requests the right token. */
 export interface RouteFacts {

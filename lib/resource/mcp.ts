@@ -1,27 +1,8 @@
-import type { IncomingMessage } from 'node:http';
-
-import type { Request } from 'express';
-
 import { OAuthError } from '../errors';
-import { accessTokenInfo, type AccessTokenInfo } from './access-token-info';
+import { accessTokenInfo } from './access-token-info';
+import { authInfo, type McpAuthInfo } from './mcp-auth-info';
 import { requirementsSchema, type ReadRequirements, type RequireTokenOptions } from './requirements';
-import { presentedToken, type Possession, type TokenCheck } from './token-check';
-
-/** The facts of an access token, in the form of the MCP SDK: its transports pass `req.auth` to the handlers of tools. */
-export interface McpAuthInfo {
-  /** The access token. */
-  token: string;
-  /** The client that the token was issued to. */
-  clientId: string;
-  /** The scope values. */
-  scopes: string[];
-  /** The expiry. Epoch seconds. */
-  expiresAt: number;
-  /** The resource that the token was required for, if it is a URL. */
-  resource?: URL;
-  /** `subject`, `userId` and `grantId` of the token. */
-  extra: Record<string, unknown>;
-}
+import type { Possession, TokenCheck } from './token-check';
 
 /** A verifier of access tokens in the form of the MCP SDK: its `OAuthTokenVerifier`. */
 export interface McpTokenVerifier {
@@ -67,28 +48,6 @@ const WITHOUT_PROOF: Possession = {
   certificate: () => undefined,
   sendNonce: () => undefined,
 };
-
-/**
- * Returns the facts of a request's access token, behind `requireToken`, for the MCP SDK: `req.auth = mcpAuthInfo(req)`. `resource` is the
- * first of the token's audiences that is a URL.
- */
-export function mcpAuthInfo(req: IncomingMessage & Pick<Request, 'oauth'>): McpAuthInfo {
-  const { oauth } = req;
-  const audience = oauth.audience.find((name) => URL.canParse(name));
-  return authInfo(presentedToken(req)?.token ?? '', oauth, audience);
-}
-
-function authInfo(token: string, info: AccessTokenInfo, audience: string | undefined): McpAuthInfo {
-  const { clientId, scope, expiresAt, subject, userId, grantId } = info;
-  return {
-    token,
-    clientId,
-    scopes: [...scope],
-    expiresAt: Math.floor(expiresAt / 1000),
-    ...(audience !== undefined && URL.canParse(audience) && { resource: new URL(audience) }),
-    extra: { subject, userId, grantId },
-  };
-}
 
 /** The mark by which copies of the SDK recognize each other's errors, and the name of its class for errors of OAuth. */
 const BRANDS = Symbol.for('mcp.sdk.errorBrands');

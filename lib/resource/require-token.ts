@@ -6,8 +6,9 @@ import { asOAuthError } from '../errors';
 import type { EndpointFrame } from '../http/endpoint';
 import { accessTokenInfo, type AccessTokenInfo } from './access-token-info';
 import { sendChallenge } from './challenge';
+import { presentedToken } from './presented-token';
 import { requirementsSchema, type ReadRequirements, type RequireTokenOptions } from './requirements';
-import { presentedToken, type TokenCheck } from './token-check';
+import type { TokenCheck } from './token-check';
 
 declare global {
   namespace Express {

@@ -9,13 +9,8 @@ import { asOAuthError, OAuthError } from '../errors';
 import { callHostSync } from '../host/call';
 import { audiencesOf, timeFault, type AccessTokenClaims, type Confirmation } from '../tokens/access-token';
 import type { DpopProof } from '../tokens/dpop';
-import { challenged, type RouteFacts, type Scheme } from './challenge';
-
-/** An access token as a request presents it. */
-export interface PresentedToken {
-  readonly scheme: Scheme;
-  readonly token: string;
-}
+import { challenged, type RouteFacts } from './challenge';
+import type { PresentedToken, Scheme } from './presented-token';
 
 /** The requirements that a token must meet. */
 export interface TokenRequirements<Status> extends RouteFacts {
@@ -82,22 +77,10 @@ export interface TokenCheck {
   ): Promise<CheckedToken<Status>>;
 }
 
-const AUTHORIZATION = /^(bearer|dpop)(?: +([\w.~+/-]+=*))? *$/i;
-
-/** Reads the `Authorization` header. Returns `undefined` for another scheme or none (RFC 6750 §2.1, RFC 9449 §7.1). */
-export function presentedToken(req: Pick<IncomingMessage, 'headers'>): PresentedToken | undefined {
-  const { authorization = '' } = req.headers;
-  const scheme = /^(bearer|dpop)\b/i.exec(authorization)?.[1];
-  if (scheme === undefined) return undefined;
-  const token = AUTHORIZATION.exec(authorization)?.[2] ?? '';
-  return { scheme: /^dpop$/i.test(scheme) ? 'DPoP' : 'Bearer', token };
-}
-
 export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
   const { read, possession, requireNonce, urlOf, clock } = options;
 
-  async function claimsOf(token: string, audience: string | undefined): Promise<AccessTokenClaims> {
-    const claims = await read(token);
+  function valid(claims: AccessTokenClaims | undefined, audience: string | undefined): AccessTokenClaims {
     if (!claims) throw invalidToken('malformed or from another server');
     const fault = timeFault(claims, clock());
     if (fault) throw invalidToken(fault);
@@ -106,37 +89,34 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     return claims;
   }
 
-  /** RFC 9449 §7.1 and §7.2, RFC 8705 §3 */
-  async function prove(
+  /** Checks the possession of the key and the certificate. The result is a promise where the store is asked (RFC 9449 §7, RFC 8705 §3). */
+  function prove(
     shown: Possession,
     { jkt, 'x5t#S256': thumbprint }: Confirmation,
     requiresDpop: boolean,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
+    if (thumbprint !== undefined && shown.certificate()?.thumbprint !== thumbprint)
+      throw invalidToken('bound to another certificate');
     if (requiresDpop && jkt === undefined) throw invalidToken('not bound to a key, which is required here');
     const isPlain = jkt === undefined;
     if (isPlain && (shown.scheme === 'DPoP' || (!shown.scheme && shown.isShown)))
       throw invalidToken('not bound to a key: send it as Bearer');
     if (shown.scheme === 'Bearer' && jkt !== undefined)
       throw invalidToken('bound to a key: send it as DPoP, with a proof', 'DPoP');
-    if (jkt !== undefined) {
-      const proof = shown.proof();
-      if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
-      if (proof.jkt !== jkt) throw invalidToken('bound to another key');
-      possession.demandFresh(proof, requireNonce, (nonce) => shown.sendNonce(nonce));
-      await possession.once(proof);
-    }
-    if (thumbprint !== undefined && shown.certificate()?.thumbprint !== thumbprint) {
-      throw invalidToken('bound to another certificate');
-    }
+    if (jkt === undefined) return undefined;
+    const proof = shown.proof();
+    if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');
+    if (proof.jkt !== jkt) throw invalidToken('bound to another key');
+    possession.demandFresh(proof, requireNonce, (nonce) => shown.sendNonce(nonce));
+    return possession.once(proof);
   }
 
   const check: TokenCheck['ofToken'] = async (token, shown, requirements) => {
     const { scope, audience, statusOf, requiresDpop = false } = requirements;
-    const claims = await claimsOf(token, audience);
-    const [, status] = await Promise.all([
-      shown && prove(shown, claims.cnf ?? {}, requiresDpop),
-      statusOf?.(claims, token),
-    ]);
+    const claims = valid(await read(token), audience);
+    const proving = shown && prove(shown, claims.cnf ?? {}, requiresDpop);
+    // A token that was seen before waits for nothing: most requests have one.
+    const [, status] = proving || statusOf ? await Promise.all([proving, statusOf?.(claims, token)]) : [];
     if (statusOf && status === undefined) throw invalidToken('revoked');
     requireAuthentication(claims, requirements);
     const granted = scopeValues(claims.scope);

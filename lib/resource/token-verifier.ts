@@ -126,18 +126,7 @@ function httpFault({ allowHttp, issuer, jwksUri, introspection }: TokenVerifierO
   return insecure && `must have https as "${insecure[0]}", except on loopback`;
 }
 
-/**
- * Verifies access tokens in a process that shares nothing with the authorization server but its URL.
- *
- * @throws OAuthConfigurationError that lists every fault of the options
- * @example
- * const { requireToken } = createTokenVerifier({
- *   issuer: 'https://api.example.com/oauth',
- *   audience: 'https://orders.example.com',
- * });
- * app.get('/orders', requireToken({ scope: 'orders:read' }), listOrders);
- * @see RFC 9068 §4, RFC 9449 §7, RFC 7662
- */
+/** @throws OAuthConfigurationError that lists every fault of the options */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { error } = schema.validate(options, { abortEarly: false, convert: false });
   if (error)

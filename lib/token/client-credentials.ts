@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { scopeValues } from '../clients/client';
 import { unauthorizedClient } from '../errors';
 import { USER_SCOPES } from '../policy/scopes';
@@ -31,6 +33,8 @@ export function createClientCredentialsGrant({
         scope: audiences.scope(requested, client.scope.filter(isMeant), resources),
         resources,
       };
+      // Nothing here waits for a store. The answers to requests that arrived together cost less if they are written together.
+      await nextTurn();
       return { ...(await issue({ context, confirmation })), context };
     },
   };

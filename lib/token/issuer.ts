@@ -50,8 +50,8 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
       throw invalidProof('missing, but the resource requires it');
     }
     const user = await userOf(context);
-    await askBeforeIssueToken(hooks.beforeIssueToken, { ...context, user });
-    const extra = await extraClaims(hooks.claims, { ...context, user });
+    await askBeforeIssueToken(hooks.beforeIssueToken, context, user);
+    const extra = await extraClaims(hooks.claims, context, user);
 
     const claims = accessTokenClaims(request, extra);
     const format = policies.accessTokenFormat(context);
@@ -63,11 +63,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
       expiresIn: claims.exp - claims.iat,
       expiresAt: claims.exp * 1000,
       idToken: await issueIdToken({ ...request, user, accessToken, iat: claims.iat }),
-      members: await responseMembers(hooks.tokenResponse, {
-        ...context,
-        user,
-        federation: request.federation,
-      }),
+      members: await responseMembers(hooks.tokenResponse, context, user, request.federation),
     };
   };
 
@@ -93,6 +89,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
     if (exp <= iat) throw invalidGrant('The grant is about to end', { reason: 'expired' });
     // 122 random bits from a pool: a call of randomBytes for each token would cost more than all checks together.
     const random = randomUUID();
+    // Members that are undefined are not in the token.
     return {
       ...extra,
       iss: issuer,
@@ -104,10 +101,10 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
       jti: grantId === undefined ? random : `${grantId}.${random}`,
       client_id: client.clientId,
       scope: scope.join(' '),
-      ...(authTime !== undefined && { auth_time: authTime }),
-      ...(acr !== undefined && { acr }),
-      ...(amr !== undefined && { amr }),
-      ...(confirmation && { cnf: confirmation }),
+      auth_time: authTime,
+      acr,
+      amr,
+      cnf: confirmation,
     };
   }
 }

@@ -32,9 +32,9 @@ export interface AccessTokenClaims {
   /** The scope values, separated by spaces. */
   readonly scope: string;
   /** When the user last proved their identity. */
-  readonly auth_time?: number;
+  readonly auth_time?: number | undefined;
   /** The key and certificate that the token is bound to. */
-  readonly cnf?: Confirmation;
+  readonly cnf?: Confirmation | undefined;
   /** Claims of the host. */
   readonly [claim: string]: unknown;
 }
