@@ -49,10 +49,10 @@ export async function redisProxy(target: string): Promise<RedisProxy> {
     let queue = Promise.resolve();
     upstream.on('data', (chunk) => {
       if (drop) return void client.destroy();
-      const wait = proxy.delay + late;
+      const due = performance.now() + proxy.delay + late;
       late = 0;
       queue = queue.then(async () => {
-        await new Promise((resolve) => setTimeout(resolve, wait));
+        await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
         answered = true;
         client.write(chunk);
       });

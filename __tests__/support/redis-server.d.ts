@@ -11,4 +11,5 @@ export interface RedisServer {
 
 export function startRedis(args?: string[]): Promise<RedisServer>;
 export function startSentinel(master: number): Promise<{ port: number; stop(): void }>;
+export function startSentinels(master: number): Promise<{ ports: number[]; stop(): void }>;
 export function freePort(): Promise<number>;

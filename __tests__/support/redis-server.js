@@ -108,8 +108,8 @@ async function startRedis(args = []) {
   };
 }
 
-/** Starts a Sentinel that watches a server under the name `main`. */
-async function startSentinel(master) {
+/** Starts a Sentinel that watches a server under the name `main`. `settings` are further lines of its configuration. */
+async function startSentinel(master, { quorum = 1, settings = [] } = {}) {
   const port = await redisPort();
   const directory = mkdtempSync(path.join(tmpdir(), 'oauth-sentinel-'));
   const file = path.join(directory, 'sentinel.conf');
@@ -117,7 +117,8 @@ async function startSentinel(master) {
     `port ${port}`,
     'bind 127.0.0.1',
     `dir ${directory}`,
-    `sentinel monitor main 127.0.0.1 ${master} 1`,
+    `sentinel monitor main 127.0.0.1 ${master} ${quorum}`,
+    ...settings,
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
   const child = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
@@ -134,4 +135,16 @@ async function startSentinel(master) {
   };
 }
 
-module.exports = { ensureRedisServer, freePort, startRedis, startSentinel };
+/** Starts three Sentinels, of which two decide, within a second. */
+async function startSentinels(master) {
+  const settings = ['sentinel down-after-milliseconds main 1000', 'sentinel failover-timeout main 3000'];
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(master, { quorum: 2, settings })));
+  return {
+    ports: sentinels.map(({ port }) => port),
+    stop: () => {
+      for (const sentinel of sentinels) sentinel.stop();
+    },
+  };
+}
+
+module.exports = { ensureRedisServer, freePort, startRedis, startSentinel, startSentinels };

@@ -1,0 +1,15 @@
+'use strict';
+
+const [express5] = require('./jest.config.js').projects;
+
+/**
+ * Stores that fail while clients are at work: `npm run test:faults`. One test runs at a time, and each takes seconds; `FAULT_ROUNDS` is how
+ * often each fault happens. It needs PostgreSQL on the path, as `npm run test:all` does.
+ */
+module.exports = {
+  ...express5,
+  displayName: 'faults',
+  testMatch: ['<rootDir>/__tests__/faults/**/*.faults.ts'],
+  testTimeout: 600_000,
+  maxWorkers: 1,
+};
