@@ -1,11 +1,12 @@
 /** Measures the candidates side by side, and writes RESULTS.md. See README.md. */
-import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
+import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 
 import { Pool } from 'undici';
+
+import { median, startRedis, startServer } from './harness.js';
 
 const CANDIDATES = [
   ['limits', 'redis'],
@@ -15,85 +16,41 @@ const CANDIDATES = [
   ['node-oauth', 'redis'],
   ['oidc-provider', 'memory'],
   ['oidc-provider', 'redis'],
+  ['ours', 'postgres'],
+  ['jmondi', 'memory'],
+  ['jmondi', 'redis'],
+  ['mcp-sdk', 'memory'],
+  ['mcp-sdk', 'redis'],
+  ['jwt-bearer', 'no store'],
 ];
+/** Operations whose requests can be sent once only. */
+const SPENT = ['code exchange', 'requireToken, new token', 'requireToken, DPoP'];
+const { startPostgres } = createRequire(import.meta.url)('../__tests__/support/postgres-server.js');
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    requests: { type: 'string', default: '3000' },
+    rounds: { type: 'string', default: '9' },
+    requests: { type: 'string', default: '1000' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
     candidates: { type: 'string' },
+    stores: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 });
 const [rounds, requests, connections] = [values.rounds, values.requests, values.connections].map(Number);
 
-/** Runs something on one core: the servers on the first, everything else on the second. */
-const onCore = (core, command, args) => ['taskset', ['-c', String(core), command, ...args]];
-execFileSync('taskset', ['-p', '-c', '1', String(process.pid)], { stdio: 'ignore' });
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-
-async function startRedis() {
-  const port = await freePort();
-  const child = spawn(
-    ...onCore(1, 'redis-server', ['--port', String(port), '--save', '', '--bind', '127.0.0.1']),
-    {
-      stdio: 'ignore',
-    },
-  );
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  return { url: `redis://127.0.0.1:${port}`, stop: () => child.kill() };
-}
-
-async function startServer(candidate, store, redisUrl) {
-  const [command, args] = onCore(0, process.execPath, ['server.js', candidate, store]);
-  const child = spawn(command, args, {
-    stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
-    env: { ...process.env, REDIS_URL: redisUrl },
-  });
-  const pending = new Map();
-  let ids = 0;
-  const ready = new Promise((resolve, reject) => {
-    child.on('exit', (code) => reject(new Error(`${candidate} ended with ${code}`)));
-    child.on('message', (message) => {
-      if (message.ready) return resolve(message.ready);
-      const { resolve: settle, reject: fail } = pending.get(message.id);
-      pending.delete(message.id);
-      if (message.error) fail(new Error(message.error));
-      else settle(message.result);
-    });
-  });
-  const { port, operations } = await ready;
-  const ask = (type, given = {}) =>
-    new Promise((resolve, reject) => {
-      pending.set(++ids, { resolve, reject });
-      child.send({ id: ids, type, ...given });
-    });
-  return {
-    name: `${candidate} (${store})`,
-    candidate,
-    store,
-    port,
-    operations,
-    ask,
-    stop: () => child.kill(),
-  };
-}
-
-function check(operation, status, body) {
+function check(operation, { statusCode: status, headers }, body) {
+  if (operation.startsWith('authorize')) {
+    if (status !== 302 || !headers.location?.includes('code='))
+      throw new Error(`${operation}: ${status} ${body}`);
+    return {};
+  }
   const parsed = JSON.parse(body);
   const isGood =
     status === 200 &&
     (operation === 'introspection'
       ? parsed.active === true
-      : ['requireToken', 'GET'].includes(operation)
+      : operation.startsWith('requireToken') || operation === 'GET'
         ? parsed.ok === true
         : typeof parsed.access_token === 'string');
   if (!isGood) throw new Error(`${operation}: ${status} ${body}`);
@@ -110,8 +67,8 @@ async function load(pool, operation, specs, count) {
       const position = next++;
       const spec = operation === 'refresh' ? chained : specs[position % specs.length];
       const started = performance.now();
-      const { statusCode, body } = await pool.request(spec);
-      const parsed = check(operation, statusCode, await body.text());
+      const response = await pool.request(spec);
+      const parsed = check(operation, response, await response.body.text());
       times.push(performance.now() - started);
       if (operation === 'refresh') {
         const parameters = new URLSearchParams(spec.body);
@@ -127,7 +84,7 @@ async function load(pool, operation, specs, count) {
 async function measure(server, operation) {
   const pool = new Pool(`http://127.0.0.1:${server.port}`, { connections, pipelining: 1 });
   // What is spent by its use is needed once for each request, and a refresh token yields the next one.
-  const isSpent = operation === 'code exchange';
+  const isSpent = SPENT.includes(operation);
   const prepare = (count) => server.ask('prepare', { operation, count });
   const enough = (count) => (isSpent ? count : operation === 'refresh' ? connections : 64);
   const warmUp = Math.ceil(requests / 3);
@@ -144,14 +101,14 @@ async function measure(server, operation) {
   return { units: micros / ((before + after) / 2), micros, p99: times[Math.floor(times.length * 0.99)] };
 }
 
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
-
 const redis = await startRedis();
+const postgres = await startPostgres();
 const servers = [];
 for (const [candidate, store] of CANDIDATES) {
   if (values.candidates && candidate !== 'limits' && !values.candidates.split(',').includes(candidate))
     continue;
-  servers.push(await startServer(candidate, store, redis.url));
+  if (values.stores && candidate !== 'limits' && !values.stores.split(',').includes(store)) continue;
+  servers.push(await startServer(candidate, store, { REDIS_URL: redis.url, POSTGRES_URL: postgres.url }));
 }
 const results = new Map();
 try {
@@ -169,6 +126,7 @@ try {
 } finally {
   for (const server of servers) server.stop();
   redis.stop();
+  await postgres.stop();
 }
 
 const limit = median(results.get('limits (redis)|L2').map(({ units }) => units));

@@ -18,13 +18,21 @@ function calibrate() {
   return (user + system) / rounds;
 }
 
-const server = await create({ store, redisUrl: process.env.REDIS_URL });
+const server = await create({
+  store,
+  redisUrl: process.env.REDIS_URL,
+  postgresUrl: process.env.POSTGRES_URL,
+});
 process.on('message', async ({ id, type, ...given }) => {
   try {
     const answers = {
       calibrate,
       cpu: () => process.cpuUsage(),
-      memory: () => (globalThis.gc?.(), process.memoryUsage().rss),
+      memory: () => {
+        globalThis.gc();
+        const { heapUsed: heap, rss } = process.memoryUsage();
+        return { heap, rss };
+      },
       prepare: () => server.prepare(given),
       stop: () => process.exit(0),
     };

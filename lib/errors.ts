@@ -127,6 +127,23 @@ export class OAuthConfigurationError extends Error {
   }
 }
 
+/**
+ * Makes `instanceof` know the instances of other copies of a class: a test runner may load the modules anew, and a host may have two versions.
+ * A subclass knows its own instances only.
+ */
+function recognizeCopies(type: typeof OAuthError | typeof OAuthConfigurationError, name: string): void {
+  const mark = Symbol.for(`express-oauth-router.${name}`);
+  Object.defineProperty(type.prototype, mark, { value: true });
+  const isInstance = function (this: unknown, value: unknown): boolean {
+    if (this === type) return typeof value === 'object' && value !== null && mark in value;
+    return Reflect.apply(Function.prototype[Symbol.hasInstance], this, [value]);
+  };
+  Object.defineProperty(type, Symbol.hasInstance, { value: isInstance });
+}
+
+recognizeCopies(OAuthError, 'OAuthError');
+recognizeCopies(OAuthConfigurationError, 'OAuthConfigurationError');
+
 type ErrorFactory = (description: string, options?: OAuthErrorOptions) => OAuthError;
 
 function errorFactory(code: OAuthErrorCode): ErrorFactory {

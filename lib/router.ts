@@ -63,7 +63,11 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   const router: RequestHandler = function oauth(req, res, next) {
     checkMount(req.baseUrl);
     const endpoint = endpoints.get(req.path);
-    if (endpoint) return endpoint(req, res, next);
+    if (endpoint) {
+      // Those of the path at which the host has mounted the router are none of ours.
+      req.params = {};
+      return endpoint(req, res, next);
+    }
     const slash = req.path.lastIndexOf('/');
     const member = memberEndpoints.get(req.path.slice(0, slash));
     const id = req.path.slice(slash + 1);

@@ -1,4 +1,9 @@
-import { networkOf } from '../../lib/http/network';
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+import express from 'express';
+
+import { networkOf, networkOfSender, type NetworkOfSender } from '../../lib/http/network';
 
 describe('the network of an address', () => {
   it.each([
@@ -17,4 +22,21 @@ describe('the network of an address', () => {
   ])('%s is in %s', (address, network) => {
     expect(networkOf(address)).toBe(network);
   });
+});
+
+it('the network of a sender is known after it has hung up', async () => {
+  const app = express();
+  const server = app.listen(0, '127.0.0.1');
+  const seen = new Promise<NetworkOfSender>((resolve) => {
+    app.use((req) => {
+      const network = networkOfSender(req);
+      req.socket.once('close', () => resolve(network));
+    });
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  setTimeout(() => socket.destroy(), 50);
+  expect((await seen)()).toBe('127.0.0');
+  server.close();
 });

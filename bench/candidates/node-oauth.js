@@ -3,36 +3,15 @@ import { generateKeyPairSync, randomBytes, randomUUID, timingSafeEqual } from 'n
 
 import OAuth2Server from '@node-oauth/oauth2-server';
 import express from 'express';
-import { Redis } from 'ioredis';
 import jwt from 'jsonwebtoken';
 
-import { CALLBACK, CLIENT, credentials, exchange, listen, pkce, refreshing } from './common.js';
+import { CALLBACK, CLIENT, credentials, exchange, listen, pkce, refreshing, storeOf } from './common.js';
 
 const { Request, Response } = OAuth2Server;
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
-function storeOf(store, redisUrl) {
-  if (store === 'memory') {
-    const map = new Map();
-    return {
-      get: async (key) => map.get(key),
-      set: async (key, value) => void map.set(key, value),
-      delete: async (key) => map.delete(key),
-    };
-  }
-  const redis = new Redis(redisUrl);
-  return {
-    get: async (key) => {
-      const text = await redis.get(`bench:node-oauth:${key}`);
-      return text === null ? undefined : JSON.parse(text);
-    },
-    set: (key, value) => redis.set(`bench:node-oauth:${key}`, JSON.stringify(value), 'PX', 3_600_000),
-    delete: async (key) => (await redis.del(`bench:node-oauth:${key}`)) > 0,
-  };
-}
-
 export async function create({ store, redisUrl }) {
-  const data = storeOf(store, redisUrl);
+  const data = storeOf(store, redisUrl, 'bench:node-oauth:');
   const client = {
     id: CLIENT.id,
     grants: ['authorization_code', 'refresh_token', 'client_credentials'],

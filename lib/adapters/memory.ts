@@ -1,8 +1,6 @@
-// The global one is not the real one while a test controls the time.
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import { LRUCache } from 'lru-cache';
 
+import { nextTurn } from '../next-turn';
 import { refuseUnknown, type Adapter, type ClientMetadata, type Consent, type StoredGrant } from './contract';
 
 /** The options of `memoryAdapter`. */
@@ -19,8 +17,8 @@ export interface MemoryAdapterOptions {
 /** Every function of the contract but `close`: there is nothing to release. */
 export type MemoryAdapter = Required<Omit<Adapter, 'close'>>;
 
-/** Marks the adapter, even where it is spread into another. */
-const MEMORY = Symbol('memoryAdapter');
+/** Marks the adapter, even where it is spread into another, or comes from another copy of this module. */
+const MEMORY = Symbol.for('express-oauth-router.memoryAdapter');
 
 export function isMemoryAdapter(adapter: object): boolean {
   return MEMORY in adapter;

@@ -6,8 +6,10 @@ import type { Request } from 'express';
 export type NetworkOfSender = () => string;
 
 /** Most requests wait in no queue, and Express determines the address anew for each that asks: so it is determined only then. */
-export function networkOfSender(req: Pick<Request, 'ip'>): NetworkOfSender {
-  return () => networkOf(req.ip);
+export function networkOfSender(req: Pick<Request, 'ip' | 'socket'>): NetworkOfSender {
+  // Node keeps the address from the first time that it is read, and does not know it once the socket is closed.
+  const { remoteAddress } = req.socket;
+  return () => networkOf(req.ip ?? remoteAddress);
 }
 
 /** IPv4 addresses in IPv6 (RFC 4291 §2.5.5.2, RFC 6052 §2.1). */

@@ -95,14 +95,14 @@ export function createTokenCheck(options: TokenCheckOptions): TokenCheck {
     { jkt, 'x5t#S256': thumbprint }: Confirmation,
     requiresDpop: boolean,
   ): Promise<void> | undefined {
-    if (thumbprint !== undefined && shown.certificate()?.thumbprint !== thumbprint)
-      throw invalidToken('bound to another certificate');
     if (requiresDpop && jkt === undefined) throw invalidToken('not bound to a key, which is required here');
     const isPlain = jkt === undefined;
     if (isPlain && (shown.scheme === 'DPoP' || (!shown.scheme && shown.isShown)))
       throw invalidToken('not bound to a key: send it as Bearer');
     if (shown.scheme === 'Bearer' && jkt !== undefined)
       throw invalidToken('bound to a key: send it as DPoP, with a proof', 'DPoP');
+    if (thumbprint !== undefined && shown.certificate()?.thumbprint !== thumbprint)
+      throw invalidToken('bound to another certificate');
     if (jkt === undefined) return undefined;
     const proof = shown.proof();
     if (!proof) throw new OAuthError('invalid_dpop_proof', 'The DPoP proof is missing');

@@ -1,7 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import { scopeValues } from '../clients/client';
 import { unauthorizedClient } from '../errors';
+import { nextTurn } from '../next-turn';
 import { USER_SCOPES } from '../policy/scopes';
 import type { GrantType } from './grant-type';
 import type { GrantTypeOptions } from './options';
