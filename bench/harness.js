@@ -26,8 +26,8 @@ export async function startRedis() {
   return { url: `redis://127.0.0.1:${port}`, stop: () => child.kill() };
 }
 
-export async function startServer(candidate, store, urls) {
-  const [command, args] = onCore(0, process.execPath, ['--expose-gc', 'server.js', candidate, store]);
+export async function startServer(candidate, store, urls, core = 0) {
+  const [command, args] = onCore(core, process.execPath, ['--expose-gc', 'server.js', candidate, store]);
   const child = spawn(command, args, {
     stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
     env: { ...process.env, ...urls },

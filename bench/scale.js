@@ -62,41 +62,30 @@ async function ratioOf(first, second) {
 }
 
 for (const store of ['memory', 'redis']) {
-  const few = await startServer('ours', store, urls);
+  const fewRedis = await startRedis();
+  const few = await startServer('ours', store, { REDIS_URL: fewRedis.url });
   await few.ask('prepare', { operation: 'live grants', count: 1000 });
-  const measureFew = clientOf(few, 'refresh');
-  if (store === 'redis') {
-    // One server after the other on one Redis: what is there is there for both.
-    const before = [];
-    await measureFew(3000);
-    for (let slice = 0; slice < SLICES; slice++) before.push(await measureFew(1000));
-    const empty = await usedMemory();
-    await few.ask('prepare', { operation: 'live grants', count: 100_000 });
+  const many = await startServer('ours', store, urls);
+  await many.ask('prepare', { operation: 'live grants', count: 1 });
+  const empty = await usedMemory();
+  await many.ask('prepare', { operation: 'live grants', count: 100_000 });
+  if (store === 'redis')
     console.log(
       `bytes of Redis for a live grant of a user of its own, at 100,000: ${(((await usedMemory()) - empty) / 100_000).toFixed(0)}`,
     );
-    await few.ask('prepare', { operation: 'live grants', count: grants - 101_000 });
-    const after = [];
-    for (let slice = 0; slice < SLICES; slice++) after.push(await measureFew(1000));
-    console.log(
-      `refresh on redis, ${grants} live grants relative to 1,000: ${(median(after) / median(before)).toFixed(2)}`,
-    );
-
-    const other = await startServer('ours', store, urls);
-    const measureOther = clientOf(other, 'refresh');
-    const both = async (count) => (await Promise.all([measureFew(count), measureOther(count)]))[0];
-    console.log(`refresh on redis, two processes relative to one: ${await ratioOf(measureFew, both)}`);
-    other.stop();
-  } else {
-    const many = await startServer('ours', store, urls);
-    await many.ask('prepare', { operation: 'live grants', count: grants });
-    console.log(
-      `refresh on memory, ${grants} live grants relative to 1,000: ${await ratioOf(measureFew, clientOf(many, 'refresh'))}`,
-    );
-    many.stop();
-  }
-  few.stop();
+  await many.ask('prepare', { operation: 'live grants', count: grants - 100_000 });
+  const ratio = await ratioOf(clientOf(few, 'refresh'), clientOf(many, 'refresh'));
+  console.log(`refresh on ${store}, ${grants} live grants relative to 1,000: ${ratio}`);
+  for (const server of [few, many]) server.stop();
+  fewRedis.stop();
 }
+
+// The other process is on the other core: what is measured is one store for both, and not one core for both.
+const [one, other] = [await startServer('ours', 'redis', urls), await startServer('ours', 'redis', urls, 1)];
+const [measureOne, measureOther] = [clientOf(one, 'refresh'), clientOf(other, 'refresh')];
+const both = async (count) => (await Promise.all([measureOne(count), measureOther(count)]))[0];
+console.log(`refresh on redis, two processes relative to one: ${await ratioOf(measureOne, both)}`);
+for (const server of [one, other]) server.stop();
 
 const server = await startServer('ours', 'redis', urls);
 const send = clientOf(server, 'refresh');
