@@ -6,9 +6,10 @@ import type { Request } from 'express';
 export type NetworkOfSender = () => string;
 
 /** Most requests wait in no queue, and Express determines the address anew for each that asks: so it is determined only then. */
-export function networkOfSender(req: Pick<Request, 'ip' | 'socket'>): NetworkOfSender {
-  // Node keeps the address from the first time that it is read, and does not know it once the socket is closed.
-  const { remoteAddress } = req.socket;
+export function networkOfSender(req: Pick<Request, 'ip'> & { socket?: Request['socket'] }): NetworkOfSender {
+  // Node keeps the address from the first time that it is read, and does not know it once the socket is closed. Without a server there may
+  // be no socket.
+  const remoteAddress = req.socket?.remoteAddress;
   return () => networkOf(req.ip ?? remoteAddress);
 }
 
