@@ -16,7 +16,6 @@ process.on('message', async ({ id, type, ...given }) => {
         return { heap, rss };
       },
       prepare: () => server.prepare(given),
-      stop: () => process.exit(0),
     };
     process.send({ id, result: await answers[type]() });
   } catch (error) {

@@ -11,10 +11,10 @@ import type { OAuthRouter } from './router';
  * The three functions that check options load what they need when they are called: a resource server has no use for the authorization
  * server, and a script that hashes a secret for neither.
  */
-/* eslint-disable @typescript-eslint/no-require-imports */
+/* eslint-disable @typescript-eslint/no-require-imports -- an import would load it at once, or be asynchronous */
 
 /**
- * Creates an OAuth 2.1 authorization server as an Express router.
+ * Creates an OAuth 2.1 authorization server as a middleware of Express.
  *
  * @throws OAuthConfigurationError that lists every fault of the options
  * @example

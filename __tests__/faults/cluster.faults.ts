@@ -38,6 +38,11 @@ async function isMaster(node: Redis): Promise<boolean> {
   return role === 'master';
 }
 
+/** Whether a replica has everything that its master had. */
+async function hasCopy(replica: Redis): Promise<boolean> {
+  return (await replica.info('replication')).includes('master_link_status:up');
+}
+
 /** Two replicas of a set take the place of its master in turn: which is it now? */
 async function masterOf(nodes: readonly Redis[]): Promise<number> {
   const roles = await Promise.all(nodes.map((node) => isMaster(node)));
@@ -92,9 +97,6 @@ describe('a cluster that fails under load', () => {
     for (const node of nodes) node.disconnect();
     await Promise.all(servers.map((server) => server.stop()));
   });
-
-  const hasCopy = async (replica: Redis): Promise<boolean> =>
-    (await replica.info('replication')).includes('master_link_status:up');
 
   /** Lets a master go, waits for its replica to take its place, and brings it back as the replica. */
   async function change(
@@ -185,9 +187,6 @@ describe('a Sentinel set that fails under load', () => {
     sentinels.stop();
     await Promise.all(servers.map((server) => server.stop()));
   });
-
-  const hasCopy = async (replica: Redis): Promise<boolean> =>
-    (await replica.info('replication')).includes('master_link_status:up');
 
   /** What the Sentinels tell clients. */
   const addressOfMaster = async (): Promise<[host: string, port: string]> =>

@@ -277,7 +277,7 @@ export async function undisturbed<T>(world: World, done: Promise<T>): Promise<T>
 }
 
 /** Explores schedules depth first, then, if there are too many, by chance. */
-export async function explore(
+async function explore(
   run: (choose: Choose) => Promise<string | undefined>,
   limit = SCHEDULES,
 ): Promise<{ schedules: number; isWhole: boolean; problem: string | undefined }> {
@@ -326,4 +326,31 @@ export function naiveStore(store: Store): Store {
     },
     getGrant: async (grantId) => (isUnsure ? undefined : store.getGrant(grantId)),
   };
+}
+
+/** Tests that no schedule of some scenarios has a problem, and that mistakes have. */
+export function testModel<S extends Scenario, Mistake>(
+  run: (scenario: S, choose: Choose, mistake?: Mistake) => Promise<string | undefined>,
+  scenarios: Readonly<Record<string, S>>,
+  mistakes: readonly (readonly [name: string, scenario: S, mistake: Mistake])[],
+): void {
+  it.each(Object.entries(scenarios))(
+    '%s',
+    async (_, scenario) => {
+      const { schedules, isWhole, problem } = await explore((choose) => run(scenario, choose));
+      expect(problem).toBeUndefined();
+      expect(schedules).toBeGreaterThan(5);
+      if (scenario.isWhole) expect(isWhole).toBe(true);
+      if (process.env.MODEL_SCHEDULES !== undefined) console.log(`${schedules} schedules`);
+    },
+    600_000,
+  );
+
+  it.each(mistakes)(
+    'finds the mistake: %s',
+    async (_, scenario, mistake) => {
+      expect((await explore((choose) => run(scenario, choose, mistake))).problem).toBeDefined();
+    },
+    600_000,
+  );
 }

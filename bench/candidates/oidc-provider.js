@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { Redis } from 'ioredis';
 import { Provider } from 'oidc-provider';
 
-import { CALLBACK, CLIENT, credentials, exchange, form, pkce, refreshing } from './common.js';
+import { CALLBACK, CLIENT, credentials, exchange, form, inParts, pkce, refreshing } from './common.js';
 
 /** The adapter of its documentation, in short. */
 function redisAdapterOf(redisUrl) {
@@ -162,15 +162,6 @@ export async function create({ store, redisUrl }) {
   return {
     port,
     operations: Object.keys(prepared),
-    prepare: async ({ operation, count }) => {
-      const all = [];
-      while (all.length < count)
-        all.push(
-          ...(await Promise.all(
-            Array.from({ length: Math.min(50, count - all.length) }, prepared[operation]),
-          )),
-        );
-      return all;
-    },
+    prepare: ({ operation, count }) => inParts(count, prepared[operation]),
   };
 }

@@ -32,7 +32,7 @@ export function createClientCredentialsGrant({
         scope: audiences.scope(requested, client.scope.filter(isMeant), resources),
         resources,
       };
-      // Nothing here waits for a store. The answers to requests that arrived together cost less if they are written together.
+      // A client of the options waits for no store. The answers to requests that arrived together cost less if they are written together.
       await nextTurn();
       return { ...(await issue({ context, confirmation })), context };
     },
