@@ -12,7 +12,7 @@ describe('the memory of Redis', () => {
   };
 
   it.each([1, 10])('a live grant is small, with %d for each user', async (count) => {
-    const prefix = `m${randomBytes(2).toString('hex')}:`;
+    const prefix = `m${randomBytes(3).toString('base64url')}:`;
     const host = makeHost(
       { store: 'redis', mount: 'root' },
       { adapter: redisAdapter(sharedRedis(), { prefix }) },

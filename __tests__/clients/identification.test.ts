@@ -145,8 +145,7 @@ describe.each(VARIANTS)('clients that are named by headers ($store, $mount)', (v
       ['with the client in the header alone', 'spa', { client_id: '' }, named('spa', 'pk_one')],
     ])('a publishable key %s', async (_what, client, more, headers) => {
       const answer = answerOf(await authorize(client, more, headers));
-      expect(answer).toHaveProperty('code');
-      expect(JSON.stringify(answer)).not.toContain('pk_');
+      expect(answer).toEqual({ code: expect.stringMatching(/^[\w-]+$/), state: 'xyz', iss: host.issuer });
     });
 
     it.each([
