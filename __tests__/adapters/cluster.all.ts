@@ -52,6 +52,18 @@ describe('redisAdapter on a cluster', () => {
     without: ['sweep', 'other', 'unreachable'],
   });
 
+  it('sends the commands of one turn of the event loop in one write to each node', async () => {
+    const adapter = redisAdapter(cluster, { prefix: 'one-write:' });
+    const keys = Array.from({ length: 60 }, (_, position) => String(position));
+    await Promise.all(keys.map((key) => adapter.put(key, key, 60_000)));
+    const read = keys.map(async (key) => adapter.get(key));
+    const streams = cluster.nodes('master').map(({ stream }) => stream);
+    for (const { writableLength } of streams) expect(writableLength).toBeGreaterThan(0);
+    await new Promise(setImmediate);
+    expect(streams.map(({ writableCorked }) => writableCorked)).toEqual([0, 0, 0]);
+    expect(await Promise.all(read)).toEqual(keys);
+  });
+
   describe('with a client of the package redis', () => {
     let client: NodeRedisClient & { connect(): Promise<unknown>; close(): Promise<unknown> };
 

@@ -65,6 +65,46 @@ describe('redisAdapter', () => {
     await server.stop();
   });
 
+  describe('with a client of ioredis', () => {
+    let client: Redis;
+    beforeEach(async () => {
+      client = new Redis(process.env.REDIS_URL!);
+      await client.ping();
+    });
+    afterEach(() => client.disconnect());
+
+    it('sends the commands of one turn of the event loop in one write, those of another adapter too', async () => {
+      const adapter = redisAdapter(client, { prefix: 'one-write:' });
+      const other = redisAdapter(client, { prefix: 'other:' });
+      const keys = ['a', 'b', 'c'];
+      const sent = keys.map((key) => Promise.resolve(adapter.put(key, key.toUpperCase(), 60_000)));
+      const held = client.stream.writableLength;
+      expect(held).toBeGreaterThan(3 * 'one-write:state:a'.length);
+      sent.push(Promise.resolve(other.put('d', 'D', 60_000)));
+      expect(client.stream.writableLength).toBeGreaterThan(held);
+      await new Promise(setImmediate);
+      expect([client.stream.writableCorked, client.stream.writableLength]).toEqual([0, 0]);
+      await Promise.all(sent);
+      expect(await Promise.all(keys.map(async (key) => adapter.get(key)))).toEqual(['A', 'B', 'C']);
+      expect(await other.get('d')).toBe('D');
+    });
+
+    it('sends on the next connection what a lost one held back', async () => {
+      const adapter = redisAdapter(client, { prefix: 'lost-write:' });
+      const put = adapter.put('a', 'A', 60_000);
+      client.stream.destroy();
+      await put;
+      expect(await adapter.get('a')).toBe('A');
+    });
+
+    it('sends what is held back when the host closes the client', async () => {
+      const adapter = redisAdapter(client, { prefix: 'closed-write:' });
+      const put = adapter.put('a', 'A', 60_000);
+      await client.quit();
+      await put;
+    });
+  });
+
   it('lives through an outage that the host does not listen to, with a client of redis', async () => {
     const server = await startRedis();
     const client = createClient({ url: server.url, socket: { reconnectStrategy: 20 } });

@@ -20,7 +20,6 @@ const settings = isTuned
       connectTimeout: 500,
       commandTimeout: 700,
       maxRetriesPerRequest: 1,
-      enableAutoPipelining: true,
       reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     }
   : { connectTimeout: 500, maxRetriesPerRequest: null };

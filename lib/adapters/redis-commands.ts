@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { nextTurn } from '../next-turn';
 import {
   isIoredis,
   type IoredisClient,
@@ -31,10 +32,13 @@ export function createRedisCommands(client: RedisClient): RedisCommands {
 
 function ioredisCommands(client: IoredisClient): RedisCommands {
   const functions = client as unknown as Record<string, Script>;
+  const gatherWrites = writeGatherer(client);
   const run: (name: string) => Script =
     (name) =>
-    async (key, ...args) =>
-      functions[name]?.(key, ...args);
+    async (key, ...args) => {
+      gatherWrites();
+      return functions[name]?.(key, ...args);
+    };
   return {
     command: (name, key, ...args) => run(name)(key, ...args),
     script: (name, lua) => {
@@ -47,6 +51,25 @@ function ioredisCommands(client: IoredisClient): RedisCommands {
       if (client.status === 'ready') listener();
       else client.once('ready', listener);
     },
+  };
+}
+
+/**
+ * Returns a function that holds back what is written until the turn of the event loop ends: the commands of all its requests go to a server
+ * in one write, which is the dearest part of a command. The package `redis` does the same by itself.
+ */
+function writeGatherer(client: IoredisClient): () => void {
+  let isGathering = false;
+  return () => {
+    if (isGathering) return;
+    isGathering = true;
+    const connections = client.nodes?.('master') ?? [client];
+    const streams = connections.flatMap(({ stream }) => stream ?? []);
+    for (const stream of streams) stream.cork();
+    void nextTurn().then(() => {
+      isGathering = false;
+      for (const stream of streams) stream.uncork();
+    });
   };
 }
 
