@@ -115,6 +115,8 @@ describe('a cluster that fails under load', () => {
     const later = async (): Promise<void> => {
       await wait(500);
       await back(servers[old]!);
+      // Until it has heard of its successor it takes itself for a master.
+      await until('a replica', async () => !(await isMaster(nodes[old]!)) && (await hasCopy(nodes[old]!)));
     };
     returning.push(later());
   }
@@ -151,7 +153,7 @@ describe('a cluster that fails under load', () => {
         '1500',
         '--cluster-yes',
       ];
-      await run('redis-cli', ['--cluster', 'reshard', address, ...flags]);
+      await run('redis-cli', ['--cluster', 'reshard', address, ...flags], { timeout: 30_000 });
     };
     const outcome = await withstand('cluster resharding', store, reshard);
     expect(outcome.problems).toEqual([]);

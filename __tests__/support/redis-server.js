@@ -41,6 +41,7 @@ function accepts(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1');
     socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
     socket.on('connect', () => socket.write('PING\r\n'));
     socket.on('data', (data) => {
       socket.destroy();
