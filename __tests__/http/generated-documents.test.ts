@@ -27,7 +27,7 @@ import {
 } from '../support/misbehaving-provider';
 
 /** How many documents of each kind are made: as many as you like by hand. */
-const DOCUMENTS = Number(process.env.GENERATED_DOCUMENTS ?? 600);
+const DOCUMENTS = Number(process.env.GENERATED_DOCUMENTS ?? 300);
 const MEMORY = VARIANTS[0]!;
 const SECRET = 'our-secret-at-the-provider';
 
@@ -137,6 +137,11 @@ function changed(document: object, list: readonly Change[]): Json {
 
 function bent(document: object, { changes: list, status, type, edit }: Bend): Sent {
   return { status, type, text: edit(JSON.stringify(changed(document, list))) };
+}
+
+/** Returns the coordinates of a key, without what no decoder of base64 minds. */
+function pointOf({ x, y }: Partial<jose.JWK_EC_Public> | jose.JWK): Buffer[] {
+  return [x, y].map((part) => Buffer.from(String(part), 'base64url'));
 }
 
 /** What other servers say: documents, token responses and callbacks that nobody has thought of. */
@@ -265,9 +270,9 @@ describe('generated documents', () => {
           for (const { identity } of host.resolved) {
             const has = (name: string): boolean => Object.hasOwn(more, name);
             expect(identity).toMatchObject({ issuer: provider.issuer, subject: more.sub ?? 'eve' });
-            expect(identity.emailVerified).toBe(
-              more.email_verified === true || more.email_verified === 'true',
-            );
+            // An address and its verification come from the same document.
+            const isVerified = more.email_verified === true || more.email_verified === 'true';
+            expect(identity.emailVerified).toBe(isVerified && more.email !== undefined);
             if (has('nonce')) throw new Error('a nonce of another sign-in');
             if (has('aud')) expect([more.aud].flat()).toContain('our-server');
             if (has('exp')) expect(more.exp).toBeGreaterThan(now - 60);
@@ -401,7 +406,10 @@ describe('generated documents', () => {
             expect([200, 401, 503]).toContain(response.status);
             if (response.status !== 200) continue;
             expect(mayPass).toBe(true);
-            expect(served.get('/jwks')!.text).toContain((key.publicJwk as jose.JWK_EC_Public).y);
+            const published = JSON.parse(served.get('/jwks')!.text) as {
+              keys: Partial<jose.JWK_EC_Public>[];
+            };
+            expect(published.keys.map(pointOf)).toContainEqual(pointOf(key.publicJwk));
           }
         }),
         { numRuns: DOCUMENTS / 6 },

@@ -10,6 +10,8 @@ type Corkable = Pick<Writable, 'cork' | 'uncork'>;
 export type IoredisClient = Record<RedisCommandName, (key: string, ...args: never[]) => Promise<unknown>> & {
   /** The connection of a `Redis`, once there is one. */
   readonly stream?: Corkable;
+  /** Whether it is a `Cluster`. */
+  readonly isCluster?: boolean;
   /** The clients of the nodes of a `Cluster`. */
   nodes?(role: 'master'): readonly { readonly stream?: Corkable }[];
   /** The state of the connection. */
