@@ -13,6 +13,7 @@ const CANDIDATES = [
   ['jmondi', 'redis'],
   ['mcp-sdk', 'redis'],
   ['oidc-provider', 'redis'],
+  ['better-auth', 'postgres'],
 ];
 const REQUESTS = 20;
 /** How long answers of the store are held back, so that what is sent together is seen together. Milliseconds. */

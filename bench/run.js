@@ -21,6 +21,7 @@ const CANDIDATES = [
   ['jmondi', 'redis'],
   ['mcp-sdk', 'memory'],
   ['mcp-sdk', 'redis'],
+  ['better-auth', 'postgres'],
   ['jwt-bearer', 'no store'],
 ];
 /** Operations whose requests can be sent once only. */
@@ -159,6 +160,8 @@ if (values.write) {
     '@jmondi/oauth2-server',
     '@modelcontextprotocol/sdk',
     'oidc-provider',
+    'better-auth',
+    '@better-auth/oauth-provider',
     'express-oauth2-jwt-bearer',
     'ioredis',
     'pg',

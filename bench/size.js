@@ -8,6 +8,7 @@ const PACKAGES = [
   'oidc-provider',
   '@jmondi/oauth2-server',
   '@modelcontextprotocol/sdk',
+  'better-auth',
 ];
 
 const read = (folder) => JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
