@@ -10,6 +10,6 @@ module.exports = {
   ...express5,
   displayName: 'faults',
   testMatch: ['<rootDir>/__tests__/faults/**/*.faults.ts'],
-  testTimeout: 600_000,
+  testTimeout: 120_000 * Number(process.env.FAULT_ROUNDS ?? 1),
   maxWorkers: 1,
 };

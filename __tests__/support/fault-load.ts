@@ -8,6 +8,8 @@ export const wait = (milliseconds: number): Promise<void> =>
 const AUTHORIZATION = `Basic ${Buffer.from('web:web-secret').toString('base64')}`;
 /** How long a client waits before it repeats what was not answered. Milliseconds. */
 const PAUSE = 100;
+/** How long a client repeats it after the end. Milliseconds. */
+const PATIENCE = 20_000;
 
 /** Clients that log in and refresh all the time. */
 export interface Load {
@@ -31,7 +33,7 @@ export async function startLoad(
   const history: Operation[] = [];
   const started = performance.now();
   const now = (): number => Math.round((performance.now() - started) * 100) / 100;
-  const state = { isOver: false, turn: 0 };
+  const state = { isOver: false, turn: 0, end: Infinity };
   const nextHost = (): FaultHost => {
     const list = hosts();
     return list[state.turn++ % list.length]!;
@@ -71,8 +73,11 @@ export async function startLoad(
     }
   }
 
-  /** One tab of an app: it repeats what was not answered, unless another tab has got a newer token. */
-  async function refresh(client: number, app: App): Promise<boolean> {
+  /**
+   * One tab of an app: it repeats what was not answered, unless another tab has got a newer token. Returns why it got no token in the end, if
+   * it did not.
+   */
+  async function refresh(client: number, app: App): Promise<string | undefined> {
     for (;;) {
       const presented = app.held!;
       const form = { grant_type: 'refresh_token', refresh_token: presented };
@@ -80,9 +85,10 @@ export async function startLoad(
       if (status === 200) {
         if (positionIn(token!).generation > positionIn(app.held!).generation) app.held = token;
         app.answeredAt = performance.now();
-        return true;
+        return undefined;
       }
-      if (status === 400) return false;
+      if (status === 400) return `client ${client} has lost its login`;
+      if (performance.now() > state.end) return `client ${client} is not answered: ${status}`;
       await wait(PAUSE);
     }
   }
@@ -92,8 +98,9 @@ export async function startLoad(
       if (app.held === undefined || (logsIn && round % 5 === 4)) await logIn(client, app);
       else {
         const tabs = round % 3 === 0 ? [1, 2] : [1];
-        const answers = await Promise.all(tabs.map(() => refresh(client, app)));
-        if (answers.includes(false)) return `client ${client} has lost its login`;
+        const problems = await Promise.all(tabs.map(() => refresh(client, app)));
+        const problem = problems.find((one) => one !== undefined);
+        if (problem !== undefined) return problem;
       }
       await wait(10);
     }
@@ -119,12 +126,11 @@ export async function startLoad(
     },
     finish: async () => {
       state.isOver = true;
+      state.end = performance.now() + PATIENCE;
       const lost = await Promise.all(running);
       const last = await Promise.all(
         apps.map(async (app, client) =>
-          app.held !== undefined && (await refresh(client, app))
-            ? undefined
-            : `client ${client} cannot refresh afterwards`,
+          app.held === undefined ? `client ${client} has never logged in` : refresh(client, app),
         ),
       );
       return [...lost, ...last].filter((problem) => problem !== undefined);
