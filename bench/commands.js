@@ -18,8 +18,11 @@ const CANDIDATES = [
 const REQUESTS = 20;
 /** How long answers of the store are held back, so that what is sent together is seen together. Milliseconds. */
 const DELAY = 5;
-/** The beginning of a command of Redis, and of the execution of a statement of PostgreSQL. */
-const COMMANDS = { redis: /\*\d+\r\n\$\d+\r\n[a-z]+\r\n/gi, postgres: /E\0\0\0\x09\0/g };
+/** The beginning of a command of Redis, and of a statement of PostgreSQL: prepared, or plain text such as BEGIN. */
+const COMMANDS = {
+  redis: /\*\d+\r\n\$\d+\r\n[a-z]+\r\n/gi,
+  postgres: /E\0\0\0\x09\0|Q\0\0[^][^][a-z]/gi,
+};
 
 /** Passes bytes on to a store. What is sent before an answer to it has come is one wave. */
 async function startProxy(url, pattern) {

@@ -53,7 +53,7 @@ function check(operation, { statusCode: status, headers }, body) {
     status === 200 &&
     (operation === 'introspection'
       ? parsed.active === true
-      : operation.startsWith('requireToken') || operation === 'GET'
+      : operation.startsWith('requireToken') || operation.startsWith('GET')
         ? parsed.ok === true
         : typeof parsed.access_token === 'string');
   if (!isGood) throw new Error(`${operation}: ${status} ${body}`);
@@ -176,7 +176,7 @@ The median of the rounds, and the lowest and the highest.
 ${table}
 `;
   const file = new URL('RESULTS.md', import.meta.url);
-  // The other parts are those of scale.js.
+  // The other parts are results of the other scripts, and of this one with other options.
   const [, scale = ''] = readFileSync(file, 'utf8').split('\n## Scale\n');
   writeFileSync(file, scale === '' ? text : `${text}\n## Scale\n${scale}`);
 }

@@ -8,7 +8,7 @@ const PACKAGES = [
   'oidc-provider',
   '@jmondi/oauth2-server',
   '@modelcontextprotocol/sdk',
-  'better-auth',
+  '@better-auth/oauth-provider and better-auth',
 ];
 
 const read = (folder) => JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
@@ -22,7 +22,7 @@ function find(name, from) {
   }
 }
 
-function withDependencies(folder, found = new Set()) {
+function withDependencies(folder, found) {
   if (found.has(folder)) return found;
   found.add(folder);
   for (const name of Object.keys(read(folder).dependencies ?? {})) {
@@ -53,7 +53,9 @@ function sizeOf(folder) {
 
 console.log('| package | packages | MB |\n|---|---|---|');
 for (const name of PACKAGES) {
-  const folders = [...withDependencies(find(name, import.meta.dirname))];
+  const found = new Set();
+  for (const one of name.split(' and ')) withDependencies(find(one, import.meta.dirname), found);
+  const folders = [...found];
   const bytes = folders.reduce((sum, folder) => sum + sizeOf(folder), 0);
   console.log(`| ${name} | ${folders.length} | ${(bytes / 1e6).toFixed(1)} |`);
 }

@@ -108,7 +108,7 @@ describe('redisAdapter', () => {
       await put;
     });
 
-    it('does without connections that it cannot hold back, as those of a mock', async () => {
+    it('works with a client whose stream has no cork(), as that of a mock', async () => {
       const mock = new Proxy(client, {
         get: (target, name) => {
           const value: unknown = name === 'stream' ? {} : Reflect.get(target, name);

@@ -13,13 +13,19 @@ const MASTERS = 3;
 
 const run = promisify(execFile);
 
-/** Waits until something is the case. */
+/** Waits until something is the case, for 20 seconds at most. */
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    if (await isSo().catch(() => false)) return;
+  const end = performance.now() + 20_000;
+  let cause: unknown;
+  do {
+    try {
+      if (await isSo()) return;
+    } catch (error) {
+      cause = error;
+    }
     await wait(25);
-  }
-  throw new Error(`in vain: ${what}`);
+  } while (performance.now() < end);
+  throw new Error(`not within 20 seconds: ${what}`, { cause });
 }
 
 const nodeOf = (server: RedisServer): Redis => {
@@ -46,6 +52,7 @@ async function hasCopy(replica: Redis): Promise<boolean> {
 /** Two replicas of a set take the place of its master in turn: which is it now? */
 async function masterOf(nodes: readonly Redis[]): Promise<number> {
   const roles = await Promise.all(nodes.map((node) => isMaster(node)));
+  if (roles.filter(Boolean).length !== 1) throw new Error(`the masters are: ${roles.join()}`);
   return roles.indexOf(true);
 }
 
@@ -103,6 +110,7 @@ describe('a cluster that fails under load', () => {
     end: (server: RedisServer) => unknown,
     back: (server: RedisServer) => unknown,
   ): Promise<void> {
+    await Promise.all(returning.splice(0));
     const pair = [0, MASTERS];
     const position = await masterOf(pair.map((one) => nodes[one]!));
     const [old, next] = [pair[position]!, pair[1 - position]!];
@@ -165,8 +173,8 @@ describe('a cluster that fails under load', () => {
 describe('a Sentinel set that fails under load', () => {
   const servers: RedisServer[] = [];
   const nodes: Redis[] = [];
-  let sentinels: { ports: number[]; stop(): void };
-  let watcher: Redis;
+  let sentinels: { ports: number[]; stop(): void } | undefined;
+  let watcher: Redis | undefined;
   let store: FaultStore;
 
   beforeAll(async () => {
@@ -178,21 +186,21 @@ describe('a Sentinel set that fails under load', () => {
     await nodes[1]!.replicaof('127.0.0.1', servers[0]!.port);
     await until('a copy', () => hasCopy(nodes[1]!));
     sentinels = await startSentinels(servers[0]!.port);
-    watcher = new Redis(sentinels.ports[0]!);
-    const state = async (): Promise<string> => String(await watcher.call('INFO', 'sentinel'));
+    watcher = new Redis(sentinels.ports[0]!, { commandTimeout: 1000 });
+    const state = async (): Promise<string> => String(await watcher?.call('INFO', 'sentinel'));
     await until('the Sentinels', async () => (await state()).includes('slaves=1,sentinels=3'));
     store = { kind: 'sentinel', ports: sentinels.ports };
   }, 120_000);
 
   afterAll(async () => {
-    for (const node of [...nodes, watcher]) node.disconnect();
-    sentinels.stop();
+    for (const node of [...nodes, watcher]) node?.disconnect();
+    sentinels?.stop();
     await Promise.all(servers.map((server) => server.stop()));
   });
 
   /** What the Sentinels tell clients. */
   const addressOfMaster = async (): Promise<[host: string, port: string]> =>
-    (await watcher.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as [string, string];
+    (await watcher!.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as [string, string];
 
   it.each([
     ['killed', (server: RedisServer) => server.kill(), (server: RedisServer) => server.start()],

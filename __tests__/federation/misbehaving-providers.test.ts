@@ -53,6 +53,18 @@ describe('providers that misbehave', () => {
     expect(host.resolved[0]!.identity).toMatchObject({ subject: 'eve', emailVerified: false });
   });
 
+  it.each([1e308, 1_700_000_000_000])('auth_time that is no time in seconds is none: %j', async (time) => {
+    provider.claims = { auth_time: time };
+    expect(await come()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity.authTime).toBeUndefined();
+  });
+
+  it.each([null, '', 4711, undefined])('without an address nothing is verified: %j', async (email) => {
+    provider.claims = { email, email_verified: true };
+    expect(await come()).toHaveProperty('code');
+    expect(host.resolved[0]!.identity).toMatchObject({ emailVerified: false });
+  });
+
   const hang = (): void => undefined;
   const fail = (_req: unknown, res: ServerResponse): unknown => json(res, 503, { error: 'maintenance' });
   const nonsense = (_req: unknown, res: ServerResponse): unknown =>

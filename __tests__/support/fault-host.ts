@@ -37,7 +37,7 @@ export async function startFaultHost(store: FaultStore): Promise<FaultHost> {
     env: { ...process.env, NODE_ENV: 'test' },
   });
   const events: string[] = [];
-  const state = { isKilled: false, hasEnded: false };
+  const state = { isReady: false, isKilled: false, hasEnded: false };
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => {
       state.hasEnded = true;
@@ -47,9 +47,16 @@ export async function startFaultHost(store: FaultStore): Promise<FaultHost> {
   const port = await new Promise<number>((resolve, reject) => {
     child.on('message', (message: FromHost) => {
       if ('event' in message) events.push(message.event);
-      else resolve(message.port);
+      else {
+        state.isReady = true;
+        resolve(message.port);
+      }
     });
     void ended.then(() => reject(new Error('the host ended')));
+    setTimeout(() => {
+      reject(new Error('the host does not start'));
+      if (!state.isReady) child.kill('SIGKILL');
+    }, 20_000).unref();
   });
   return {
     origin: `http://127.0.0.1:${port}`,

@@ -16,8 +16,10 @@ export interface Load {
   readonly history: readonly Operation[];
   /** Waits until each client has been answered after a moment. Returns the longest time that it took, in milliseconds. */
   answeredSince(moment: number): Promise<number>;
-  /** Lets the clients finish, and each refresh once more. Returns those that could not. */
+  /** Lets the clients finish, and each refresh once more. Returns what went wrong for those that could not. */
   finish(): Promise<string[]>;
+  /** Stops the clients as they are. */
+  stop(): void;
 }
 
 interface App {
@@ -83,7 +85,8 @@ export async function startLoad(
       const form = { grant_type: 'refresh_token', refresh_token: presented };
       const { status, token } = await send(client, 'refresh', presented, form);
       if (status === 200) {
-        if (positionIn(token!).generation > positionIn(app.held!).generation) app.held = token;
+        if (token === undefined) return `client ${client} got no token`;
+        if (positionIn(token).generation > positionIn(app.held!).generation) app.held = token;
         app.answeredAt = performance.now();
         return undefined;
       }
@@ -110,7 +113,8 @@ export async function startLoad(
   const apps = Array.from({ length: clients }, (): App => ({ held: undefined, answeredAt: 0 }));
   await Promise.all(
     apps.map(async (app, client) => {
-      for (let tries = 0; app.held === undefined && tries < 20; tries++) await logIn(client, app);
+      const end = performance.now() + PATIENCE;
+      while (app.held === undefined && performance.now() < end) await logIn(client, app);
     }),
   );
   const running = apps.map((app, client) => run(client, app));
@@ -123,6 +127,10 @@ export async function startLoad(
       return Math.max(
         ...apps.map(({ answeredAt }) => (answeredAt < moment ? Infinity : answeredAt - moment)),
       );
+    },
+    stop: () => {
+      state.isOver = true;
+      state.end = 0;
     },
     finish: async () => {
       state.isOver = true;

@@ -1,5 +1,5 @@
 import { startFaultHost, type FaultHost, type FaultStore } from './fault-host';
-import { startLoad, wait } from './fault-load';
+import { startLoad, wait, type Load } from './fault-load';
 import { problemsIn, readHistory, writeHistory } from './history';
 
 /** How often each fault happens. */
@@ -33,14 +33,17 @@ export async function withstand(
   fault: Fault,
   { processes = 2, logsIn = true, mayBreak = false }: FaultOptions = {},
 ): Promise<Outcome> {
-  const hosts = await Promise.all(
-    Array.from({ length: processes }, (_, position) =>
-      startFaultHost({ ...store, isTuned: position % 2 === 1 }),
-    ),
-  );
-  const all = new Set(hosts);
+  const all = new Set<FaultHost>();
+  let load: Load | undefined;
   try {
-    const load = await startLoad(() => hosts, { logsIn });
+    const hosts = await Promise.all(
+      Array.from({ length: processes }, async (_, position) => {
+        const host = await startFaultHost({ ...store, isTuned: position % 2 === 1 });
+        all.add(host);
+        return host;
+      }),
+    );
+    load = await startLoad(() => hosts, { logsIn });
     const recoveries: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await wait(500);
@@ -63,6 +66,7 @@ export async function withstand(
     const unanswered = history.filter(({ status }) => status !== 200).length;
     return { problems, requests: history.length, unanswered, recovery };
   } finally {
+    load?.stop();
     await Promise.all([...all].map((host) => host.kill()));
   }
 }

@@ -78,7 +78,7 @@ export async function misbehavingProvider(): Promise<MisbehavingProvider> {
         ...provider.tokens,
       };
     },
-    '/userinfo': () => ({ sub: 'eve' }),
+    '/userinfo': () => ({ sub: provider.claims.sub ?? 'eve' }),
   };
 
   async function answer(path: Endpoint, res: ServerResponse, body: URLSearchParams): Promise<void> {

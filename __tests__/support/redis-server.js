@@ -42,6 +42,7 @@ function accepts(port) {
     const socket = net.connect(port, '127.0.0.1');
     socket.on('error', () => resolve(false));
     socket.on('close', () => resolve(false));
+    socket.setTimeout(500, () => socket.destroy());
     socket.on('connect', () => socket.write('PING\r\n'));
     socket.on('data', (data) => {
       socket.destroy();
@@ -50,12 +51,23 @@ function accepts(port) {
   });
 }
 
-/** Returns a free port that is low enough for a cluster's bus, which is 10000 above it. */
+/**
+ * Returns a port that is free, as is the one 10000 above it, a cluster's bus. Both are below those that the system gives to connections, so
+ * that a server that was killed can take them again.
+ */
 async function redisPort() {
   for (;;) {
-    const port = await freePort();
-    if (port < 55_000) return port;
+    const port = 12_000 + Math.floor(Math.random() * 10_000);
+    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
   }
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.on('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /** Starts a private server on loopback. It can be killed and started again on its data. */

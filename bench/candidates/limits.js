@@ -1,5 +1,6 @@
 /** What no server can be faster than: Node, Express, one signature, one script of Redis. */
 import { generateKeyPairSync, sign } from 'node:crypto';
+import http from 'node:http';
 
 import express from 'express';
 import { Redis } from 'ioredis';
@@ -34,18 +35,20 @@ export async function create({ redisUrl }) {
     answer(res);
   });
   app.get('/get', (_req, res) => res.json({ ok: true }));
+  const get = (path) => ({ method: 'GET', path, headers: { authorization: FORM.authorization } });
+  const requests = {
+    L1: credentials('/l1'),
+    L2: form('/l2', { grant_type: 'refresh_token', refresh_token: 'x'.repeat(72) }),
+    GET: get('/get'),
+    'GET without Express': get('/node'),
+  };
+  const server = http.createServer((req, res) => {
+    if (req.url !== '/node') return app(req, res);
+    res.writeHead(200, { 'Content-Type': 'application/json' }).end('{"ok":true}');
+  });
   return {
-    port: await listen(app),
-    operations: ['L1', 'L2', 'GET'],
-    prepare: ({ operation, count }) =>
-      Array.from({ length: count }, () =>
-        operation === 'GET'
-          ? { method: 'GET', path: '/get', headers: { authorization: FORM.authorization } }
-          : {
-              ...(operation === 'L1'
-                ? credentials('/l1')
-                : form('/l2', { grant_type: 'refresh_token', refresh_token: 'x'.repeat(72) })),
-            },
-      ),
+    port: await listen(server),
+    operations: Object.keys(requests),
+    prepare: ({ operation, count }) => Array.from({ length: count }, () => ({ ...requests[operation] })),
   };
 }

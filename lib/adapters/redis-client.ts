@@ -4,16 +4,14 @@ import type { Writable } from 'node:stream';
 export type RedisCommandName =
   'get' | 'getdel' | 'set' | 'del' | 'zrem' | 'zadd' | 'zrangebylex' | 'zrandmember';
 
-type Corkable = Pick<Writable, 'cork' | 'uncork'>;
-
 /** The part of an ioredis client (5 or 6) that the adapter uses: a `Redis`, also through Sentinel, or a `Cluster`. */
 export type IoredisClient = Record<RedisCommandName, (key: string, ...args: never[]) => Promise<unknown>> & {
   /** The connection of a `Redis`, once there is one. */
-  readonly stream?: Corkable;
+  readonly stream?: Pick<Writable, 'cork' | 'uncork'>;
   /** Whether it is a `Cluster`. */
   readonly isCluster?: boolean;
   /** The clients of the nodes of a `Cluster`. */
-  nodes?(role: 'master'): readonly { readonly stream?: Corkable }[];
+  nodes?(role: 'master'): readonly Pick<IoredisClient, 'stream'>[];
   /** The state of the connection. */
   readonly status: string;
   /** The options of the client. */

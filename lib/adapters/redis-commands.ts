@@ -56,7 +56,7 @@ function ioredisCommands(client: IoredisClient): RedisCommands {
 
 /**
  * Returns a function that holds back what is written to the client's connections until the turn of the event loop ends: the commands of all
- * its requests go to a server in one write, which is the dearest part of a command. The package `redis` does the same by itself.
+ * its requests go to a server in one write. The write is the most expensive part of a command. The package `redis` does the same by itself.
  */
 function writeGatherer(client: IoredisClient): () => void {
   let isGathering = false;
@@ -65,8 +65,8 @@ function writeGatherer(client: IoredisClient): () => void {
     const connections = client.isCluster && client.nodes ? client.nodes('master') : [client];
     // There is none before the first connection, and none in a mock.
     const streams = connections.flatMap(({ stream }) => (typeof stream?.cork === 'function' ? stream : []));
-    isGathering = true;
     for (const stream of streams) stream.cork();
+    isGathering = true;
     void nextTurn().then(() => {
       isGathering = false;
       for (const stream of streams) stream.uncork();

@@ -1,3 +1,4 @@
+import { isEpochSeconds } from '../host/user';
 import type { ClaimNames } from './provider';
 
 /** A user as a provider describes them. */
@@ -21,7 +22,7 @@ export interface ProviderIdentity {
   readonly username: string | undefined;
   /** The picture's URL. */
   readonly picture: string | undefined;
-  /** When the user last proved their identity, if the provider says so. Epoch seconds. */
+  /** When the user last proved their identity, if the provider says so in seconds. Epoch seconds. */
   readonly authTime: number | undefined;
   /** The authentication context class. */
   readonly acr: string | undefined;
@@ -48,18 +49,19 @@ export function identityOf(
     throw new Error('the response of the provider does not identify a user');
   }
   const verified = at(claims, names.emailVerified);
+  const email = text(at(claims, names.email));
   const { auth_time: authTime, acr, amr } = claims;
   return Object.freeze({
     providerId,
     issuer,
     subject: String(subject),
-    email: text(at(claims, names.email)),
+    email,
     // Some providers write it as a string.
-    emailVerified: trustEmailVerified && (verified === true || verified === 'true'),
+    emailVerified: email !== undefined && trustEmailVerified && (verified === true || verified === 'true'),
     name: text(at(claims, names.name)),
     username: text(at(claims, names.username)),
     picture: text(at(claims, names.picture)),
-    authTime: typeof authTime === 'number' && Number.isFinite(authTime) ? Math.floor(authTime) : undefined,
+    authTime: isEpochSeconds(authTime) ? Math.floor(authTime) : undefined,
     acr: text(acr),
     amr: Array.isArray(amr) ? amr.filter((method) => typeof method === 'string') : undefined,
     claims,

@@ -86,10 +86,15 @@ export function userNameOf(user: OAuthUser & { name?: unknown; email?: unknown }
 export function authTimeOf({ authTime }: OAuthUser): number | undefined {
   // A database row has null for a missing value.
   if (authTime === undefined || authTime === null) return undefined;
-  if (!Number.isFinite(authTime) || authTime > 1e11) {
+  if (!isEpochSeconds(authTime)) {
     throw serverError(new TypeError('authTime of a user must be epoch seconds'));
   }
   return Math.floor(authTime);
+}
+
+/** Whether a value is a time in seconds: in milliseconds it would be thousands of years away. */
+export function isEpochSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value <= 1e11;
 }
 
 /** Hashes a session id for clients: at many hosts the id alone is enough to take over the session. */
