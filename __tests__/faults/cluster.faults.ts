@@ -32,7 +32,7 @@ const nodeOf = (server: RedisServer): Redis => {
   const node = new Redis(server.url, {
     retryStrategy: () => 50,
     maxRetriesPerRequest: null,
-    commandTimeout: 500,
+    commandTimeout: 2000,
   });
   node.on('error', () => undefined);
   return node;
@@ -211,12 +211,11 @@ describe('a Sentinel set that fails under load', () => {
       if (gone === undefined) return;
       const position = gone;
       await back(servers[position]!);
-      // A Sentinel would do this after ten seconds.
-      await nodes[position]!.replicaof('127.0.0.1', servers[1 - position]!.port);
-      await until(
-        'a replica',
-        async () => !(await isMaster(nodes[position]!)) && (await hasCopy(nodes[position]!)),
-      );
+      await until('a replica', async () => {
+        // A Sentinel would do this after ten seconds.
+        await nodes[position]!.replicaof('127.0.0.1', servers[1 - position]!.port);
+        return !(await isMaster(nodes[position]!)) && (await hasCopy(nodes[position]!));
+      });
     };
     const fault = async (): Promise<void> => {
       await bringBack();

@@ -18,6 +18,7 @@ const retry = (): number => 50;
 const settings = isTuned
   ? {
       connectTimeout: 500,
+      socketTimeout: 600,
       commandTimeout: 700,
       maxRetriesPerRequest: 1,
       reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -43,8 +44,7 @@ const CREATE: Record<FaultStore['kind'], () => Adapter> = {
         name: 'main',
         retryStrategy: retry,
         sentinelRetryStrategy: retry,
-        failoverDetector: true,
-        disconnectTimeout: 200,
+        socketTimeout: 600,
       }),
     ),
   postgres: () =>
@@ -66,6 +66,8 @@ function redisOf(client: Redis | Cluster): Adapter {
 
 let step = 0;
 process.on('message', (message: ToHost) => (step = message.step));
+// The runner may be killed.
+process.on('disconnect', () => process.exit());
 const report = (message: FromHost): void => void process.send!(message);
 
 const oauth = createOAuthRouter({
