@@ -51,9 +51,9 @@ export function memoryAdapter({
   refuseUnknown('memoryAdapter', unknown);
   const limit = { maxSize: maxEntries, sizeCalculation: () => 1 };
   const cacheOptions: CacheOptions = { ...limit, ttl: 1, perf: { now: clock }, ttlResolution: 0 };
-  const grants = new LRUCache<string, string>({
+  const grants = new LRUCache<string, { generation: number; record: string }>({
     ...cacheOptions,
-    dispose: (record, _grantId, reason) => {
+    dispose: ({ record }, _grantId, reason) => {
       if (reason !== 'set') forget(JSON.parse(record) as StoredGrant);
     },
   });
@@ -63,8 +63,9 @@ export function memoryAdapter({
   const consents = new LRUCache<string, string>(limit);
 
   function write(grant: StoredGrant): void {
-    grants.set(grant.id, JSON.stringify(grant), { ttl: Math.max(grant.expiresAt - clock(), 0) + GRACE });
-    const { id, userId } = grant;
+    const { id, userId, generation, expiresAt } = grant;
+    const stored = { generation, record: JSON.stringify(grant) };
+    grants.set(id, stored, { ttl: Math.max(expiresAt - clock(), 0) + GRACE });
     if (userId === undefined) return;
     const ids = grantsOfUser.get(userId) ?? new Set();
     grantsOfUser.set(userId, ids.add(id));
@@ -77,8 +78,8 @@ export function memoryAdapter({
   }
 
   function read(grantId: string): StoredGrant | undefined {
-    const record = grants.get(grantId);
-    return record === undefined ? undefined : (JSON.parse(record) as StoredGrant);
+    const stored = grants.get(grantId);
+    return stored && (JSON.parse(stored.record) as StoredGrant);
   }
 
   const adapter = {
@@ -90,7 +91,7 @@ export function memoryAdapter({
     },
     getGrant: read,
     advanceGrant: (grantId: string, generation: number, next: StoredGrant) => {
-      if (read(grantId)?.generation !== generation) return false;
+      if (grants.get(grantId)?.generation !== generation) return false;
       write(next);
       return true;
     },

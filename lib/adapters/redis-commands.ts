@@ -31,19 +31,20 @@ export function createRedisCommands(client: RedisClient): RedisCommands {
 }
 
 function ioredisCommands(client: IoredisClient): RedisCommands {
-  const functions = client as unknown as Record<string, Script>;
   const gatherWrites = writeGatherer(client);
-  const run: (name: string) => Script =
-    (name) =>
-    async (key, ...args) => {
+  const functions = client as unknown as Record<RedisCommandName, Script>;
+  const run =
+    (name: RedisCommandName): Script =>
+    (key, ...args) => {
       gatherWrites();
-      return functions[name]?.(key, ...args);
+      return functions[name](key, ...args);
     };
   return {
     command: (name, key, ...args) => run(name)(key, ...args),
     script: (name, lua) => {
       client.defineCommand(name, { numberOfKeys: 1, lua });
-      return run(name);
+      // It is a command of the client from now on.
+      return run(name as RedisCommandName);
     },
     ping: () => client.ping(),
     info: () => client.info(),

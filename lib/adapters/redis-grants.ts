@@ -128,15 +128,12 @@ export function createRedisGrants({ command, script }: RedisCommands, prefix: st
 function readScript(script: RedisCommands['script']): Script {
   const runFlagged = script('oauthGetGrant', `#!lua flags=no-writes\n${GET_GRANT}`);
   const runPlain = script('oauthGetGrantPlain', GET_GRANT);
-  let run: Script = async (key) => {
-    try {
-      return await runFlagged(key);
-    } catch (error) {
+  let run: Script = (key) =>
+    runFlagged(key).catch((error: unknown) => {
       if (!/compiling script/i.test((error as Error).message)) throw error;
       run = runPlain;
       return runPlain(key);
-    }
-  };
+    });
   return (key) => run(key);
 }
 

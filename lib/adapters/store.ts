@@ -33,19 +33,18 @@ export function createStore(adapter: Adapter, { timeout, clock, reporter }: Stor
   for (const operation of [...REQUIRED_FUNCTIONS, ...OPTIONAL_FUNCTIONS]) {
     const run = adapter[operation] as AnyFunction | undefined;
     if (!run) continue;
-    const call = async (args: unknown[]): Promise<unknown> => {
+    const check = (RESULTS as Partial<Record<string, AnyFunction>>)[operation];
+    store[operation] = async (...args) => {
+      let result: unknown;
       try {
-        return await withTimeout(Promise.resolve(Reflect.apply(run, adapter, args)), timeout, operation);
+        result = await withTimeout(Promise.resolve(Reflect.apply(run, adapter, args)), timeout, operation);
       } catch (thrown) {
         const cause = withoutValues(thrown, textsOf(args));
         reporter.emit('store.failed', { operation, cause });
         throw storeUnavailable(cause);
       }
+      return check ? checked(check, result, [...args, moment]) : result;
     };
-    const check = (RESULTS as Partial<Record<string, AnyFunction>>)[operation];
-    store[operation] = check
-      ? async (...args) => checked(check, await call(args), [...args, moment])
-      : (...args) => call(args);
   }
   return store as unknown as Store;
 }
@@ -69,10 +68,12 @@ function withTimeout(answer: Promise<unknown>, seconds: number, operation: strin
     const timer = setTimeout(() => {
       reject(new Error(`${operation} did not answer within ${seconds} s`));
     }, seconds * 1000);
-    const stop = (): void => {
-      clearTimeout(timer);
-    };
-    answer.then(stop, stop);
-    answer.then(resolve, reject);
+    const settle =
+      (settled: (value: unknown) => void) =>
+      (value: unknown): void => {
+        clearTimeout(timer);
+        settled(value);
+      };
+    answer.then(settle(resolve), settle(reject));
   });
 }

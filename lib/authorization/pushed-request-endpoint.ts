@@ -59,7 +59,7 @@ export function createPushedRequestEndpoint(options: PushedRequestEndpointOption
         refuseImplausible(requested(body), allowHttp);
       const client = await authenticate();
       event.clientId = client.clientId;
-      await possession.once(proof);
+      if (proof) await possession.once(proof);
       if (body.get('request_uri') !== undefined) throw invalidRequest('request_uri must not be pushed');
 
       const signed = body.get('request') !== undefined;

@@ -30,8 +30,8 @@ export function createClientSecretBasic(verify: VerifySecret): ClientAuthenticat
     return {
       methods: isEmpty ? ['none'] : ['client_secret_basic'],
       clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
-      fault: async (record) => {
-        if (isEmpty) return undefined;
+      fault: (record) => {
+        if (isEmpty) return Promise.resolve(undefined);
         const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
         const distinct = new Set(secrets.map(({ clientSecret }) => clientSecret));
         return secretFault(verify, req, [...distinct], record);
@@ -59,8 +59,10 @@ export function createClientSecretPost(
     return {
       methods: ['client_secret_post', 'none'],
       clientIds: [identification.clientId(req, parameters) ?? ''],
-      fault: async (record) =>
-        record.client.confidential ? secretFault(verify, req, [clientSecret], record) : undefined,
+      fault: (record) =>
+        record.client.confidential
+          ? secretFault(verify, req, [clientSecret], record)
+          : Promise.resolve(undefined),
     };
   };
 }

@@ -28,7 +28,7 @@ export interface ProofOfPossession {
   /** Reads a DPoP proof for a request, without I/O. @throws OAuthError `invalid_dpop_proof` */
   readProof(proof: string, request: DpopRequest): DpopProof;
   /** Marks a proof as used, in every process. @throws OAuthError `invalid_dpop_proof` if it was used before */
-  once(proof: DpopProof | undefined): Promise<void>;
+  once(proof: DpopProof): Promise<void>;
   /**
    * Requires a fresh proof, with a nonce if `requireNonce`; `sendNonce` then gets a nonce for the client's next request.
    * @throws OAuthError `use_dpop_nonce`, `invalid_dpop_proof`
@@ -70,9 +70,9 @@ export function createProofOfPossession(options: ProofOfPossessionOptions): Proo
     return readProof(proof, { method: req.method ?? '', url, accessToken });
   }
 
-  async function once(proof: DpopProof | undefined): Promise<void> {
+  async function once(proof: DpopProof): Promise<void> {
     // A proof that is too old or too new is refused anyway and need not be remembered.
-    if (!proof?.isTimely) return;
+    if (!proof.isTimely) return;
     if (!(await setOnce(proof.replayKey, proof.replayLifetime))) throw invalidProof('used before');
   }
 

@@ -63,20 +63,20 @@ const RESERVED_MEMBERS = [
 ];
 
 /** Asks the `beforeIssueToken` hook. @throws OAuthError the hook's own, or `server_error` */
-export async function askBeforeIssueToken<User>(
+export function askBeforeIssueToken<User>(
   hook: BeforeIssueToken<User> | undefined,
   context: GrantContext,
   user: User | undefined,
-): Promise<void> {
-  if (hook) await callHost(() => hook({ ...context, user }));
+): Awaitable<unknown> {
+  return hook && callHost(() => hook({ ...context, user }));
 }
 
 /** Returns the claims of the `claims` hook. @throws OAuthError `server_error` if it sets a reserved claim */
-export async function extraClaims<User>(
+export function extraClaims<User>(
   hook: ClaimsHook<User> | undefined,
   context: GrantContext,
   user: User | undefined,
-): Promise<Readonly<Record<string, unknown>>> {
+): Awaitable<Readonly<Record<string, unknown>>> {
   return hook ? callForMembers('claims', () => hook({ ...context, user }), RESERVED_CLAIMS) : {};
 }
 

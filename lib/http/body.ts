@@ -61,7 +61,7 @@ function hostsBody(req: Request): unknown {
 }
 
 /** Reads the body without body-parser, which would cost more than everything else in a token request. */
-async function read(req: Request): Promise<string | undefined> {
+function read(req: Request): Promise<string> | undefined {
   const { headers } = req;
   if (headers['transfer-encoding'] === undefined && !Number(headers['content-length'])) return undefined;
   refuseForeignType(req);
@@ -69,12 +69,10 @@ async function read(req: Request): Promise<string | undefined> {
     throw invalidRequest('The body must not be compressed');
   }
   if (Number(headers['content-length']) > MAXIMUM_BODY_BYTES) throw tooLong();
-  const bytes = await bytesOf(req);
-  if (!isUtf8(bytes)) throw invalidRequest('The body is not UTF-8');
-  return bytes.toString();
+  return textOf(req);
 }
 
-function bytesOf(req: Request): Promise<Buffer> {
+function textOf(req: Request): Promise<string> {
   return new Promise((resolve, reject) => {
     const body = createBoundedBuffer(MAXIMUM_BODY_BYTES);
     req.on('data', (chunk: Buffer) => {
@@ -82,7 +80,9 @@ function bytesOf(req: Request): Promise<Buffer> {
       if (!body.append(chunk)) reject(tooLong());
     });
     req.on('end', () => {
-      resolve(body.bytes());
+      const bytes = body.bytes();
+      if (isUtf8(bytes)) resolve(bytes.toString());
+      else reject(invalidRequest('The body is not UTF-8'));
     });
     req.on('error', (cause) => {
       reject(invalidRequest('The body was cut off', { cause }));

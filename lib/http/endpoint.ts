@@ -44,8 +44,8 @@ export type FormatError = (error: OAuthError, req: Request) => Readonly<Record<s
 /** The parts that all endpoints share. */
 export interface EndpointFrame {
   readonly reporter: EventReporter;
-  /** Calls the host's `rateLimit` and `requestGuard`. @throws OAuthError for a request that they refuse */
-  admit(req: Request, endpoint: string): Promise<void>;
+  /** Calls the host's `rateLimit` and `requestGuard`, if it has one. @throws OAuthError for a request that they refuse */
+  readonly admit: ((req: Request, endpoint: string) => Promise<void>) | undefined;
   /** Sends an error as JSON (RFC 6749 §5.2). */
   readonly sendError: RespondError;
 }
@@ -90,7 +90,7 @@ export function createEndpointFrame(options: {
 
   return {
     reporter,
-    admit,
+    admit: rateLimit || requestGuard ? admit : undefined,
     sendError: (req, res, error) => {
       const body = errorBody(error);
       sendBody(res, error, { ...hostMembers(error, req), ...body });
@@ -122,7 +122,7 @@ export function createEndpoint(
         const error = invalidRequest(`The method must be one of ${allow}`, { status: 405 });
         return await frame.sendError(req, res, error);
       }
-      await admit(req, name);
+      await admit?.(req, name);
       await handle(req, res, event);
     } catch (thrown) {
       const error = asOAuthError(thrown);

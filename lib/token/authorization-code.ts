@@ -73,7 +73,9 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
 
     // The hooks may have taken long.
     if (!isActive(grant, client, clock())) throw refused('expired');
-    const [outcome] = await Promise.all([commit(store, grant, next), keepClient(client)]);
+    const keeping = keepClient(client);
+    const outcome = await commit(store, grant, next);
+    await keeping;
     if (!outcome.won) {
       if (!outcome.stored) throw refused('revoked meanwhile');
       return refuseSpent(outcome.stored, client, parameters);

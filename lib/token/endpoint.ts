@@ -45,7 +45,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
       // One round trip; a client assertion adds another.
       const [client, , grant] = await inOrder([
         authentication.identify(req, parameters, { mayFetch, isUsed }).authenticate(),
-        possession.once(proof),
+        proof && possession.once(proof),
         reference && store.getGrant(reference.grantId),
       ]);
       event.clientId = client.clientId;
@@ -65,11 +65,12 @@ export function createTokenEndpoint(options: TokenEndpointOptions): RequestHandl
 
 /** Waits for all promises. If several reject, the error of the first in the list is thrown. */
 async function inOrder<A, B, C>(
-  promises: readonly [Promise<A>, Promise<B>, Promise<C> | undefined],
-): Promise<[A, B, C | undefined]> {
-  // When one rejects, the later ones are not awaited and may reject too.
-  for (const promise of promises) promise?.catch(() => undefined);
+  promises: readonly [Promise<A>, Promise<B> | undefined, Promise<C> | undefined],
+): Promise<[A, B | undefined, C | undefined]> {
   const [first, second, third] = promises;
+  // When one rejects, the later ones are not awaited and may reject too.
+  second?.catch(() => undefined);
+  third?.catch(() => undefined);
   return [await first, await second, await third];
 }
 

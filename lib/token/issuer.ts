@@ -62,7 +62,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
       jti: claims.jti,
       expiresIn: claims.exp - claims.iat,
       expiresAt: claims.exp * 1000,
-      idToken: await issueIdToken({ ...request, user, accessToken, iat: claims.iat }),
+      idToken: request.idToken && (await issueIdToken({ ...request, user, accessToken, iat: claims.iat })),
       members: await responseMembers(hooks.tokenResponse, context, user, request.federation),
     };
   };

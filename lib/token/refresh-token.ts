@@ -99,7 +99,9 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
         attempt: newAttempt(),
         rotatedAt: now,
       };
-      const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
+      const keeping = keepClient(client);
+      const outcome = await commit(store, stored, next);
+      await keeping;
       if (outcome.won) {
         // A write that was late may have brought the record back.
         if (isFirst && (await isLeftOver(store, next))) throw refused('revoked meanwhile');
