@@ -6,7 +6,7 @@ import Redis from 'ioredis';
 import type { FaultStore } from '../support/fault-host';
 import { wait } from '../support/fault-load';
 import { withstand } from '../support/fault-run';
-import { startRedis, startSentinels, type RedisServer } from '../support/redis-server';
+import { startRedis, startSentinels, type RedisServer, type Sentinel } from '../support/redis-server';
 
 const SLOTS = 16_384;
 const MASTERS = 3;
@@ -173,7 +173,7 @@ describe('a cluster that fails under load', () => {
 describe('a Sentinel set that fails under load', () => {
   const servers: RedisServer[] = [];
   const nodes: Redis[] = [];
-  let sentinels: { ports: number[]; stop(): void } | undefined;
+  let sentinels: Sentinel[] = [];
   let watcher: Redis | undefined;
   let store: FaultStore;
 
@@ -186,15 +186,16 @@ describe('a Sentinel set that fails under load', () => {
     await nodes[1]!.replicaof('127.0.0.1', servers[0]!.port);
     await until('a copy', () => hasCopy(nodes[1]!));
     sentinels = await startSentinels(servers[0]!.port);
-    watcher = new Redis(sentinels.ports[0]!, { commandTimeout: 1000 });
+    // The first is the one that clients ask first.
+    watcher = new Redis(sentinels[1]!.port, { commandTimeout: 1000 });
     const state = async (): Promise<string> => String(await watcher?.call('INFO', 'sentinel'));
     await until('the Sentinels', async () => (await state()).includes('slaves=1,sentinels=3'));
-    store = { kind: 'sentinel', ports: sentinels.ports };
+    store = { kind: 'sentinel', ports: sentinels.map(({ port }) => port) };
   }, 120_000);
 
   afterAll(async () => {
     for (const node of [...nodes, watcher]) node?.disconnect();
-    sentinels?.stop();
+    for (const sentinel of sentinels) sentinel.stop();
     await Promise.all(servers.map((server) => server.stop()));
   });
 
@@ -205,6 +206,17 @@ describe('a Sentinel set that fails under load', () => {
   it.each([
     ['killed', (server: RedisServer) => server.kill(), (server: RedisServer) => server.start()],
     ['frozen', (server: RedisServer) => server.pause(), (server: RedisServer) => server.resume()],
+    [
+      'frozen with a Sentinel',
+      (server: RedisServer) => {
+        server.pause();
+        sentinels[0]!.pause();
+      },
+      (server: RedisServer) => {
+        server.resume();
+        sentinels[0]!.resume();
+      },
+    ],
   ] as const)('the master is %s: nobody loses a login', async (name, end, back) => {
     let gone: number | undefined;
     const bringBack = async (): Promise<void> => {

@@ -45,6 +45,7 @@ const CREATE: Record<FaultStore['kind'], () => Adapter> = {
         retryStrategy: retry,
         sentinelRetryStrategy: retry,
         socketTimeout: 600,
+        sentinelCommandTimeout: 200,
       }),
     ),
   postgres: () =>

@@ -48,6 +48,8 @@ export interface StoreMistake {
   readonly keeps?: boolean;
 }
 
+type Write = 'advance' | 'removal';
+
 export type Choose = (options: number) => number;
 
 export class World {
@@ -56,6 +58,9 @@ export class World {
   readonly trace: string[] = [];
   private records = new Map<string, { record: string; since: number }>();
   private before = this.records;
+  private last: Write | undefined;
+  /** What failovers have undone. */
+  readonly forgotten: Write[] = [];
   readonly pending: Pending[] = [];
   readonly late: Pending[] = [];
   readonly adapter: Adapter;
@@ -102,16 +107,20 @@ export class World {
     const isYoung = stored?.generation !== next.generation;
     const since = isYoung ? this.storeNow : (this.records.get(id)?.since ?? this.storeNow);
     this.records.set(id, { record: JSON.stringify(next), since });
+    this.last = 'advance';
     return true;
   }
 
   private remove(id: string): boolean {
     this.before = new Map(this.records);
+    this.last = 'removal';
     return this.mistake.keeps ? this.records.has(id) : this.records.delete(id);
   }
 
   failOver(): void {
     this.records = new Map(this.before);
+    if (this.last) this.forgotten.push(this.last);
+    this.last = undefined;
   }
 
   /** The adapter, as the library calls it. */

@@ -10,6 +10,14 @@ export interface RedisServer {
 }
 
 export function startRedis(args?: string[]): Promise<RedisServer>;
-export function startSentinel(master: number): Promise<{ port: number; stop(): void }>;
-export function startSentinels(master: number): Promise<{ ports: number[]; stop(): void }>;
+/** A private Sentinel on loopback. */
+export interface Sentinel {
+  port: number;
+  pause(): void;
+  resume(): void;
+  stop(): void;
+}
+
+export function startSentinel(master: number): Promise<Sentinel>;
+export function startSentinels(master: number): Promise<Sentinel[]>;
 export function freePort(): Promise<number>;

@@ -141,6 +141,8 @@ async function startSentinel(master, { quorum = 1, settings = [] } = {}) {
   }
   return {
     port,
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
     stop: () => {
       child.kill('SIGKILL');
       rmSync(directory, { recursive: true, force: true });
@@ -149,15 +151,9 @@ async function startSentinel(master, { quorum = 1, settings = [] } = {}) {
 }
 
 /** Starts three Sentinels, of which two decide, within a second. */
-async function startSentinels(master) {
+function startSentinels(master) {
   const settings = ['sentinel down-after-milliseconds main 1000', 'sentinel failover-timeout main 3000'];
-  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(master, { quorum: 2, settings })));
-  return {
-    ports: sentinels.map(({ port }) => port),
-    stop: () => {
-      for (const sentinel of sentinels) sentinel.stop();
-    },
-  };
+  return Promise.all([1, 2, 3].map(() => startSentinel(master, { quorum: 2, settings })));
 }
 
 module.exports = { ensureRedisServer, freePort, startRedis, startSentinel, startSentinels };

@@ -32,19 +32,19 @@ export function createRedisCommands(client: RedisClient): RedisCommands {
 
 function ioredisCommands(client: IoredisClient): RedisCommands {
   const gatherWrites = writeGatherer(client);
-  const functions = client as unknown as Record<RedisCommandName, Script>;
+  const functions = client as unknown as Record<string, Script>;
   const run =
-    (name: RedisCommandName): Script =>
+    (name: string): Script =>
     (key, ...args) => {
       gatherWrites();
-      return functions[name](key, ...args);
+      const answer = functions[name]?.(key, ...args);
+      return answer ?? Promise.reject(new TypeError(`the client of Redis has no command ${name}`));
     };
   return {
     command: (name, key, ...args) => run(name)(key, ...args),
     script: (name, lua) => {
       client.defineCommand(name, { numberOfKeys: 1, lua });
-      // It is a command of the client from now on.
-      return run(name as RedisCommandName);
+      return run(name);
     },
     ping: () => client.ping(),
     info: () => client.info(),

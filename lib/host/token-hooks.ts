@@ -67,7 +67,7 @@ export function askBeforeIssueToken<User>(
   hook: BeforeIssueToken<User> | undefined,
   context: GrantContext,
   user: User | undefined,
-): Awaitable<unknown> {
+): Promise<unknown> | undefined {
   return hook && callHost(() => hook({ ...context, user }));
 }
 

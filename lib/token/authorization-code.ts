@@ -73,9 +73,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
 
     // The hooks may have taken long.
     if (!isActive(grant, client, clock())) throw refused('expired');
-    const keeping = keepClient(client);
-    const outcome = await commit(store, grant, next);
-    await keeping;
+    const [outcome] = await Promise.all([commit(store, grant, next), keepClient(client)]);
     if (!outcome.won) {
       if (!outcome.stored) throw refused('revoked meanwhile');
       return refuseSpent(outcome.stored, client, parameters);

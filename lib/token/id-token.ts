@@ -5,9 +5,10 @@ import type { IdTokens } from '../tokens/id-token';
 import type { Subjects } from '../tokens/subject';
 import type { IssueRequest } from './issue-request';
 
-/** Issues the ID token of a token response. Returns `undefined` if the request has none, or no user. */
+/** Issues the ID token of a token response. Returns `undefined` if the request has no user. */
 export type IdTokenIssuer<User> = (
-  request: IssueRequest & {
+  request: Omit<IssueRequest, 'idToken'> & {
+    readonly idToken: NonNullable<IssueRequest['idToken']>;
     readonly user: User | undefined;
     readonly accessToken: string;
     /** Epoch seconds. */
@@ -31,7 +32,7 @@ export function createIdTokenIssuer<User>(options: {
 
   return async ({ context, idToken, authentication = {}, user, accessToken, iat }) => {
     const { client, userId, scope } = context;
-    if (!idToken || userId === undefined) return undefined;
+    if (userId === undefined) return undefined;
     const { nonce, claims: requested } = idToken;
     const { authTime, acr, amr, sid } = authentication;
     const claims = {

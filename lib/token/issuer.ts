@@ -44,7 +44,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
   const { issuer, accessTokens, issueIdToken, audiences, policies, loadUser, hooks, clock } = options;
 
   return async (request) => {
-    const { context, confirmation } = request;
+    const { context, confirmation, idToken } = request;
     audiences.refuseMultiple(context.resources);
     if (audiences.requireDpop(context.resources) && confirmation?.jkt === undefined) {
       throw invalidProof('missing, but the resource requires it');
@@ -62,7 +62,7 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
       jti: claims.jti,
       expiresIn: claims.exp - claims.iat,
       expiresAt: claims.exp * 1000,
-      idToken: request.idToken && (await issueIdToken({ ...request, user, accessToken, iat: claims.iat })),
+      idToken: idToken && (await issueIdToken({ ...request, idToken, user, accessToken, iat: claims.iat })),
       members: await responseMembers(hooks.tokenResponse, context, user, request.federation),
     };
   };

@@ -99,9 +99,7 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
         attempt: newAttempt(),
         rotatedAt: now,
       };
-      const keeping = keepClient(client);
-      const outcome = await commit(store, stored, next);
-      await keeping;
+      const [outcome] = await Promise.all([commit(store, stored, next), keepClient(client)]);
       if (outcome.won) {
         // A write that was late may have brought the record back.
         if (isFirst && (await isLeftOver(store, next))) throw refused('revoked meanwhile');
