@@ -7,6 +7,8 @@ export interface FaultStore {
   readonly url?: string;
   /** Of the cluster's nodes, or of the Sentinels. */
   readonly ports?: readonly number[];
+  /** The package of the client of Redis. @defaultValue `'ioredis'` */
+  readonly driver?: 'ioredis' | 'redis';
   /** Whether the client of Redis has the settings of `docs/production.md`. */
   readonly isTuned?: boolean;
   /** The isolation of PostgreSQL's transactions. */
