@@ -65,6 +65,21 @@ describe('redisAdapter', () => {
     await server.stop();
   });
 
+  it('warns about a failover detector, which may end the client', () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation();
+    const sentinels = [{ host: '127.0.0.1', port: 1 }];
+    for (const failoverDetector of [true, false]) {
+      const client = new Redis({ sentinels, name: 'main', failoverDetector, lazyConnect: true });
+      redisAdapter(client);
+      redisAdapter(client, { prefix: 'other:' });
+      client.disconnect();
+    }
+    expect(warn.mock.calls.map(([warning]) => warning)).toEqual([
+      expect.stringContaining('failoverDetector'),
+    ]);
+    warn.mockRestore();
+  });
+
   describe('with a client of ioredis', () => {
     let client: Redis;
     beforeEach(async () => {
