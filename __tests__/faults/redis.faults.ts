@@ -6,6 +6,15 @@ import { withstand, type Fault, type FaultOptions } from '../support/fault-run';
 import { redisProxy, type RedisProxy } from '../support/redis-proxy';
 import { freePort, startRedis, type RedisServer } from '../support/redis-server';
 
+interface FaultCase {
+  readonly fault: Fault;
+  readonly options?: FaultOptions;
+  /** Whether all requests may be answered. */
+  readonly isQuiet?: boolean;
+  /** Whether it depends on the driver: it then happens with both. */
+  readonly isOfDriver?: boolean;
+}
+
 describe.each(['ioredis', 'redis'] as const)(
   'a Redis that fails under load, with the package %s',
   (driver) => {
@@ -42,8 +51,9 @@ describe.each(['ioredis', 'redis'] as const)(
       while (proxy.nextWrite) await wait(5);
     };
 
-    const FAULTS: Record<string, { fault: Fault; options?: FaultOptions; isQuiet?: boolean }> = {
+    const FAULTS: Record<string, FaultCase> = {
       'killed and started again': {
+        isOfDriver: true,
         fault: async () => {
           await server.kill();
           await wait(1200);
@@ -51,6 +61,7 @@ describe.each(['ioredis', 'redis'] as const)(
         },
       },
       'paused for longer than the time limit': {
+        isOfDriver: true,
         fault: async () => {
           server.pause();
           await wait(1500);
@@ -65,6 +76,7 @@ describe.each(['ioredis', 'redis'] as const)(
         },
       },
       'read-only, as after a failover': {
+        isOfDriver: true,
         fault: async () => {
           await admin.replicaof('127.0.0.1', await freePort());
           await wait(1200);
@@ -80,6 +92,7 @@ describe.each(['ioredis', 'redis'] as const)(
         isQuiet: true,
       },
       'whose answers are lost after the commit, with a driver that sends again': {
+        isOfDriver: true,
         fault: dropping,
         isQuiet: true,
       },
@@ -110,7 +123,8 @@ describe.each(['ioredis', 'redis'] as const)(
       },
     };
 
-    it.each(Object.entries(FAULTS))(
+    const cases = Object.entries(FAULTS).filter(([, { isOfDriver }]) => isOfDriver ?? driver === 'ioredis');
+    it.each(cases)(
       '%s: nobody loses a login, nothing is given twice',
       async (name, { fault, options, isQuiet }) => {
         const store = { kind: 'redis', driver, url: proxy.url } as const;

@@ -176,7 +176,6 @@ const SCENARIOS: Record<string, RedemptionScenario> = {
     failovers: 1,
   },
   'one page, a fault and a failover': { isWhole: true, tabs: 1, faults: 1, passes: 0, failovers: 1 },
-  'a page that submits three times, and a failover': { tabs: 3, faults: 0, passes: 0, failovers: 1 },
   'a failover and a fault': { tabs: 2, faults: 1, passes: 1, failovers: 1 },
   'an observer and a failover': { tabs: 1, faults: 1, passes: 0, failovers: 1, observer: true },
   'a revocation': { isWhole: true, tabs: 2, faults: 0, passes: 1, failovers: 0, revoker: true },
