@@ -123,6 +123,16 @@ describe('redisAdapter', () => {
       await put;
     });
 
+    it('names a command that the client does not have', async () => {
+      const old = new Proxy(client, {
+        get: (target, name) => {
+          const value: unknown = name === 'getdel' ? undefined : Reflect.get(target, name);
+          return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        },
+      });
+      await expect(redisAdapter(old, { prefix: 'old:' }).take('a')).rejects.toThrow('no command getdel');
+    });
+
     it('works with a client whose stream has no cork(), as that of a mock', async () => {
       const mock = new Proxy(client, {
         get: (target, name) => {

@@ -4,6 +4,7 @@ import { problemsIn, readHistory, writeHistory } from './history';
 
 /** How often each fault happens. */
 export const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 1);
+
 /** What happens while clients are at work. The promise resolves as soon as the store is there again. */
 export type Fault = (hosts: FaultHost[]) => Promise<void>;
 

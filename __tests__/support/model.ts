@@ -113,7 +113,7 @@ export class World {
 
   private remove(id: string): boolean {
     this.before = new Map(this.records);
-    this.last = 'removal';
+    this.last = this.records.has(id) ? 'removal' : undefined;
     return this.mistake.keeps ? this.records.has(id) : this.records.delete(id);
   }
 
