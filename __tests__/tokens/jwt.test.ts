@@ -1,4 +1,4 @@
-import { createSecretKey, generateKeyPairSync } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync, verify } from 'node:crypto';
 
 import * as jose from 'jose';
 
@@ -23,6 +23,24 @@ describe('signJwt (RFC 7515 §5.1)', () => {
       expect(payload).toEqual({ sub: 'ü', iat: 1 });
     }
   });
+
+  it.each(Object.entries(CURVES))(
+    '%s: both integers have their full length, however small they are',
+    (alg, namedCurve) => {
+      const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve });
+      const signer = parseSigningKey({ key: privateKey, alg });
+      const length = { ES256: 64, ES384: 96, ES512: 132 }[alg];
+      // One integer in 256 is a byte shorter.
+      for (let round = 0; round < 1000; round++) {
+        const token = signJwt({ round }, signer, 'JWT');
+        const end = token.lastIndexOf('.');
+        const signature = Buffer.from(token.slice(end + 1), 'base64url');
+        expect(signature).toHaveLength(length ?? 0);
+        const key = { key: publicKey, dsaEncoding: 'ieee-p1363' } as const;
+        expect(verify(`sha${alg.slice(2)}`, Buffer.from(token.slice(0, end)), key, signature)).toBe(true);
+      }
+    },
+  );
 
   it('HS256 is verified by jose, and no other algorithm of a secret exists', async () => {
     const key = createSecretKey(Buffer.from('a secret of at least thirty-two bytes'));

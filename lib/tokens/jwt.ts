@@ -86,7 +86,7 @@ export function signJwt(claims: object, signer: JwtSigner, typ: string): string 
   const header = headers.get(typ) ?? encoded({ alg, typ, kid });
   headers.set(typ, header);
   const input = `${header}.${encoded(claims)}`;
-  return `${input}.${sign(input).toString('base64url')}`;
+  return `${input}.${sign(input)}`;
 }
 
 function preparedOf(signer: JwtSigner): PreparedSigner {
