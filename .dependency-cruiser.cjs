@@ -29,7 +29,7 @@ const LAYERS = [
     'event-log',
     'events',
   ],
-  ['errors', 'json', 'next-turn', 'printable', 'schemas', 'with-defaults', 'without-values'],
+  ['digest', 'errors', 'json', 'next-turn', 'printable', 'schemas', 'with-defaults', 'without-values'],
 ];
 
 /** What the package exports, and its command. */

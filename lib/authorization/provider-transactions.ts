@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { Request } from 'express';
 
 import type { Store } from '../adapters/store';
+import { sha256 } from '../digest';
 import type { BrowserBinding } from '../federation/browser-binding';
 import type { ProviderIdentity } from '../federation/identity';
 import type { UpstreamChecks, UpstreamTokens } from '../federation/upstream';
@@ -53,7 +54,7 @@ export function createProviderTransactions(options: {
 }): ProviderTransactions {
   const { binding, sealed, store } = options;
   // Hashed, so that the store contains no `state` that could be used.
-  const keyOf = (id: string): string => `federation:${createHash('sha256').update(id).digest('base64url')}`;
+  const keyOf = (id: string): string => `federation:${sha256(id)}`;
 
   return {
     newId: () => randomBytes(32).toString('base64url'),

@@ -1,6 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { Store } from '../adapters/store';
+import { sha256 } from '../digest';
 import { invalidRequest, type OAuthError } from '../errors';
 import { parametersOf, type Parameters } from '../http/parameters';
 import { withParameters } from '../http/redirect';
@@ -188,7 +189,7 @@ function withoutResume(parameters: Parameters): Parameters {
 }
 
 function hashOf(parameters: Parameters): string {
-  return createHash('sha256').update(JSON.stringify(parameters.entries())).digest('base64url');
+  return sha256(JSON.stringify(parameters.entries()));
 }
 
 export function stale(reason: string): OAuthError {

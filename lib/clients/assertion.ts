@@ -1,6 +1,7 @@
-import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import { createSecretKey, type KeyObject } from 'node:crypto';
 
 import type { Store } from '../adapters/store';
+import { sha256 } from '../digest';
 import { invalidRequest } from '../errors';
 import type { Parameters } from '../http/parameters';
 import { FAPI_ALGORITHMS, isSameAlgorithm, VERIFICATION_ALGORITHMS } from '../tokens/algorithms';
@@ -131,9 +132,9 @@ export function createAssertionMethod(options: ClientAssertionOptions): ClientAu
     // RFC 7523 §3 does not require `jti`: without it, what was signed is remembered. ECDSA has two signatures for each.
     const hasId = typeof claims.jti === 'string';
     const id = hasId ? { jti: claims.jti } : { signed: assertion.slice(0, assertion.lastIndexOf('.')) };
-    const hash = createHash('sha256').update(JSON.stringify([client.clientId, id]));
+    const digest = sha256(JSON.stringify([client.clientId, id]));
     const lifetime = Math.ceil(Number(claims.exp) - clock() / 1000) + 2 * SKEW;
-    const first = await store.setOnce(`assertion:${hash.digest('base64url')}`, lifetime);
+    const first = await store.setOnce(`assertion:${digest}`, lifetime);
     if (first) return undefined;
     return hasId ? 'used before' : 'used before: without jti, all assertions of one second are the same';
   }

@@ -1,8 +1,9 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
 import type { Request } from 'express';
 
+import { sha256 } from '../digest';
 import { serverError } from '../errors';
 import { callHostSync } from '../host/call';
 import { algorithmsOf, thumbprint } from '../tokens/algorithms';
@@ -51,8 +52,7 @@ export function readCertificate(
 ): Omit<PresentedCertificate, 'verified'> {
   try {
     const certificate = input instanceof X509Certificate ? input : new X509Certificate(input);
-    const digest = createHash('sha256').update(certificate.raw).digest('base64url');
-    return { certificate, thumbprint: digest };
+    return { certificate, thumbprint: sha256(certificate.raw) };
   } catch (cause) {
     throw serverError(cause);
   }

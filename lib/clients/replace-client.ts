@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { ClientMetadata } from '../adapters/contract';
 import type { Store } from '../adapters/store';
+import { sha256 } from '../digest';
 import { temporarilyUnavailable } from '../errors';
 
 /** How long a change of a client that was read holds off other changes of what they have read, too. Seconds. */
@@ -26,7 +27,7 @@ export function createReplaceClient(
 ): ReplaceClient {
   return async (read, next) => {
     // Of those who have read the same record, one may write. The record gets a mark, so that it never becomes the same again.
-    const digest = createHash('sha256').update(JSON.stringify(read)).digest('base64url');
+    const digest = sha256(JSON.stringify(read));
     if (!(await setOnce(`client-change:${digest}`, HELD))) return 'changed elsewhere';
     const revision = randomBytes(9).toString('base64url');
     return (await replace({ ...next, revision })) ? 'replaced' : 'gone';

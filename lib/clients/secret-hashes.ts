@@ -2,6 +2,7 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 
 import { LRUCache } from 'lru-cache';
 
+import { hasSha256, sha256 } from '../digest';
 import { temporarilyUnavailable } from '../errors';
 import { createFairQueue } from '../http/fair-queue';
 import type { NetworkOfSender } from '../http/network';
@@ -38,7 +39,7 @@ export function generateClientSecret(): GeneratedClientSecret {
 
 /** Hashes a random secret: SHA-256 is sufficient for a secret that cannot be guessed. */
 export function hashGeneratedSecret(clientSecret: string): string {
-  return `sha256:${createHash('sha256').update(clientSecret).digest('base64url')}`;
+  return `sha256:${sha256(clientSecret)}`;
 }
 
 /** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. */
@@ -83,10 +84,7 @@ export async function verifyClientSecret(
   source: NetworkOfSender,
 ): Promise<boolean> {
   const [scheme, ...fields] = hash.split(':');
-  if (scheme === 'sha256') {
-    const digest = createHash('sha256').update(clientSecret).digest();
-    return timingSafeEqual(digest, Buffer.from(fields[0] ?? '', 'base64url'));
-  }
+  if (scheme === 'sha256') return hasSha256(clientSecret, fields[0] ?? '');
 
   const digest = createHash('sha256').update(cacheKey).update(hash).update('\0').update(clientSecret);
   const key = digest.digest('base64url');

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Store } from '../adapters/store';
+import { sha256 } from '../digest';
 import { asOAuthError, type OAuthError, temporarilyUnavailable } from '../errors';
 import type { EventReporter } from '../event-reporter';
 import type { SealedJson } from '../tokens/sealed-json';
@@ -153,8 +154,7 @@ async function twice<T>(run: () => Promise<T>): Promise<T> {
 
 /** Returns the key in the store. It is hashed, because user ids may be long and contain any character. */
 function keyOf({ userId, providerId }: Owner): string {
-  const hash = createHash('sha256').update(JSON.stringify([userId, providerId]));
-  return `provider-tokens:${hash.digest('base64url')}`;
+  return `provider-tokens:${sha256(JSON.stringify([userId, providerId]))}`;
 }
 
 function unavailable({ providerId }: Owner): OAuthError {

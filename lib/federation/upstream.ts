@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { TokenEndpointResponse } from 'openid-client';
 
+import { sha256 } from '../digest';
 import { providerFailure } from './failure';
 import type { ProviderIdentity } from './identity';
 import type { ResolvedProvider } from './provider';
@@ -164,7 +165,7 @@ function authorizationParameters(
     response_type: 'code',
     scope,
     state: request.state,
-    ...(provider.pkce && { code_challenge: challengeOf(codeVerifier), code_challenge_method: 'S256' }),
+    ...(provider.pkce && { code_challenge: sha256(codeVerifier), code_challenge_method: 'S256' }),
     ...(provider.responseMode !== undefined && { response_mode: provider.responseMode }),
     ...(provider.protocol === 'oidc' && { nonce, ...openidParameters(provider, request) }),
   };
@@ -204,8 +205,4 @@ async function inTime<T>(result: Promise<T>, seconds: number): Promise<T> {
 
 function random(): string {
   return randomBytes(32).toString('base64url');
-}
-
-function challengeOf(verifier: string): string {
-  return createHash('sha256').update(verifier).digest('base64url');
 }

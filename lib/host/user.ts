@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-
+import { sha256 } from '../digest';
 import { serverError } from '../errors';
 import { printable } from '../printable';
 
@@ -99,7 +98,7 @@ export function isEpochSeconds(value: unknown): value is number {
 
 /** Hashes a session id for clients: at many hosts the id alone is enough to take over the session. */
 export function sessionId(sid: string): string {
-  return createHash('sha256').update(`session\n${sid}`).digest('base64url');
+  return sha256(`session\n${sid}`);
 }
 
 function isTextOrMissing(value: unknown): boolean {

@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { Store } from '../adapters/store';
 import type { Client } from '../clients/client';
+import { sha256 } from '../digest';
 import { accessDenied, loginRequired, type OAuthError } from '../errors';
 import type { TokenFacts } from '../grants/status';
 import type { SealedJson } from '../tokens/sealed-json';
@@ -49,7 +50,7 @@ export function createLinkTickets(options: {
 }): LinkTickets {
   const { sealed, store, clock } = options;
   // The tag names the issuer of a ticket and protects nothing.
-  const tag = createHash('sha256').update(options.issuer).digest('base64url').slice(0, 12);
+  const tag = sha256(options.issuer).slice(0, 12);
 
   function contentOf(ticket: string): LinkTicketContent {
     const [foundTag, text = ''] = ticket.split('.', 2);

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import type { Request } from 'express';
 
 import type { ClientMetadata } from '../adapters/contract';
@@ -7,6 +5,7 @@ import type { Store } from '../adapters/store';
 import { newClientId, newCredentials } from '../clients/new-credentials';
 import { fromWire, type WireMetadata } from '../clients/rfc7591';
 import type { SelfAssertedClients } from '../clients/self-asserted';
+import { sha256 } from '../digest';
 import type { EventReporter } from '../event-reporter';
 import { withoutNulls } from '../json';
 import type { Sealer } from '../tokens/keys';
@@ -117,7 +116,7 @@ export const REGISTERED_CLIENT_ID = /^[\w-]{43}$/;
 /** Returns the id of all clients with this metadata. */
 function idOf(metadata: WireMetadata, softwareStatement: WireMetadata | undefined): string {
   const text = JSON.stringify([sorted(fromWire(metadata)), sorted(softwareStatement)]);
-  return createHash('sha256').update(text).digest('base64url');
+  return sha256(text);
 }
 
 /** Brings the members of objects into one order, so that equal metadata has one text. */

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-
 import { LRUCache } from 'lru-cache';
 
 import type { KeySet } from '../clients/key-sets';
+import { sha256 } from '../digest';
 import { temporarilyUnavailable, type OAuthError } from '../errors';
 import { createFairQueue, type FairQueue } from '../http/fair-queue';
 import type { Outbound } from '../http/outbound';
@@ -132,12 +131,12 @@ export function createVerifiedTokens(options: {
       pending.get(token) ?? queue(ORIGIN, () => introspect(token)).finally(() => pending.delete(token));
     pending.set(token, result);
     const claims = await result;
-    if (claims && kind === 'unknown') active.set(digestOf(token), true);
+    if (claims && kind === 'unknown') active.set(sha256(token), true);
     return claims;
   }
 
   function kindOf(token: string): 'known' | 'unknown' {
-    return active.has(digestOf(token)) ? 'known' : 'unknown';
+    return active.has(sha256(token)) ? 'known' : 'unknown';
   }
 
   async function statusOf(claims: AccessTokenClaims, token: string): Promise<AccessTokenClaims | undefined> {
@@ -157,10 +156,6 @@ function createQueue(limits: { concurrent: number; maximumLength: number }): Fai
     maximumLengthOfSubject: limits.maximumLength,
     full: () => serverUnavailable(new Error('too many introspections')),
   });
-}
-
-function digestOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url');
 }
 
 /** Whether a text can be an opaque token: the server is not asked about anything else. */

@@ -1,5 +1,6 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 
+import { sha256 } from '../digest';
 import { isJsonObject } from '../json';
 
 /** The algorithms that this server signs with (RFC 7518 §3.1). */
@@ -74,5 +75,5 @@ export function publicKeyOf(jwk: unknown): KeyObject | undefined {
 export function thumbprint(key: KeyObject): string {
   const { crv, e, kty, n, x, y } = key.export({ format: 'jwk' });
   const members = kty === 'EC' ? { crv, kty, x, y } : kty === 'OKP' ? { crv, kty, x } : { e, kty, n };
-  return createHash('sha256').update(JSON.stringify(members)).digest('base64url');
+  return sha256(JSON.stringify(members));
 }

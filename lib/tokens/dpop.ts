@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-
+import { sha256 } from '../digest';
 import { OAuthError } from '../errors';
 import { algorithmsOf, publicKeyOf, thumbprint, VERIFICATION_ALGORITHMS } from './algorithms';
 import { decodeJwt, hasSignature, isJti, isType } from './jwt';
@@ -117,10 +116,6 @@ function comparable(url: string): string | undefined {
     return /[\w.~-]/.test(character) ? character : octet.toUpperCase();
   });
   return origin + path;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }
 
 export function invalidProof(reason: string): OAuthError {
