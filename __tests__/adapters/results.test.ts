@@ -103,6 +103,24 @@ describe('results of an adapter', () => {
     expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
   });
 
+  it('the next record has its members in one order, whatever the order of the stored one', async () => {
+    const orders = new Set<string>();
+    const host = careless(({ getGrant, advanceGrant }) => ({
+      getGrant: async (id: string) => {
+        const grant = await getGrant(id);
+        return grant && Object.fromEntries(Object.entries(grant).reverse());
+      },
+      advanceGrant: (...args: Parameters<Adapter['advanceGrant']>) => {
+        orders.add(Object.keys(args[2]).join());
+        return advanceGrant(...args);
+      },
+    }));
+    const tokens = await getTokens(host);
+    expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
+    expect((await refresh(host, 'spa', (await getTokens(host, 'spa')).refresh_token)).status).toBe(200);
+    expect(orders.size).toBe(1);
+  });
+
   it('userId: null is no user', async () => {
     const host = careless(({ getGrant }) => ({
       getGrant: async (id: string) => {

@@ -1,4 +1,5 @@
 import type { StoredGrant } from './contract';
+import type { GrantMember } from './results';
 
 /**
  * The names of the members of a grant's record, as they are kept: a live grant is small, and a server has many. Members that are not in the
@@ -29,7 +30,7 @@ const SHORT_NAMES = {
   redirectUriGiven: 'g',
   federation: 'p',
   isImported: 'z',
-} as const;
+} as const satisfies Record<Exclude<GrantMember, 'id' | 'generation'>, string>;
 
 const SHORT = new Map<string, string>(Object.entries(SHORT_NAMES));
 const LONG = new Map([...SHORT].map(([name, short]) => [short, name]));
@@ -39,7 +40,7 @@ const ESCAPE = '_';
 /** Writes a grant without what the key and the header say: JSON. */
 export function compactRecord(grant: StoredGrant): string {
   const members = { ...grant, id: undefined, generation: undefined };
-  return JSON.stringify(renamed(members, (name) => SHORT.get(name) ?? escaped(name)));
+  return JSON.stringify(renamed(members, (name) => SHORT.get(name) ?? escaped(name), {}));
 }
 
 /** Reads what `compactRecord` has written. */
@@ -48,11 +49,16 @@ export function expandedRecord(id: string, generation: number, record: string): 
   return renamed(members, (name) => LONG.get(name) ?? unescaped(name), { id, generation }) as StoredGrant;
 }
 
-/** Returns members under other names, after those that are there already. */
-function renamed(members: object, nameOf: (name: string) => string, first: object = {}): object {
-  const result: Record<string, unknown> = { ...first };
-  for (const [name, value] of Object.entries(members)) result[nameOf(name)] = value;
-  return result;
+/** Adds members to an object, under other names. Returns the object. */
+function renamed(
+  members: Record<string, unknown>,
+  nameOf: (name: string) => string,
+  target: Record<string, unknown>,
+): object {
+  for (const name of Object.keys(members)) {
+    if (members[name] !== undefined) target[nameOf(name)] = members[name];
+  }
+  return target;
 }
 
 function escaped(name: string): string {
