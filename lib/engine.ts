@@ -1,7 +1,8 @@
 import OAuth2Server, { AbstractGrantType, Request, Response } from '@node-oauth/oauth2-server';
 
 import { serverError } from './errors';
-import type { GrantType, TokenRequest, TokenSet } from './token/grant-type';
+import type { GrantType, TokenRequest } from './token/grant-type';
+import type { TokenSet } from './token/issuer';
 
 /*
  * The engine is @node-oauth/oauth2-server, the maintained continuation of oauth2-server. It is used because its grant types are

@@ -1,4 +1,4 @@
-import type { RequestHandler, Router } from 'express';
+import type { Request, RequestHandler, Router } from 'express';
 
 import { createCallbackEndpoint } from './authorization/callback-endpoint';
 import { createConsentEndpoint } from './authorization/consent-endpoint';
@@ -61,16 +61,17 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   // One lookup. A router of Express would match the patterns of its routes one after the other for every request.
   const checkMount = createMountCheck(server);
   const router: RequestHandler = function oauth(req, res, next) {
-    checkMount(req.baseUrl);
-    const endpoint = endpoints.get(req.path);
+    checkMount(req);
+    const { path } = req;
+    const endpoint = endpoints.get(path);
     if (endpoint) {
       // Those of the path at which the host has mounted the router are none of ours.
       req.params = {};
       return endpoint(req, res, next);
     }
-    const slash = req.path.lastIndexOf('/');
-    const member = memberEndpoints.get(req.path.slice(0, slash));
-    const id = req.path.slice(slash + 1);
+    const slash = path.lastIndexOf('/');
+    const member = memberEndpoints.get(path.slice(0, slash));
+    const id = path.slice(slash + 1);
     if (!member?.pattern.test(id)) return next();
     req.params = { [member.parameter]: id };
     member.endpoint(req, res, next);
@@ -93,12 +94,13 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 }
 
 /** Creates a function that says once if the router is mounted at another path than the issuer's. */
-function createMountCheck({ issuer, reporter }: Server): (baseUrl: string) => void {
+function createMountCheck({ issuer, reporter }: Server): (req: Pick<Request, 'baseUrl'>) => void {
   const expected = new URL(issuer).pathname.replace(/\/$/, '');
   let isChecked = false;
-  return (baseUrl) => {
+  return (req) => {
     if (isChecked) return;
     isChecked = true;
+    const { baseUrl } = req;
     // Express matches paths regardless of case.
     if (baseUrl.toLowerCase() === expected.toLowerCase()) return;
     const [at, path] = [baseUrl, expected].map((prefix) => prefix || '/');

@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import { OAuthError } from '../../lib/errors';
 import { newAttempt, type Grant } from '../../lib/grants/grant';
 import { parametersOf } from '../../lib/http/parameters';
-import type { TokenSet } from '../../lib/token/grant-type';
+import type { TokenSet } from '../../lib/token/issuer';
 import { createRefreshTokenGrant } from '../../lib/token/refresh-token';
 import {
   client,

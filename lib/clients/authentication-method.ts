@@ -1,6 +1,7 @@
 import type { Request } from 'express';
 
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
+import type { NetworkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import type { ClientRecord } from './client';
 
@@ -10,8 +11,10 @@ export interface PresentedCredentials {
   readonly methods: readonly ClientAuthenticationMethodName[];
   /** The client ids that the credentials may belong to, in the order to try: usually one. */
   readonly clientIds: readonly string[];
+  /** The challenge of a refusal, for a client that used the Authorization header (RFC 6749 §5.2). */
+  readonly challenge?: string;
   /** Checks the credentials against the client. Returns the fault, for the operator, or `undefined`. */
-  fault(record: ClientRecord): Promise<string | undefined>;
+  fault(record: ClientRecord, source: NetworkOfSender): Promise<string | undefined>;
 }
 
 /** Reads the credentials of a request. Returns `undefined` if the request does not use this method. */

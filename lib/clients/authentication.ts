@@ -3,13 +3,13 @@ import type { Request } from 'express';
 import type { ClientAuthenticationMethodName } from '../adapters/contract';
 import { invalidClient, invalidRequest, type OAuthError } from '../errors';
 import type { EventReporter } from '../event-reporter';
-import { networkOfSender } from '../http/network';
+import { networkOfSender, type NetworkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import { createAssertionMethod, type ClientAssertionOptions } from './assertion';
 import type { ClientAuthenticationMethod, PresentedCredentials } from './authentication-method';
 import { certificateFault, type CertificateReader } from './certificate';
 import { claimedClientId, withPreviousSecrets, type Client, type ClientRecord } from './client';
-import { createClientSecretBasic, createClientSecretPost, usesBasic } from './client-secret';
+import { createClientSecretBasic, createClientSecretPost } from './client-secret';
 import { invalidPublishableKey, publishableKeyFault, type ClientIdentification } from './identification';
 import type { ClientLookup } from './metadata-documents';
 import type { ClientRegistry } from './registry';
@@ -72,10 +72,10 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     return {
       clientIds: credentials.clientIds,
       authenticate: async () => {
-        // RFC 6749 §5.2: a client that used the Authorization header is told the scheme.
-        const challenge = usesBasic(req) ? 'Basic realm="OAuth"' : undefined;
-        const source = networkOfSender(req);
-        const { client } = await authenticatedRecord(credentials, challenge, { ...lookup, source });
+        const { client } = await authenticatedRecord(credentials, {
+          ...lookup,
+          source: networkOfSender(req),
+        });
         checkPublishableKeys(req, parameters, client);
         return client;
       },
@@ -84,10 +84,9 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
 
   async function authenticatedRecord(
     credentials: PresentedCredentials,
-    challenge: string | undefined,
-    lookup: ClientLookup,
+    lookup: ClientLookup & { readonly source: NetworkOfSender },
   ): Promise<ClientRecord> {
-    const { clientIds, methods } = credentials;
+    const { clientIds, methods, challenge } = credentials;
     const known = await firstKnown(registry, clientIds, lookup);
     if (!known)
       throw refusal({
@@ -99,21 +98,22 @@ export function createClientAuthentication(options: ClientAuthenticationOptions)
     const record = withPreviousSecrets(known, clock());
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
     if (!methods.some((method) => record.methods.includes(method)))
-      throw await wrongMethod(credentials, record, challenge);
-    const fault = await credentials.fault(record);
+      throw await wrongMethod(credentials, record, lookup.source);
+    const fault = await credentials.fault(record, lookup.source);
     if (fault !== undefined) throw refusal({ reason: fault, clientId, method: registered, challenge });
     return record;
   }
 
   /** Names the registered method to a client that has proven its identity by another one: nobody else learns it. */
   async function wrongMethod(
-    { methods, fault }: PresentedCredentials,
+    { methods, challenge, fault }: PresentedCredentials,
     record: ClientRecord,
-    challenge: string | undefined,
+    source: NetworkOfSender,
   ): Promise<OAuthError> {
     const { clientId, tokenEndpointAuthMethod: registered } = record.client;
     const [method] = methods;
-    const isProven = method !== 'none' && record.client.confidential && (await fault(record)) === undefined;
+    const isProven =
+      method !== 'none' && record.client.confidential && (await fault(record, source)) === undefined;
     const description = isProven
       ? `The client is registered for ${registered}, and authenticated by ${method ?? ''}`
       : undefined;

@@ -1,12 +1,12 @@
-import type { Request } from 'express';
-
-import { networkOfSender } from '../http/network';
+import type { NetworkOfSender } from '../http/network';
 import type { Parameters } from '../http/parameters';
 import type { ClientAuthenticationMethod } from './authentication-method';
 import type { ClientRecord } from './client';
 import type { ClientIdentification } from './identification';
 import type { VerifySecret } from './secret-verifier';
 
+/** Credentials for HTTP Basic, well-formed or not. */
+const SCHEME = /^basic(\s|$)/i;
 const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
 
 /**
@@ -17,8 +17,9 @@ const BASIC = /^basic +([a-z0-9+/_=-]+) *$/i;
  */
 export function createClientSecretBasic(verify: VerifySecret): ClientAuthenticationMethod {
   return (req) => {
-    if (!usesBasic(req)) return undefined;
-    const text = Buffer.from(BASIC.exec(req.headers.authorization ?? '')?.[1] ?? '', 'base64').toString();
+    const { authorization = '' } = req.headers;
+    if (!SCHEME.test(authorization)) return undefined;
+    const text = Buffer.from(BASIC.exec(authorization)?.[1] ?? '', 'base64').toString();
     const colon = text.indexOf(':');
     const raw = { clientId: text.slice(0, Math.max(colon, 0)), clientSecret: text.slice(colon + 1) };
     const decoded = { clientId: formDecoded(raw.clientId), clientSecret: formDecoded(raw.clientSecret) };
@@ -30,19 +31,15 @@ export function createClientSecretBasic(verify: VerifySecret): ClientAuthenticat
     return {
       methods: isEmpty ? ['none'] : ['client_secret_basic'],
       clientIds: [...new Set(pairs.map(({ clientId }) => clientId))],
-      fault: (record) => {
+      challenge: 'Basic realm="OAuth"',
+      fault: (record, source) => {
         if (isEmpty) return Promise.resolve(undefined);
         const secrets = pairs.filter(({ clientId }) => clientId === record.client.clientId);
         const distinct = new Set(secrets.map(({ clientSecret }) => clientSecret));
-        return secretFault(verify, req, [...distinct], record);
+        return secretFault(verify, [...distinct], record, source);
       },
     };
   };
-}
-
-/** Whether a request has credentials for HTTP Basic, well-formed or not. */
-export function usesBasic({ headers }: Pick<Request, 'headers'>): boolean {
-  return /^basic(\s|$)/i.test(headers.authorization ?? '');
 }
 
 /**
@@ -59,9 +56,9 @@ export function createClientSecretPost(
     return {
       methods: ['client_secret_post', 'none'],
       clientIds: [identification.clientId(req, parameters) ?? ''],
-      fault: (record) =>
+      fault: (record, source) =>
         record.client.confidential
-          ? secretFault(verify, req, [clientSecret], record)
+          ? secretFault(verify, [clientSecret], record, source)
           : Promise.resolve(undefined),
     };
   };
@@ -69,12 +66,12 @@ export function createClientSecretPost(
 
 async function secretFault(
   verify: VerifySecret,
-  req: Request,
   secrets: readonly string[],
   record: ClientRecord,
+  source: NetworkOfSender,
 ): Promise<string | undefined> {
   for (const secret of secrets) {
-    if (await verify(secret, record, networkOfSender(req))) return undefined;
+    if (await verify(secret, record, source)) return undefined;
   }
   return 'wrong credentials';
 }

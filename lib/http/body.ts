@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Request } from 'express';
 
@@ -33,7 +34,7 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
   const body = wasRead(req) ? hostsBody(req) : await read(req);
   if (body === undefined || body === null || body === '') return parametersOf([]);
   if (typeof body === 'string' || Buffer.isBuffer(body)) {
-    return parametersOf(parse(req, body.toString()), options);
+    return parametersOf(parse(body.toString(), mediaType(req.headers)), options);
   }
   if (isJsonObject(body)) return parametersOf(Object.entries(body), options);
   throw invalidRequest('The body is not an object');
@@ -42,7 +43,7 @@ export async function bodyParameters(req: Request, options?: { maximumLength: nu
 /** Returns the body as a JSON object, whether the host's parsers have read it or not. @throws OAuthError `invalid_request` */
 export async function jsonBody(req: Request): Promise<Readonly<Record<string, unknown>>> {
   const body = wasRead(req) ? hostsBody(req) : await read(req);
-  if (body === undefined || mediaType(req) !== JSON_TYPE)
+  if (body === undefined || mediaType(req.headers) !== JSON_TYPE)
     throw invalidRequest(`The body must be ${JSON_TYPE}`);
   const isText = typeof body === 'string' || Buffer.isBuffer(body);
   const value = isText ? parseJson(body.toString()) : body;
@@ -56,7 +57,7 @@ function wasRead(req: Request): boolean {
 }
 
 function hostsBody(req: Request): unknown {
-  if (req.body !== undefined) refuseForeignType(req);
+  if (req.body !== undefined) refuseForeignType(req.headers);
   return req.body as unknown;
 }
 
@@ -64,7 +65,7 @@ function hostsBody(req: Request): unknown {
 function read(req: Request): Promise<string> | undefined {
   const { headers } = req;
   if (headers['transfer-encoding'] === undefined && !Number(headers['content-length'])) return undefined;
-  refuseForeignType(req);
+  refuseForeignType(headers);
   if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw invalidRequest('The body must not be compressed');
   }
@@ -94,25 +95,25 @@ function tooLong(): OAuthError {
   return invalidRequest('The body is too long');
 }
 
-function refuseForeignType(req: Request): void {
-  const type = mediaType(req);
+function refuseForeignType(headers: IncomingHttpHeaders): void {
+  const type = mediaType(headers);
   if (type !== FORM && type !== JSON_TYPE) {
     throw invalidRequest(`The content type must be ${FORM} or ${JSON_TYPE}`);
   }
-  if (req.headers['content-type'] === type) return;
-  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
+  if (headers['content-type'] === type) return;
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
     throw invalidRequest('The charset must be UTF-8');
   }
 }
 
-function mediaType({ headers }: Request): string {
+function mediaType(headers: IncomingHttpHeaders): string {
   const given = headers['content-type'] ?? '';
   return given === FORM ? FORM : (given.split(';', 1)[0]?.trim().toLowerCase() ?? '');
 }
 
-function parse(req: Request, text: string): Iterable<readonly [string, unknown]> {
-  if (mediaType(req) === FORM) return new URLSearchParams(text);
+function parse(text: string, type: string): Iterable<readonly [string, unknown]> {
+  if (type === FORM) return new URLSearchParams(text);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,6 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-
 import { mayHaveScope, type Client } from '../clients/client';
+import { hasSha256 } from '../digest';
 import { commit, end } from '../grants/commit';
 import {
   authenticationIn,
@@ -15,7 +14,8 @@ import {
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import { required, type Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
-import { refusedGrant, type GrantType, type TokenRequest, type TokenSet } from './grant-type';
+import { refusedGrant, type GrantType, type TokenRequest } from './grant-type';
+import type { TokenSet } from './issuer';
 import { boundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 
@@ -79,7 +79,7 @@ export function createAuthorizationCodeGrant(options: GrantTypeOptions): GrantTy
       return refuseSpent(outcome.stored, client, parameters);
     }
     const refreshToken = hasRefreshToken ? grantTokens.refreshToken(grantId, next.generation) : undefined;
-    return { ...issued, context, grantId, refreshToken };
+    return { ...issued, refreshToken };
   }
 
   /** Refuses a spent code: its second use ends the tokens that were issued for it (RFC 6749 §4.1.2). */
@@ -129,7 +129,5 @@ function bindingFault(
 /** RFC 7636 §4.1 and §4.6 */
 function verifierMatches(challenge: string, verifier: string | undefined): boolean {
   if (verifier === undefined || !/^[\w.~-]{43,128}$/.test(verifier)) return false;
-  const actual = createHash('sha256').update(verifier).digest();
-  const expected = Buffer.from(challenge, 'base64url');
-  return actual.length === expected.length && timingSafeEqual(actual, expected);
+  return hasSha256(verifier, challenge);
 }

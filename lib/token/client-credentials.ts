@@ -34,7 +34,7 @@ export function createClientCredentialsGrant({
       };
       // A client of the options waits for no store. The answers to requests that arrived together cost less if they are written together.
       await nextTurn();
-      return { ...(await issue({ context, confirmation })), context };
+      return issue({ context, confirmation });
     },
   };
 }

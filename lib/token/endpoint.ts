@@ -9,7 +9,8 @@ import type { EventReporter } from '../event-reporter';
 import { formParameters } from '../http/body';
 import { createEndpoint, sendJson, type EndpointFrame } from '../http/endpoint';
 import { refuseFaults, required } from '../http/parameters';
-import type { GrantType, TokenSet } from './grant-type';
+import type { GrantType } from './grant-type';
+import type { TokenSet } from './issuer';
 
 interface TokenEndpointOptions {
   tokenUrl: string;

@@ -8,7 +8,8 @@ import { callHostWith, type Awaitable } from '../host/call';
 import type { GrantContext } from '../host/grant-context';
 import { authenticationOf, userIdOf, type OAuthUser } from '../host/user';
 import { isJsonObject } from '../json';
-import type { GrantType, TokenRequest, TokenSet } from './grant-type';
+import type { GrantType, TokenRequest } from './grant-type';
+import type { TokenSet } from './issuer';
 import type { IssueRequest } from './issue-request';
 import { newRefreshableGrant } from './new-grant';
 import type { GrantTypeOptions } from './options';
@@ -84,8 +85,7 @@ export function createExtensionGrant(
       return withRefreshToken(request);
     }
     // Without a record, no client can be told that a session has ended: the token contains no session id.
-    const issued = await issue({ ...request, authentication: { ...authentication, sid: undefined } });
-    return { ...issued, context };
+    return issue({ ...request, authentication: { ...authentication, sid: undefined } });
   }
 
   async function withRefreshToken(request: IssueRequest): Promise<TokenSet> {
@@ -95,7 +95,7 @@ export function createExtensionGrant(
     const issued = await issue({ ...request, grantId, notAfter: refreshExpiryOf(grant) });
     await insert(store, grant);
     const refreshToken = grantTokens.refreshToken(grantId, grant.generation);
-    return { ...issued, context: request.context, grantId, refreshToken };
+    return { ...issued, refreshToken };
   }
 
   return { name, readsAllParameters: true, respond };

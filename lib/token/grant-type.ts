@@ -3,11 +3,10 @@ import type { Request } from 'express';
 import type { Client } from '../clients/client';
 import { invalidGrant, type OAuthError } from '../errors';
 import type { Grant } from '../grants/grant';
-import type { GrantContext } from '../host/grant-context';
 import type { Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import type { GrantReference } from '../tokens/grant-token';
-import type { IssuedTokens } from './issuer';
+import type { TokenSet } from './issuer';
 
 /** A token request of an authenticated client that is registered for the grant type. */
 export interface TokenRequest {
@@ -20,13 +19,6 @@ export interface TokenRequest {
   /** The key and certificate that the client has proven to hold. */
   readonly confirmation: Confirmation | undefined;
   readonly req: Request;
-}
-
-/** The result of a grant type: everything that the token response needs. */
-export interface TokenSet extends IssuedTokens {
-  readonly context: GrantContext;
-  readonly grantId?: string | undefined;
-  readonly refreshToken?: string | undefined;
 }
 
 /** A value of `grant_type`. */

@@ -11,8 +11,11 @@ import { invalidProof } from '../tokens/dpop';
 import type { IdTokenIssuer } from './id-token';
 import type { IssueRequest } from './issue-request';
 
-/** An access token, an ID token, and the facts about them that the response needs. */
-export interface IssuedTokens {
+/** The tokens of a response, and the facts about them that it needs. */
+export interface TokenSet {
+  readonly context: GrantContext;
+  /** The grant that the tokens belong to. */
+  readonly grantId: string | undefined;
   readonly accessToken: string;
   /** `'DPoP'` for a token that is bound to a key (RFC 9449 §5). */
   readonly tokenType: 'Bearer' | 'DPoP';
@@ -21,13 +24,14 @@ export interface IssuedTokens {
   readonly expiresIn: number;
   /** Epoch milliseconds. */
   readonly expiresAt: number;
-  readonly idToken?: string | undefined;
+  readonly idToken: string | undefined;
+  readonly refreshToken: string | undefined;
   /** Further members of the response. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
-/** Issues tokens: loads the user, asks the hooks, signs. It writes nothing to the store. */
-export type TokenIssuer = (request: IssueRequest) => Promise<IssuedTokens>;
+/** Issues tokens, but no refresh token: loads the user, asks the hooks, signs. It writes nothing to the store. */
+export type TokenIssuer = (request: IssueRequest) => Promise<TokenSet>;
 
 interface TokenIssuerOptions<User> {
   issuer: string;
@@ -57,12 +61,15 @@ export function createTokenIssuer<User>(options: TokenIssuerOptions<User>): Toke
     const format = policies.accessTokenFormat(context);
     const accessToken = accessTokens.issue(claims, format, policies.accessTokenAlgorithms(context));
     return {
+      context,
+      grantId: request.grantId,
       accessToken,
       tokenType: confirmation?.jkt === undefined ? 'Bearer' : 'DPoP',
       jti: claims.jti,
       expiresIn: claims.exp - claims.iat,
       expiresAt: claims.exp * 1000,
       idToken: idToken && (await issueIdToken({ ...request, idToken, user, accessToken, iat: claims.iat })),
+      refreshToken: undefined,
       members: await responseMembers(hooks.tokenResponse, context, user, request.federation),
     };
   };

@@ -4,7 +4,8 @@ import type { GrantContext } from '../host/grant-context';
 import type { Parameters } from '../http/parameters';
 import type { Confirmation } from '../tokens/access-token';
 import { invalidProof } from '../tokens/dpop';
-import { refusedGrant, type TokenRequest, type TokenSet } from './grant-type';
+import { refusedGrant, type TokenRequest } from './grant-type';
+import type { TokenSet } from './issuer';
 import { boundTo, isBoundTo } from './key-binding';
 import type { GrantTypeOptions } from './options';
 
@@ -56,11 +57,11 @@ export function createPrepareTokens({
   audiences,
   issue,
 }: Pick<GrantTypeOptions, 'audiences' | 'issue'>): PrepareTokens {
-  return async ({ client, parameters, confirmation, grant, context }, record, notAfter) => {
+  return ({ client, parameters, confirmation, grant, context }, record, notAfter) => {
     const resources = audiences.narrowed(parameters, client, grant.resources);
     const scope = audiences.scope(parameters.get('scope'), context.scope, resources);
     const narrowed: GrantContext = { ...context, scope, resources };
-    const issued = await issue({
+    return issue({
       context: narrowed,
       authentication: authenticationIn(record),
       confirmation,
@@ -69,6 +70,5 @@ export function createPrepareTokens({
       // OpenID Connect Core §12.2: without a nonce, and regardless of the access token's scope.
       idToken: context.scope.includes('openid') ? { claims: claimsIn(record, client).idToken } : undefined,
     });
-    return { ...issued, context: narrowed, grantId: record.id };
   };
 }

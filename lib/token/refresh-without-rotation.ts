@@ -1,7 +1,8 @@
 import { OAuthError } from '../errors';
 import { newAttempt, refreshExpiryOf, type Grant } from '../grants/grant';
 import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
-import { refusedGrant, type TokenSet } from './grant-type';
+import { refusedGrant } from './grant-type';
+import type { TokenSet } from './issuer';
 import type { GrantTypeOptions } from './options';
 import type { PrepareTokens, RefreshRequest } from './refresh-request';
 
