@@ -5,7 +5,7 @@ export function sha256(data: string | Buffer): string {
   return hash('sha256', data, 'base64url');
 }
 
-/** Whether a text has a SHA-256 digest, which is encoded in base64url. They are compared in constant time. */
+/** Whether `digest` (base64url) is the SHA-256 digest of a text. They are compared in constant time. */
 export function hasSha256(text: string, digest: string): boolean {
   const actual = hash('sha256', text, 'buffer');
   const expected = Buffer.from(digest, 'base64url');

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler, Router } from 'express';
+import type { RequestHandler, Router } from 'express';
 
 import { createCallbackEndpoint } from './authorization/callback-endpoint';
 import { createConsentEndpoint } from './authorization/consent-endpoint';
@@ -61,7 +61,7 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
   // One lookup. A router of Express would match the patterns of its routes one after the other for every request.
   const checkMount = createMountCheck(server);
   const router: RequestHandler = function oauth(req, res, next) {
-    checkMount(req);
+    checkMount(req.baseUrl);
     const { path } = req;
     const endpoint = endpoints.get(path);
     if (endpoint) {
@@ -94,13 +94,12 @@ export function createOAuthRouter<User extends OAuthUser, LoadedUser = User>(
 }
 
 /** Creates a function that says once if the router is mounted at another path than the issuer's. */
-function createMountCheck({ issuer, reporter }: Server): (req: Pick<Request, 'baseUrl'>) => void {
+function createMountCheck({ issuer, reporter }: Server): (baseUrl: string) => void {
   const expected = new URL(issuer).pathname.replace(/\/$/, '');
   let isChecked = false;
-  return (req) => {
+  return (baseUrl) => {
     if (isChecked) return;
     isChecked = true;
-    const { baseUrl } = req;
     // Express matches paths regardless of case.
     if (baseUrl.toLowerCase() === expected.toLowerCase()) return;
     const [at, path] = [baseUrl, expected].map((prefix) => prefix || '/');

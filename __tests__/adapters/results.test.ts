@@ -1,5 +1,7 @@
 import type { Adapter, Consent } from 'express-oauth-router';
 
+import type { GrantMember } from '../../lib/adapters/results';
+import type { Grant } from '../../lib/grants/grant';
 import {
   answerOf,
   authorizationForm,
@@ -119,6 +121,12 @@ describe('results of an adapter', () => {
     expect((await refresh(host, 'web', tokens.refresh_token)).status).toBe(200);
     expect((await refresh(host, 'spa', (await getTokens(host, 'spa')).refresh_token)).status).toBe(200);
     expect(orders.size).toBe(1);
+  });
+
+  it('no member of a grant is missing in the list that makes the order', () => {
+    // A member that is missing fails to compile.
+    const isComplete: [Exclude<keyof Grant, GrantMember>] extends [never] ? true : never = true;
+    expect(isComplete).toBe(true);
   });
 
   it('userId: null is no user', async () => {

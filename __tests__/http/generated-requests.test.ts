@@ -1,4 +1,6 @@
 import http from 'node:http';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import express from 'express';
 import fc from 'fast-check';
@@ -60,6 +62,18 @@ const HEADERS = [
   'if-none-match',
   'forwarded',
 ];
+
+/** After this many requests, every cache and every function has been used. */
+const WARM_UP = 5000;
+/** What the garbage collector leaves differs by a megabyte. Bytes. */
+const TOLERANCE = 4e6;
+
+/** The bytes in use after garbage collection. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
 
 /** Half a surrogate pair has no encoding. */
 const wellFormed = (text: string): string => Buffer.from(text).toString();
@@ -242,8 +256,9 @@ describe('generated requests', () => {
     });
   }
 
-  it('are answered, without an error of the server, a secret or a crash', async () => {
+  it('are answered, without an error of the server, a secret, a crash or a rise in memory', async () => {
     let answered = 0;
+    let heap = Infinity;
     const batches = fc.array(requests(), { minLength: AT_ONCE, maxLength: AT_ONCE });
     await fc.assert(
       fc.asyncProperty(batches, async (batch) => {
@@ -258,10 +273,12 @@ describe('generated requests', () => {
         }
         // The memory of the test itself stays small.
         host.events.length = 0;
+        if (answered === WARM_UP) heap = heapUsed();
       }),
       { numRuns: REQUESTS / AT_ONCE, endOnFailure: false },
     );
     expect(answered).toBeGreaterThanOrEqual(REQUESTS);
     expect(failures).toEqual([]);
+    expect(heapUsed()).toBeLessThan(heap + TOLERANCE);
   }, 3_600_000);
 });

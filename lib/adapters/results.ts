@@ -16,8 +16,8 @@ export interface GrantRecord extends StoredGrant {
 }
 
 /**
- * All members that a grant's record can have. A record that is read gets them all, in this order: V8 then has one hidden class for all
- * records, without which Node 20 takes longer to copy a record than to parse it.
+ * All members of a grant's record that this library writes. A record that is read gets them all, in this order: V8 then has one hidden class
+ * for all records, without which Node 20 takes longer to copy a record than to parse it.
  */
 const BLANK = {
   id: undefined,
@@ -47,6 +47,7 @@ const BLANK = {
   federation: undefined,
   isImported: undefined,
 };
+
 /** The name of a member of a grant's record. */
 export type GrantMember = keyof typeof BLANK;
 
@@ -109,7 +110,7 @@ export function grantRecord(result: unknown, grantId: string): GrantRecord {
   return record as unknown as GrantRecord;
 }
 
-/** The age is no part of the record. It is left out of a copy anyway if it was added by `withAge`. */
+/** The age is no part of the record. What `withAge` has added is not enumerable, so that no copy has it. */
 function withoutAge(stored: Record<string, unknown>): Record<string, unknown> {
   if (!Object.prototype.propertyIsEnumerable.call(stored, 'age')) return stored;
   const { age: _, ...record } = stored;
