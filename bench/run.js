@@ -29,7 +29,7 @@ const SPENT = ['code exchange', 'requireToken, new token', 'requireToken, DPoP']
 const { startPostgres } = createRequire(import.meta.url)('../__tests__/support/postgres-server.js');
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '15' },
     requests: { type: 'string', default: '500' },
     connections: { type: 'string', default: '32' },
     only: { type: 'string' },
@@ -39,8 +39,10 @@ const { values } = parseArgs({
   },
 });
 const [rounds, requests, connections] = [values.rounds, values.requests, values.connections].map(Number);
-/** Requests before the first measurement: until then the code is not compiled. */
-const warmUp = 2500;
+/** Requests before the first measurement: Node is still compiling until then. */
+const warmUp = 8000;
+/** Requests before each measurement: a process that had nothing to do has given back memory, and is in no cache. */
+const wakeUp = 200;
 
 function check(operation, { statusCode: status, headers }, body) {
   if (operation.startsWith('authorize')) {
@@ -113,7 +115,7 @@ const operations = [...new Set(servers.flatMap((server) => server.operations))].
   (operation) => !wanted || wanted.includes(operation),
 );
 const lines = [
-  '| operation | server | CPU, L2 = 1.00 | lowest to highest | p99 ms |',
+  '| operation | server | CPU, L2 = 1.00 | quartiles | p99 ms |',
   '|---|---|---|---|---|',
 ];
 const limit = createSubject(servers[0], 'L2');
@@ -128,6 +130,8 @@ try {
     for (let round = 0; round < rounds; round++) {
       // The machine may be twice as fast in the next second: each figure is relative to the limit's of the same second.
       for (const [position, subject] of subjects.entries()) {
+        await subject.slice(wakeUp);
+        await limit.slice(wakeUp);
         const before = await limit.slice(requests);
         const { micros, p99 } = await subject.slice(requests);
         measured[position].push({ ratio: micros / before.micros, p99 });
@@ -135,9 +139,9 @@ try {
     }
     for (const [position, { server, close }] of subjects.entries()) {
       const ratios = measured[position].map(({ ratio }) => ratio).sort((a, b) => a - b);
-      const spread = `${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)}`;
+      const [low, high] = [0.25, 0.75].map((part) => ratios[Math.floor(ratios.length * part)].toFixed(2));
       const p99 = median(measured[position].map((one) => one.p99)).toFixed(1);
-      lines.push(`| ${operation} | ${server.name} | ${median(ratios).toFixed(2)} | ${spread} | ${p99} |`);
+      lines.push(`| ${operation} | ${server.name} | ${median(ratios).toFixed(2)} | ${low} to ${high} | ${p99} |`);
       await close();
     }
     console.error(operation);
@@ -171,7 +175,7 @@ if (values.write) {
 
 ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus()[0].model.trim()}, ${rounds} rounds of ${requests} requests over ${connections}
 connections; ${versions}. CPU time of the server for each request, relative to that of L2 in the same second: see [README.md](README.md).
-The median of the rounds, and the lowest and the highest.
+The median of the rounds, and the quartiles.
 
 ${table}
 `;
