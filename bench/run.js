@@ -114,10 +114,7 @@ const wanted = values.only?.split(',');
 const operations = [...new Set(servers.flatMap((server) => server.operations))].filter(
   (operation) => !wanted || wanted.includes(operation),
 );
-const lines = [
-  '| operation | server | CPU, L2 = 1.00 | quartiles | p99 ms |',
-  '|---|---|---|---|---|',
-];
+const lines = ['| operation | server | CPU, L2 = 1.00 | quartiles | p99 ms |', '|---|---|---|---|---|'];
 const limit = createSubject(servers[0], 'L2');
 try {
   await limit.slice(warmUp);
@@ -141,7 +138,9 @@ try {
       const ratios = measured[position].map(({ ratio }) => ratio).sort((a, b) => a - b);
       const [low, high] = [0.25, 0.75].map((part) => ratios[Math.floor(ratios.length * part)].toFixed(2));
       const p99 = median(measured[position].map((one) => one.p99)).toFixed(1);
-      lines.push(`| ${operation} | ${server.name} | ${median(ratios).toFixed(2)} | ${low} to ${high} | ${p99} |`);
+      lines.push(
+        `| ${operation} | ${server.name} | ${median(ratios).toFixed(2)} | ${low} to ${high} | ${p99} |`,
+      );
       await close();
     }
     console.error(operation);
