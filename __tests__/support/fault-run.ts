@@ -4,6 +4,8 @@ import { problemsIn, readHistory, writeHistory } from './history';
 
 /** How often each fault happens. */
 export const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 1);
+/** How soon after the store's return everybody is answered. Milliseconds. */
+const RECOVERY = 2000;
 
 /** What happens while clients are at work. The promise resolves as soon as the store is there again. */
 export type Fault = (hosts: FaultHost[]) => Promise<void>;
@@ -14,8 +16,6 @@ export interface FaultOptions {
   readonly logsIn?: boolean;
   /** Whether a process is killed, so that some requests have no answer at all. */
   readonly mayBreak?: boolean;
-  /** How soon after the store's return everybody is answered. Milliseconds. @defaultValue `2000` */
-  readonly recovery?: number;
 }
 
 /** What a storm of faults did to honest clients, and how long it took until all of them were answered again. */
@@ -31,7 +31,7 @@ export async function withstand(
   name: string,
   store: FaultStore,
   fault: Fault,
-  { processes = 2, logsIn = true, mayBreak = false, recovery: limit = 2000 }: FaultOptions = {},
+  { processes = 2, logsIn = true, mayBreak = false }: FaultOptions = {},
 ): Promise<Outcome> {
   const all = new Set<FaultHost>();
   let load: Load | undefined;
@@ -61,7 +61,7 @@ export async function withstand(
       ...problemsIn(history, { mayBreak }),
       ...[...all].flatMap(({ hasDied }) => (hasDied ? ['a host ended'] : [])),
       ...new Set(alarms),
-      ...(recovery > limit ? [`the recovery took ${recovery} ms`] : []),
+      ...(recovery > RECOVERY ? [`the recovery took ${recovery} ms`] : []),
     ];
     const unanswered = history.filter(({ status }) => status !== 200).length;
     return { problems, requests: history.length, unanswered, recovery };
