@@ -1,16 +1,17 @@
 'use strict';
 
-const { postgres, projects } = require('./jest.projects.js');
+const { EXPLORATIONS, postgres, projects } = require('./jest.projects.js');
 
 /**
  * Runs every store on Express 5, half of them at the root and half under a prefix, and the folders below on Express 4:
- * `npm run test:all`. It needs PostgreSQL: that of `POSTGRES_URL`, or a private server.
+ * `npm run test:all`. The long tests without variants run in `npm test`. It needs PostgreSQL: that of `POSTGRES_URL`, or a private server.
  */
 module.exports = {
   ...require('./jest.config.js'),
   projects: [
     ...projects({
       kinds: '{test,all}',
+      ignored: EXPLORATIONS,
       postgres: true,
       express5: ['memory root', 'redis prefix', 'postgres root', 'sqlite prefix'],
       express4: {

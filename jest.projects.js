@@ -4,7 +4,10 @@
 const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva', '@modelcontextprotocol/client'];
 
 /** `postgres` is whether any project of the run needs PostgreSQL: the setup runs once, for whichever project comes first. */
-const project = (displayName, { variants, moduleNameMapper = {}, testMatch, postgres = false }) => ({
+const project = (
+  displayName,
+  { variants, moduleNameMapper = {}, testMatch, ignored = [], postgres = false },
+) => ({
   displayName,
   testEnvironment: 'node',
   globalSetup: '<rootDir>/__tests__/support/global-setup.js',
@@ -24,16 +27,27 @@ const project = (displayName, { variants, moduleNameMapper = {}, testMatch, post
     ...moduleNameMapper,
   },
   testMatch,
+  testPathIgnorePatterns: ['/node_modules/', ...ignored],
 });
+
+/** Long tests that have no variants: `npm test` alone runs them. */
+exports.EXPLORATIONS = ['/grants/.*-model', '/adapters/contract-mistakes', '/http/generated-'];
 
 /**
  * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
- * depend on them run once for each variant. `kinds` are the endings of the tests' names.
+ * depend on them run once for each variant. `kinds` are the endings of the tests' names,
+ * `ignored` patterns of files that do not run.
  */
-exports.projects = ({ express5, express4, kinds = 'test', postgres = false }) => [
-  project('express-5', { postgres, variants: express5, testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`] }),
+exports.projects = ({ express5, express4, kinds = 'test', ignored, postgres = false }) => [
+  project('express-5', {
+    postgres,
+    ignored,
+    variants: express5,
+    testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`],
+  }),
   project('express-4', {
     postgres,
+    ignored,
     variants: express4.variants,
     moduleNameMapper: { '^express$': 'express4' },
     testMatch: [`<rootDir>/__tests__/{${express4.folders.join(',')}}/**/*.test.ts`],
