@@ -4,7 +4,7 @@ const { projects } = require('./jest.projects.js');
 
 /**
  * The tests of a contributor: `npm test`. Two variants, memory at the root and Redis under a prefix, run on Express 5; the
- * folders that depend most on Express also run on Express 4. `npm run test:all` runs every variant of every test.
+ * folders that depend most on Express also run on Express 4. `npm run test:all` runs every variant.
  */
 module.exports = {
   projects: projects({
