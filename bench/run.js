@@ -42,7 +42,7 @@ const [rounds, requests, connections] = [values.rounds, values.requests, values.
 /** Requests before the first measurement: Node is still compiling until then. */
 const warmUp = 8000;
 /** Requests before each measurement: a process that had nothing to do has given back memory, and is in no cache. */
-const wakeUp = 200;
+const wakeUp = 2000;
 
 function check(operation, { statusCode: status, headers }, body) {
   if (operation.startsWith('authorize')) {

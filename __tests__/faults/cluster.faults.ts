@@ -210,10 +210,11 @@ describe('a Sentinel set that fails under load', () => {
   const addressOfMaster = async (): Promise<[host: string, port: string]> =>
     (await watcher!.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as [string, string];
 
-  /** Whether the Sentinel that clients ask first has reached the master itself. The package `redis` waits for that, ioredis does not. */
-  const isReached = async (): Promise<boolean> => {
+  /** Whether the Sentinel that clients ask first has reached a master itself. The package `redis` waits for that, ioredis does not. */
+  const isReached = async (port: string): Promise<boolean> => {
     const members = (await first!.call('SENTINEL', 'MASTER', 'main')) as string[];
-    return members[members.indexOf('flags') + 1] === 'master';
+    const valueOf = (name: string): string | undefined => members[members.indexOf(name) + 1];
+    return valueOf('port') === port && valueOf('flags') === 'master';
   };
 
   const killed = [(server: RedisServer) => server.kill(), (server: RedisServer) => server.start()] as const;
@@ -255,7 +256,7 @@ describe('a Sentinel set that fails under load', () => {
         await end(servers[gone]!);
         const port = String(servers[next]!.port);
         await until('the Sentinels', async () => (await addressOfMaster())[1] === port);
-        if (driver === 'redis') await until('a Sentinel at the new master', isReached);
+        if (driver === 'redis') await until('a Sentinel at the new master', () => isReached(port));
       };
       const outcome = await withstand(`sentinel ${name} ${driver}`, { ...store, driver }, fault, {
         logsIn: false,

@@ -15,8 +15,8 @@ import {
   CALLBACK,
   makeHost,
   pkce,
-  VARIANTS,
   type Host,
+  type Variant,
 } from '../support/host';
 import { assertion, ASSERTION_TYPE, clientKey, type ClientKey } from '../support/jose';
 import {
@@ -30,7 +30,7 @@ import {
 const DOCUMENTS = Number(process.env.GENERATED_DOCUMENTS ?? 300);
 /** For those that need a router of their own. */
 const FEW = Math.ceil(DOCUMENTS / 6);
-const MEMORY = VARIANTS[0]!;
+const MEMORY: Variant = { store: 'memory', mount: 'root' };
 const SECRET = 'our-secret-at-the-provider';
 
 type Json = Record<string, unknown>;
