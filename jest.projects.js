@@ -37,7 +37,7 @@ exports.EXPLORATIONS = [
   'grants/refresh-model',
   'http/generated-documents',
   'http/generated-requests',
-].map((name) => `<rootDir>/__tests__/${name}.test.ts`);
+].map((name) => `/__tests__/${name}\\.test\\.ts$`);
 
 /**
  * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
