@@ -210,7 +210,7 @@ describe('a Sentinel set that fails under load', () => {
   const addressOfMaster = async (): Promise<[host: string, port: string]> =>
     (await watcher!.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as [string, string];
 
-  /** Whether the Sentinel that clients ask first has reached a master itself. The package `redis` waits for that, ioredis does not. */
+  /** Whether the Sentinel that clients ask first has reached the master at a port. The package `redis` waits for that, ioredis does not. */
   const isReached = async (port: string): Promise<boolean> => {
     const members = (await first!.call('SENTINEL', 'MASTER', 'main')) as string[];
     const valueOf = (name: string): string | undefined => members[members.indexOf(name) + 1];

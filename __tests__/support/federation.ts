@@ -16,7 +16,6 @@ import {
   makeHost,
   pkce,
   redirectUriOf,
-  VARIANTS,
   type ClientName,
   type Form,
   type Host,
@@ -105,8 +104,6 @@ export function federatedHost(
   host.user = undefined;
   return Object.assign(host, { resolved });
 }
-
-export const MEMORY: Variant = VARIANTS[0]!;
 
 /** A browser at the host: it keeps the host's cookies. */
 export type Agent = ReturnType<typeof request.agent>;
