@@ -250,7 +250,8 @@ export interface Consent {
 
 /**
  * The storage of an authorization server: a plain object of functions, so that adapters can be combined with a spread. A function
- * must not use `this`. Optional functions are capabilities. An exception is answered with 503.
+ * must not use `this`. Optional functions are capabilities. An exception is answered with 503. If the driver sends a command again whose
+ * answer was lost, the call must still return what that answer was.
  *
  * `ttl` is in seconds. `express-oauth-router/adapter-contract` tests an implementation.
  */

@@ -1,8 +1,7 @@
 import type { Writable } from 'node:stream';
 
 /** The commands that the adapter sends, besides scripts. */
-export type RedisCommandName =
-  'get' | 'getdel' | 'set' | 'del' | 'zrem' | 'zadd' | 'zrangebylex' | 'zrandmember';
+export type RedisCommandName = 'get' | 'set' | 'del' | 'zrem' | 'zadd' | 'zrangebylex' | 'zrandmember';
 
 /** The part of an ioredis client (5 or 6) that the adapter uses: a `Redis`, also through Sentinel, or a `Cluster`. */
 export type IoredisClient = Record<RedisCommandName, (key: string, ...args: never[]) => Promise<unknown>> & {

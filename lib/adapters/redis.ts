@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto';
+
 import { milliseconds, refuseUnknown, type Adapter, type Consent } from './contract';
 import { isIoredis, refuseOtherClients, refuseReplicas, type RedisClient } from './redis-client';
 import { createRedisClients } from './redis-clients';
 import { createRedisCommands } from './redis-commands';
 import { createRedisGrants } from './redis-grants';
+import { SET_ONCE, TAKE } from './redis-scripts';
 import { warnAboutServer } from './redis-server';
 
 /** The options of `redisAdapter`. */
@@ -36,7 +39,9 @@ export function redisAdapter(
     throw new Error('redisAdapter: the prefix must not contain braces, which select the cluster slot');
   const commands = createRedisCommands(redis);
   warnAboutServer(redis, commands);
-  const { command } = commands;
+  const { command, script } = commands;
+  const runSetOnce = script('oauthSetOnce', SET_ONCE);
+  const runTake = script('oauthTake', TAKE);
 
   const consentKey = (userId: string, clientId: string): string =>
     `${prefix}consent:${encodeURIComponent(userId)}:${encodeURIComponent(clientId)}`;
@@ -47,11 +52,13 @@ export function redisAdapter(
     ...createRedisClients(commands, prefix),
     ...createRedisGrants(commands, prefix),
 
-    setOnce: async (key, ttl) =>
-      (await command('set', onceKey(key), '1', 'PX', milliseconds(ttl), 'NX')) === 'OK',
-    put: (key, value, ttl) => command('set', stateKey(key), value, 'PX', milliseconds(ttl)),
-    get: async (key) => (await command('get', stateKey(key))) as string | null,
-    take: async (key) => (await command('getdel', stateKey(key))) as string | null,
+    setOnce: async (key, ttl) => Number(await runSetOnce(onceKey(key), callMark(), milliseconds(ttl))) === 1,
+    put: (key, value, ttl) => command('set', stateKey(key), `=${value}`, 'PX', milliseconds(ttl)),
+    get: async (key) => {
+      const stored = (await command('get', stateKey(key))) as string | null;
+      return stored?.startsWith('=') ? stored.slice(1) : null;
+    },
+    take: async (key) => (await runTake(stateKey(key), callMark(), RESEND_WINDOW)) as string | null,
 
     getConsent: async (userId, clientId) => {
       const record = (await command('get', consentKey(userId, clientId))) as string | null;
@@ -63,6 +70,17 @@ export function redisAdapter(
 
     ping: () => commands.ping(),
   });
+}
+
+/** How long a value that was taken is kept for the call that took it. Milliseconds. */
+const RESEND_WINDOW = 30_000;
+
+/**
+ * Identifies a call. After a broken connection, ioredis sends a command again that has run already: it must get the answer that was
+ * lost, and no other call may get it.
+ */
+function callMark(): string {
+  return randomBytes(8).toString('base64url');
 }
 
 /** ioredis attaches the failed command with its arguments: they are the values that were to be stored. */
