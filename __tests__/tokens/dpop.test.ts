@@ -8,6 +8,7 @@ import {
   claimsOf,
   CLIENTS,
   getCode,
+  getTokens,
   makeHost,
   pkce,
   post,
@@ -364,6 +365,29 @@ describe.each(VARIANTS)('DPoP (RFC 9449) on $store at the $mount', (variant) => 
         await proofFor(tokenUrl, {}, {}, { nonce }),
       );
       expect(kept.body.refresh_token).toBe(body.refresh_token);
+    });
+
+    it('a token of a public client from before it had a key is replaced, whatever the client says', async () => {
+      const { body: before } = await redeem(host, 'spa', await getCode(host, 'spa'), {}).set(
+        'DPoP',
+        await proofFor(tokenUrl, {}, {}, { nonce: await nonceOf() }),
+      );
+      const old = makeHost(variant, { ...options, adapter: host.adapter, dpop: { nonce: 'never' } });
+      const { refresh_token: unbound } = await getTokens(old, 'spa');
+      const now = makeHost(variant, {
+        ...options,
+        adapter: host.adapter,
+        clients: [{ ...CLIENTS.spa, scope, dpopBoundAccessTokens: true, refreshTokenRotation: 'never' }],
+      });
+      const nonce = await nonceOf(now);
+      const send = async (token: string): Promise<Body> => {
+        const proof = await proofFor(`${now.issuer}/token`, {}, {}, { nonce, on: now });
+        return (await refresh(now, 'spa', token).set('DPoP', proof)).body as Body;
+      };
+      expect((await send(before.refresh_token as string)).refresh_token).toBe(before.refresh_token);
+      const replaced = await send(unbound);
+      expect(replaced.refresh_token).toMatch(/./);
+      expect(replaced.refresh_token).not.toBe(unbound);
     });
 
     it('introspection tells how a token is bound', async () => {

@@ -14,6 +14,7 @@ import { refreshLifetimes, sessionLifetimes } from '../grants/lifetimes';
 import type { GrantContext } from '../host/grant-context';
 import { required } from '../http/parameters';
 import type { Policies } from '../policy/policies';
+import type { Confirmation } from '../tokens/access-token';
 import { refusedGrant, type GrantType, type TokenRequest } from './grant-type';
 import type { TokenSet } from './issuer';
 import { boundTo, isBoundTo } from './key-binding';
@@ -78,7 +79,8 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
         const tokens = fits ?? (await prepare(request, stored, refreshExpiryOf(stored)));
         return answer(tokens, request, stored.generation);
       }
-      const isRotated = rotates(context, policies);
+      const binding = isFirst ? (stored.confirmation ?? boundTo(client, confirmation)) : stored.confirmation;
+      const isRotated = rotates(context, binding, policies);
       if (position === 'current' && !isRotated && !isFirst) {
         return answer(await touch(request, stored), request, presented);
       }
@@ -91,11 +93,10 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
       if (!isRefreshable(stored, client, now)) throw refused('expired');
       const generation = isRotated ? presented + 1 : presented;
       const kept = sessionLifetimes(policies, context, stored, lifetimes);
-      const bound = isFirst ? { confirmation: stored.confirmation ?? boundTo(client, confirmation) } : {};
       const next = {
         ...settled(stored, now),
         ...kept,
-        ...bound,
+        confirmation: binding,
         generation,
         attempt: newAttempt(),
         rotatedAt: now,
@@ -137,9 +138,12 @@ export function createRefreshTokenGrant(options: GrantTypeOptions): GrantType {
   };
 }
 
-function rotates(context: GrantContext, policies: Policies): boolean {
+/** Whether a refresh replaces the token. One that is bound to neither a client nor a key is always replaced (RFC 9700 §2.2.2). */
+function rotates(context: GrantContext, binding: Confirmation | undefined, policies: Policies): boolean {
   const { client } = context;
-  if (!client.confidential && !client.dpopBoundAccessTokens) return true;
+  // The client may have been registered for DPoP after the login.
+  const isKeyBound = client.dpopBoundAccessTokens && binding?.jkt !== undefined;
+  if (!client.confidential && !isKeyBound) return true;
   return (client.refreshTokenRotation ?? policies.refreshTokenRotation(context)) === 'always';
 }
 
