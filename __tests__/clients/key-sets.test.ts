@@ -104,6 +104,31 @@ describe('remote key sets', () => {
     expect(await statusOf(host)).toBe(200);
   });
 
+  it('whose server hangs is used on, and nobody waits', async () => {
+    const host = hostWith(`${origin}/jwks`);
+    expect(await statusOf(host)).toBe(200);
+    const hanging: http.ServerResponse[] = [];
+    answer = (res) => void hanging.push(res);
+    const until = async (count: number): Promise<void> => {
+      for (let tries = 0; hanging.length < count && tries < 200; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    // Before it is too old, and again when it is.
+    host.pass(550);
+    expect(await statusOf(host)).toBe(200);
+    await until(1);
+    hanging[0]!.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    host.pass(58);
+    expect(await statusOf(host)).toBe(200);
+    await until(2);
+    expect(hanging.map(({ closed }) => closed)).toEqual([true, false]);
+    hanging[1]!.end(JSON.stringify({ keys: [] }));
+    for (let tries = 0; (await statusOf(host)) === 200 && tries < 100; tries++);
+    // The set without the key counts as soon as it is there.
+    expect(await statusOf(host)).toBe(401);
+  });
+
   it('that fails at first is tried again after a second, and one that is there after thirty', async () => {
     const host = hostWith(`${origin}/jwks`);
     answer = (res) => res.writeHead(503).end();

@@ -28,10 +28,14 @@ export interface KeySet {
 
 /** How long a fetched key set is used. Milliseconds. */
 const MAXIMUM_AGE = 600_000;
+/** The age at which a key set is fetched again, while the one that there is still answers. Milliseconds. */
+const REFRESH_AGE = MAXIMUM_AGE - 60_000;
 /** How long a fetched key set is used if it cannot be fetched again. Milliseconds. */
 const MAXIMUM_STALE_AGE = 86_400_000;
 /** The pause after a fetch, successful or not: unknown key ids in requests must not each cause a fetch. Milliseconds. */
 const COOL_DOWN = 30_000;
+/** For how long after a failed fetch nobody waits for the next one: a server that hangs must not hold up each request. Milliseconds. */
+const FAILURE_LIFETIME = 2 * COOL_DOWN;
 /** The pause after a fetch while there are no keys: the first fetch may meet a server that is just starting. Milliseconds. */
 const COOL_DOWN_WITHOUT_KEYS = 1_000;
 /** How many keys with the same id are tried. */
@@ -46,6 +50,7 @@ export function createRemoteKeySet(
   let fetchedAt = -Infinity;
   let triedAt = -Infinity;
   let failure: unknown;
+  let failedAt = -Infinity;
   let pending: Promise<void> | undefined;
 
   async function load(): Promise<void> {
@@ -55,6 +60,7 @@ export function createRemoteKeySet(
       fetchedAt = clock();
     } catch (error) {
       failure = error;
+      failedAt = clock();
     }
   }
 
@@ -67,7 +73,10 @@ export function createRemoteKeySet(
   }
 
   async function current(): Promise<readonly unknown[]> {
-    if (clock() - fetchedAt >= MAXIMUM_AGE) await refresh();
+    const age = clock() - fetchedAt;
+    const mustWait = age >= MAXIMUM_AGE && !(isUsable() && clock() - failedAt < FAILURE_LIFETIME);
+    const fetched = age >= REFRESH_AGE ? refresh() : undefined;
+    if (mustWait) await fetched;
     if (keys && isUsable()) return keys;
     const { message = '' } = (failure ?? {}) as Partial<Error>;
     throw new Error(`no key set could be fetched from ${url}: ${message}`, { cause: failure });

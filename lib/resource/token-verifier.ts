@@ -126,6 +126,9 @@ function httpFault({ allowHttp, issuer, jwksUri, introspection }: TokenVerifierO
   return insecure && `must have https as "${insecure[0]}", except on loopback`;
 }
 
+/** How many proofs are remembered: more than a process can verify while they are valid, so that no client can lock out the others. */
+const REMEMBERED_PROOFS = 1_000_000;
+
 /** @throws OAuthConfigurationError that lists every fault of the options */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { error } = schema.validate(options, { abortEarly: false, convert: false });
@@ -148,7 +151,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     fetch,
     types: options.accessTokenType === 'JWT' ? [ACCESS_TOKEN_TYPE, PLAIN_TYPE] : [ACCESS_TOKEN_TYPE],
   });
-  const { setOnce = memoryAdapter({ clock }).setOnce } = options;
+  const { setOnce = memoryAdapter({ clock, maxEntries: REMEMBERED_PROOFS }).setOnce } = options;
   const possession = createProofOfPossession({
     nonces: nonceSecrets && createDpopNonces({ current: nonceSecrets }, issuer, clock),
     noncePolicy: nonceSecrets ? 'always' : 'never',
