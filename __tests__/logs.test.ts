@@ -99,6 +99,19 @@ describe('logs', () => {
     expect(await as('test', send)).toEqual([]);
   });
 
+  it('an exception that has no text is a failure like any other', async () => {
+    const written = await as('development', async () => {
+      const authenticate = (): never => {
+        throw Object.create(null) as Error;
+      };
+      const oauth = createOAuthRouter({ ...minimal, clients: [CLIENTS.web], authenticate });
+      const form = authorizationForm('web', pkce());
+      const { status } = await request(express().use('/oauth', oauth)).get('/oauth/authorize').query(form);
+      expect(status).toBe(302);
+    });
+    expect(written).toContainEqual(expect.stringMatching(/server\.failed \(authorize\)\nobject$/));
+  });
+
   it('`logger: false` writes nothing, and a listener replaces the writing', async () => {
     const written = await as('development', async () => {
       for (const listen of [false, true]) {

@@ -96,7 +96,12 @@ function messageOf(name: EventName, event: AnyEvent): string {
 
 /** Returns the stack alone: the other members of an exception may contain credentials. */
 function stackOf(cause: unknown): string {
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  try {
+    return String(cause instanceof Error ? (cause.stack ?? cause.message) : cause);
+  } catch {
+    // A host may throw an object that has no text.
+    return typeof cause;
+  }
 }
 
 /** Calls a function of the host that observes: whether it throws or rejects, it must not change the response or end the process. */

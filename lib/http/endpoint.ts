@@ -125,17 +125,22 @@ export function createEndpoint(
       await admit?.(req, name);
       await handle(req, res, event);
     } catch (thrown) {
-      const error = asOAuthError(thrown);
-      reporter.refused(name, error, event);
-      if (res.headersSent) endUnfinished(res);
-      else await answerError(req, res, error);
+      await answerError(req, res, thrown, event);
     }
   }
 
-  /** Sends an error; a plain 500 if a hook's error, or a setting of the host's app, makes that impossible. */
-  async function answerError(req: Request, res: Response, error: OAuthError): Promise<void> {
+  /** Reports and sends an error; a plain 500 if a hook's error, or a setting of the host's app, makes that impossible. */
+  async function answerError(
+    req: Request,
+    res: Response,
+    thrown: unknown,
+    event: EventIdentifiers,
+  ): Promise<void> {
     try {
-      await respond(req, res, error);
+      const error = asOAuthError(thrown);
+      reporter.refused(name, error, event);
+      if (res.headersSent) endUnfinished(res);
+      else await respond(req, res, error);
     } catch (cause) {
       reporter.refused(name, serverError(cause));
       if (res.headersSent) return endUnfinished(res);
