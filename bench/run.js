@@ -29,10 +29,10 @@ const SPENT = ['code exchange', 'requireToken, new token', 'requireToken, DPoP']
 const { startPostgres } = createRequire(import.meta.url)('../__tests__/support/postgres-server.js');
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '15' },
-    requests: { type: 'string', default: '500' },
+    rounds: { type: 'string', default: '9' },
+    requests: { type: 'string', default: '250' },
     connections: { type: 'string', default: '32' },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     candidates: { type: 'string' },
     stores: { type: 'string' },
     write: { type: 'boolean', default: false },
@@ -41,10 +41,10 @@ const { values } = parseArgs({
 const [rounds, requests, connections] = [values.rounds, values.requests, values.connections].map(Number);
 /** Requests before the first measurement: Node is still compiling until then. */
 const warmUp = 8000;
-/** In a round, a server and the limit handle their requests by turns, so that neither waits for longer than the other. */
-const turns = 4;
-/** As many turns before, with 2,000 requests or more: a process that had nothing to do has given back memory, and is in no cache. */
-const wakingTurns = Math.ceil(2000 / requests);
+/** Turns of a server in a round. */
+const turns = 5;
+/** Turns before the first round, with 40,000 requests or more: V8 is still compiling until then. */
+const firstTurns = Math.ceil(40_000 / requests);
 
 function check(operation, { statusCode: status, headers }, body) {
   if (operation.startsWith('authorize')) {
@@ -103,6 +103,32 @@ function createSubject(server, operation) {
   return { server, operation, slice, close: () => pool.close() };
 }
 
+/**
+ * Measures an operation of all servers. The turns are short, and everyone has one: V8 gives up memory and compiled code of a
+ * process that has nothing to do for seconds.
+ */
+async function measure(servers, operation, limit) {
+  const subjects = servers
+    .filter((server) => server.operations.includes(operation))
+    .map((server) => ({ ...createSubject(server, operation), rounds: [] }));
+  for (let turn = 0; turn < firstTurns; turn++) {
+    await limit.slice(requests);
+    for (const subject of subjects) await subject.slice(requests);
+  }
+  for (let turn = 0; turn < rounds * turns; turn++) {
+    for (const subject of subjects) {
+      if (turn % turns === 0) subject.rounds.unshift({ limit: 0, own: 0, p99: [] });
+      const [round] = subject.rounds;
+      // The machine may be twice as fast in the next second: each turn has one of the limit before it.
+      round.limit += (await limit.slice(requests)).micros;
+      const { micros, p99 } = await subject.slice(requests);
+      round.own += micros;
+      round.p99.push(p99);
+    }
+  }
+  return subjects;
+}
+
 const redis = await startRedis();
 const postgres = await startPostgres();
 const servers = [];
@@ -112,39 +138,17 @@ for (const [candidate, store] of CANDIDATES) {
   if (values.stores && candidate !== 'limits' && !values.stores.split(',').includes(store)) continue;
   servers.push(await startServer(candidate, store, { REDIS_URL: redis.url, POSTGRES_URL: postgres.url }));
 }
-const wanted = values.only?.split(',');
 const operations = [...new Set(servers.flatMap((server) => server.operations))].filter(
-  (operation) => !wanted || wanted.includes(operation),
+  (operation) => !values.only || values.only.includes(operation),
 );
 const lines = ['| operation | server | CPU, L2 = 1.00 | quartiles | p99 ms |', '|---|---|---|---|---|'];
 const limit = createSubject(servers[0], 'L2');
 try {
-  await limit.slice(warmUp);
   for (const operation of operations) {
-    const subjects = servers
-      .filter((server) => server.operations.includes(operation))
-      .map((server) => createSubject(server, operation));
-    for (const subject of subjects) await subject.slice(warmUp);
-    const measured = subjects.map(() => []);
-    for (let round = 0; round < rounds; round++) {
-      // The machine may be twice as fast in the next second: each figure is relative to the limit's of the same second.
-      for (const [position, subject] of subjects.entries()) {
-        const round = { limit: 0, own: 0, p99: [] };
-        for (let turn = -wakingTurns; turn < turns; turn++) {
-          const ofLimit = await limit.slice(requests);
-          const own = await subject.slice(requests);
-          if (turn < 0) continue;
-          round.limit += ofLimit.micros;
-          round.own += own.micros;
-          round.p99.push(own.p99);
-        }
-        measured[position].push({ ratio: round.own / round.limit, p99: median(round.p99) });
-      }
-    }
-    for (const [position, { server, close }] of subjects.entries()) {
-      const ratios = measured[position].map(({ ratio }) => ratio).sort((a, b) => a - b);
+    for (const { server, close, rounds: measured } of await measure(servers, operation, limit)) {
+      const ratios = measured.map((round) => round.own / round.limit).sort((a, b) => a - b);
       const [low, high] = [0.25, 0.75].map((part) => ratios[Math.floor(ratios.length * part)].toFixed(2));
-      const p99 = median(measured[position].map((one) => one.p99)).toFixed(1);
+      const p99 = median(measured.flatMap((round) => round.p99)).toFixed(1);
       lines.push(
         `| ${operation} | ${server.name} | ${median(ratios).toFixed(2)} | ${low} to ${high} | ${p99} |`,
       );
@@ -180,7 +184,7 @@ if (values.write) {
   const text = `# Results
 
 ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus()[0].model.trim()}, ${rounds} rounds of ${turns} turns of ${requests} requests over
-${connections} connections; ${versions}. CPU time of the server for each request, relative to that of L2 in the same second: see [README.md](README.md).
+${connections} connections; ${versions}. CPU time of the server for each request, relative to that of L2 in the same seconds: see [README.md](README.md).
 The median of the rounds, and the quartiles.
 
 ${table}
