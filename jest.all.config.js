@@ -1,6 +1,6 @@
 'use strict';
 
-const { EXPLORATIONS, postgres, projects } = require('./jest.projects.js');
+const { WITHOUT_VARIANTS, postgres, projects } = require('./jest.projects.js');
 
 /**
  * Runs every store on Express 5, half of them at the root and half under a prefix, and the folders below on Express 4:
@@ -11,7 +11,7 @@ module.exports = {
   projects: [
     ...projects({
       kinds: '{test,all}',
-      ignored: EXPLORATIONS,
+      ignored: WITHOUT_VARIANTS,
       postgres: true,
       express5: ['memory root', 'redis prefix', 'postgres root', 'sqlite prefix'],
       express4: {

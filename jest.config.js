@@ -12,5 +12,6 @@ module.exports = {
     express4: { folders: ['http', 'resource', 'token'], variants: ['redis prefix'] },
   }),
   testTimeout: 30_000,
+  testSequencer: './__tests__/support/sequencer.js',
   maxWorkers: '100%',
 };

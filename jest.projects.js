@@ -31,12 +31,19 @@ const project = (
 });
 
 /** Long tests that have no variants: the run of every variant leaves them out. */
-exports.EXPLORATIONS = [
+exports.WITHOUT_VARIANTS = [
+  'adapters/contract',
   'adapters/contract-mistakes',
+  'adapters/double-spending',
+  'adapters/sqlite',
+  'at-rest',
+  'cli',
+  'docs/snippets',
   'grants/redemption-model',
   'grants/refresh-model',
   'http/generated-documents',
   'http/generated-requests',
+  'resource/token-verifier',
 ].map((name) => `/__tests__/${name}\\.test\\.ts$`);
 
 /**

@@ -310,6 +310,8 @@ describe('pgAdapter() says what is wrong', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     // The settings are those of the pool: one warning is enough for all adapters on it.
     pgAdapter(pool, { prefix: 'nowhere_' });
+    for (let tries = 0; warn.mock.calls.length < 4 && tries < 100; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     await new Promise((resolve) => setTimeout(resolve, 100));
     const warned = warn.mock.calls.map(([warning]) => warning).sort();
     warn.mockRestore();

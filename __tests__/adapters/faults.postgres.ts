@@ -50,8 +50,8 @@ describe('when PostgreSQL fails', () => {
     return pool;
   }
 
-  function hostOn(pool: Pool): Host {
-    return makeHost(variant, { adapter: pgAdapter(pool), storeTimeout: 0.5 });
+  function hostOn(pool: Pool, storeTimeout = 0.5): Host {
+    return makeHost(variant, { adapter: pgAdapter(pool), storeTimeout });
   }
 
   async function withAdmin<T>(run: (admin: Client) => Promise<T>): Promise<T> {
@@ -181,7 +181,7 @@ describe('when PostgreSQL fails', () => {
     await withAdmin((admin) =>
       admin.query("ALTER ROLE app SET default_transaction_isolation = 'serializable'"),
     );
-    const host = hostOn(poolOf({ connectionTimeoutMillis: 5000, statement_timeout: 5000 }));
+    const host = hostOn(poolOf({ connectionTimeoutMillis: 5000, statement_timeout: 5000 }), 5);
     const fifty = async (run: () => PromiseLike<{ status: number; body: unknown }>) =>
       Promise.all(Array.from({ length: 50 }, async () => run()));
     for (const _ of [1, 2, 3]) {

@@ -63,7 +63,7 @@ describe.each(['query', 'form_post'] as const)(
     });
     afterAll(async () => {
       await browser.close();
-      upstream.kill();
+      await upstream.kill();
       await server.close();
     });
 

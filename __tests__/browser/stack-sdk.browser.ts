@@ -56,7 +56,7 @@ describe('Stack Auth’s SDK in a browser, against examples/stack-style.ts', () 
     shell.use(createApp(host, provider, { callback: `${app}/callback`, error: `${app}/error` }));
   });
   afterAll(async () => {
-    google?.kill();
+    await google?.kill();
     await browser.close();
     closers.forEach((close) => close());
   });

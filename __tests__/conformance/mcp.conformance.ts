@@ -111,7 +111,7 @@ describe.each(MOUNTS)('the MCP project’s scenarios for authorization servers, 
       );
       expect(checks.filter(({ status }) => status !== 'SUCCESS')).toEqual([]);
     } finally {
-      server.kill();
+      await server.kill();
     }
   });
 });

@@ -148,7 +148,7 @@ describe('from oidc-provider', () => {
     expect(latest.refresh_token).not.toBe(consumed.refresh_token);
 
     const dump = (await (await fetch(`${issuer}/database`)).json()) as [string, AdapterPayload][];
-    before.kill();
+    await before.kill();
     const database = new Map(dump);
     // The user has ended the access of one, and a part of that of another.
     const grantOf = (token: string): AdapterPayload =>

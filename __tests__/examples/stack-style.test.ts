@@ -32,7 +32,7 @@ describe('examples/stack-style.ts', () => {
     shell.use(createApp(origin, provider));
   });
   afterAll(async () => {
-    google.kill();
+    await google.kill();
     await close();
   });
 

@@ -31,12 +31,12 @@ it('the network of a sender is known after it has hung up', async () => {
     app.use((req) => {
       const network = networkOfSender(req);
       req.socket.once('close', () => resolve(network));
+      socket.destroy();
     });
   });
   await new Promise((resolve) => server.once('listening', resolve));
   const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  setTimeout(() => socket.destroy(), 50);
   expect((await seen)()).toBe('127.0.0');
   server.close();
 });

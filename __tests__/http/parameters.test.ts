@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
 
@@ -240,12 +241,12 @@ describe('a body on the wire', () => {
 
   it('that is cut off is a refusal in the log, and the process lives', async () => {
     const host = makeHost(variant);
-    const { origin, close } = await listen(host.app);
+    const { origin, server, close } = await listen(host.app);
     const socket = net.connect(Number(new URL(origin).port), '127.0.0.1');
     socket.write(
       `POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: 100\r\n\r\ngrant`,
     );
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await once(server, 'request');
     socket.destroy();
     for (let tries = 0; tries < 100 && host.events.length === 0; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -157,8 +157,8 @@ describe.each(MOUNTS)(
       );
       origin = server.origin.replace('127.0.0.1', 'localhost');
     }, 60_000);
-    afterAll(() => {
-      server.kill();
+    afterAll(async () => {
+      await server.kill();
       documents.close();
     });
 
@@ -291,7 +291,7 @@ describe('the bridge to a provider that knows no MCP client', () => {
       await session.start();
       expect(await session.call('list_notes')).toBeTruthy();
     } finally {
-      upstream.kill();
+      await upstream.kill();
       await close();
     }
   }, 30_000);

@@ -50,7 +50,7 @@ describe('oauth4webapi, through providers in processes of their own', () => {
     );
   });
   afterAll(async () => {
-    for (const upstream of upstreams) upstream.kill();
+    await Promise.all(upstreams.map((upstream) => upstream.kill()));
     await close();
   });
 

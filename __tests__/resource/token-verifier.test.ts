@@ -56,8 +56,7 @@ describe('createTokenVerifier', () => {
     host.app = shell;
   });
   afterAll(async () => {
-    for (const { kill } of processes) kill();
-    await Promise.all([close, ...closers].map((end) => end()));
+    await Promise.all([...processes.map(({ kill }) => kill), close, ...closers].map((end) => end()));
   });
 
   async function start(options: Partial<TokenVerifierOptions> = {}): Promise<string> {

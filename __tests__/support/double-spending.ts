@@ -22,9 +22,7 @@ export function testDoubleSpending(store: string, place: () => Promise<string> |
       );
     });
 
-    afterAll(() => {
-      for (const { kill } of processes) kill();
-    });
+    afterAll(() => Promise.all(processes.map(({ kill }) => kill())));
 
     async function token(
       position: number,

@@ -30,7 +30,7 @@ interface App {
 /** Starts clients. `logsIn` is whether they also log in anew all the time, rather than once at the beginning. */
 export async function startLoad(
   hosts: () => readonly FaultHost[],
-  { clients = 8, logsIn = true }: { clients?: number; logsIn?: boolean } = {},
+  { clients, logsIn }: { clients: number; logsIn: boolean },
 ): Promise<Load> {
   const history: Operation[] = [];
   const started = performance.now();

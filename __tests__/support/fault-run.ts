@@ -12,6 +12,8 @@ export type Fault = (hosts: FaultHost[]) => Promise<void>;
 
 export interface FaultOptions {
   readonly processes?: number;
+  /** How many clients are at work. */
+  readonly clients?: number;
   /** Whether clients also log in while it happens; otherwise they only refresh. */
   readonly logsIn?: boolean;
   /** Whether a process is killed, so that some requests have no answer at all. */
@@ -31,7 +33,7 @@ export async function withstand(
   name: string,
   store: FaultStore,
   fault: Fault,
-  { processes = 2, logsIn = true, mayBreak = false }: FaultOptions = {},
+  { processes = 2, clients = 8, logsIn = true, mayBreak = false }: FaultOptions = {},
 ): Promise<Outcome> {
   const all = new Set<FaultHost>();
   let load: Load | undefined;
@@ -43,7 +45,7 @@ export async function withstand(
         return host;
       }),
     );
-    load = await startLoad(() => hosts, { logsIn });
+    load = await startLoad(() => hosts, { clients, logsIn });
     const recoveries: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await wait(500);

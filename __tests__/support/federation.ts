@@ -36,7 +36,7 @@ export interface Upstreams {
   oauth2: ServerProcess;
   /** The issuer, by the host name that the provider itself uses. */
   issuer: string;
-  stop(): void;
+  stop(): Promise<unknown>;
 }
 
 export async function startUpstreams(): Promise<Upstreams> {
@@ -48,10 +48,7 @@ export async function startUpstreams(): Promise<Upstreams> {
     oidc,
     oauth2,
     issuer: oidc.origin.replace('127.0.0.1', 'localhost'),
-    stop: () => {
-      oidc.kill();
-      oauth2.kill();
-    },
+    stop: () => Promise.all([oidc, oauth2].map((upstream) => upstream.kill())),
   };
 }
 

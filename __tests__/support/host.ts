@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -445,7 +446,7 @@ export async function listen(
   port = 0,
 ): Promise<{ origin: string; server: Server; close(): Promise<void> }> {
   const server = app.listen(port, '127.0.0.1');
-  await new Promise<void>((resolve) => server.once('listening', resolve));
+  await once(server, 'listening');
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       server.closeAllConnections();

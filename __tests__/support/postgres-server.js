@@ -5,7 +5,7 @@ const { existsSync, mkdtempSync, readdirSync, rmSync, chownSync } = require('nod
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 
-const { freePort } = require('./redis-server.js');
+const { serverPort } = require('./redis-server.js');
 
 const HELP = `These tests need PostgreSQL 12 or later, and found no initdb:
   Debian, Ubuntu   apt-get install postgresql
@@ -61,7 +61,7 @@ async function startPostgres(args = []) {
     '--no-sync',
   ];
   execFileSync(path.join(folder, 'initdb'), initialize, settings);
-  const port = await freePort();
+  const port = await serverPort();
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   let child;
 

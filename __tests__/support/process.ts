@@ -4,7 +4,8 @@ import path from 'node:path';
 /** A server in its own process. */
 export interface ServerProcess {
   origin: string;
-  kill(): void;
+  /** Ends the process. Its port is free then. */
+  kill(): Promise<void>;
 }
 
 /** Runs a script of this folder, which prints the port that it listens on. */
@@ -26,5 +27,10 @@ export async function startProcessWith(
     child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim()));
     child.once('exit', () => reject(new Error(`${script} ended`)));
   });
-  return { origin: `http://127.0.0.1:${port}`, kill: () => child.kill('SIGKILL') };
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const kill = (): Promise<void> => {
+    child.kill('SIGKILL');
+    return ended;
+  };
+  return { origin: `http://127.0.0.1:${port}`, kill };
 }

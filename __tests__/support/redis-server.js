@@ -55,7 +55,7 @@ function accepts(port) {
  * Returns a port that is free, as is the one 10000 above it, a cluster's bus. Both are below those that the system gives to connections, so
  * that a server that was killed can take them again.
  */
-async function redisPort() {
+async function serverPort() {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 10_000);
     if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
@@ -73,7 +73,7 @@ function isFree(port) {
 /** Starts a private server on loopback. It can be killed and started again on its data. */
 async function startRedis(args = []) {
   ensureRedisServer();
-  const port = await redisPort();
+  const port = await serverPort();
   const directory = mkdtempSync(path.join(tmpdir(), 'oauth-redis-'));
   let child;
 
@@ -123,7 +123,7 @@ async function startRedis(args = []) {
 
 /** Starts a Sentinel that watches a server under the name `main`. `settings` are further lines of its configuration. */
 async function startSentinel(master, { quorum = 1, settings = [] } = {}) {
-  const port = await redisPort();
+  const port = await serverPort();
   const directory = mkdtempSync(path.join(tmpdir(), 'oauth-sentinel-'));
   const file = path.join(directory, 'sentinel.conf');
   const lines = [
@@ -156,4 +156,4 @@ function startSentinels(master) {
   return Promise.all([1, 2, 3].map(() => startSentinel(master, { quorum: 2, settings })));
 }
 
-module.exports = { ensureRedisServer, freePort, startRedis, startSentinel, startSentinels };
+module.exports = { ensureRedisServer, freePort, serverPort, startRedis, startSentinel, startSentinels };
