@@ -99,7 +99,7 @@ describe('logs', () => {
     expect(await as('test', send)).toEqual([]);
   });
 
-  it('an exception that has no text is a failure like any other', async () => {
+  it('an exception that cannot be converted to a string is a failure like any other', async () => {
     const written = await as('development', async () => {
       const authenticate = (): never => {
         throw Object.create(null) as Error;

@@ -39,8 +39,6 @@ const { values } = parseArgs({
   },
 });
 const [rounds, requests, connections] = [values.rounds, values.requests, values.connections].map(Number);
-/** Requests before the first measurement: Node is still compiling until then. */
-const warmUp = 8000;
 /** Turns of a server in a round. */
 const turns = 5;
 /** Turns before the first round, with 40,000 requests or more: V8 is still compiling until then. */
@@ -104,7 +102,7 @@ function createSubject(server, operation) {
 }
 
 /**
- * Measures an operation of all servers. The turns are short, and everyone has one: V8 gives up memory and compiled code of a
+ * Measures an operation of all servers. The turns are short: V8 gives up memory and compiled code of a
  * process that has nothing to do for seconds.
  */
 async function measure(servers, operation, limit) {
@@ -141,6 +139,8 @@ for (const [candidate, store] of CANDIDATES) {
 const operations = [...new Set(servers.flatMap((server) => server.operations))].filter(
   (operation) => !values.only || values.only.includes(operation),
 );
+const unknown = (values.only ?? []).filter((operation) => !operations.includes(operation));
+if (unknown.length > 0) throw new Error(`no such operation: ${unknown.join(', ')}`);
 const lines = ['| operation | server | CPU, L2 = 1.00 | quartiles | p99 ms |', '|---|---|---|---|---|'];
 const limit = createSubject(servers[0], 'L2');
 try {

@@ -107,7 +107,9 @@ export class OAuthError extends Error {
 
   /** The value of `error_description`, reduced to the characters that RFC 6749 §5.2 allows. */
   get description(): string {
-    return this.message.replaceAll('"', "'").replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
+    // A host may have assigned anything to it.
+    const text = typeof this.message === 'string' ? this.message : this.code;
+    return text.replaceAll('"', "'").replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
   }
 }
 

@@ -99,7 +99,7 @@ function stackOf(cause: unknown): string {
   try {
     return String(cause instanceof Error ? (cause.stack ?? cause.message) : cause);
   } catch {
-    // A host may throw an object that has no text.
+    // A host may throw an object that cannot be converted to a string.
     return typeof cause;
   }
 }

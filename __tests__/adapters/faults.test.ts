@@ -96,14 +96,29 @@ describe('when the network or Redis fails', () => {
     expect(await adapter.setOnce('proof', 60)).toBe(true);
     expect(proxy.nextWrite).toBeUndefined();
     expect(await adapter.setOnce('proof', 60)).toBe(false);
-    await adapter.put('transaction', 'value', 60);
+    await adapter.put('transaction', 'a value\n= of two lines', 60);
     await adapter.take('first');
     proxy.nextWrite = { drop: true };
-    expect(await adapter.take('transaction')).toBe('value');
+    const taken = await Promise.all([1, 2, 3].map(async () => adapter.take('transaction')));
+    expect(taken.filter((value) => value === 'a value\n= of two lines')).toHaveLength(1);
+    expect(taken.filter((value) => value === null)).toHaveLength(2);
     expect(proxy.nextWrite).toBeUndefined();
     expect([await adapter.get('transaction'), await adapter.take('transaction')]).toEqual([null, null]);
     await adapter.put('transaction', 'next', 60);
     expect(await adapter.take('transaction')).toBe('next');
+  });
+
+  it('full: what is taken is gone', async () => {
+    const adapter = redisAdapter(redis);
+    await adapter.put('kept', 'value', 60);
+    await redis.config('SET', 'maxmemory', '1');
+    await expect(Promise.resolve(adapter.put('other', 'value', 60))).rejects.toThrow(/OOM/);
+    expect([await adapter.take('kept'), await adapter.take('kept'), await adapter.get('kept')]).toEqual([
+      'value',
+      null,
+      null,
+    ]);
+    await redis.config('SET', 'maxmemory', '0');
   });
 
   it('paused: 503, and when it goes on the same refresh succeeds', async () => {
@@ -164,12 +179,13 @@ describe('when the network or Redis fails', () => {
     const outage = (async (): Promise<void> => {
       await new Promise((resolve) => setTimeout(resolve, 150));
       await server.kill();
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      // Longer than a commit and the read that verifies it wait.
+      await new Promise((resolve) => setTimeout(resolve, 3000));
       await server.start();
     })();
     // One client that refreshes all the time, and repeats what failed.
     let failures = 0;
-    const end = Date.now() + 8000;
+    const end = Date.now() + 10_000;
     while (Date.now() < end) {
       const response = await refresh(host, 'web', current.refresh_token);
       if (response.status === 200) {

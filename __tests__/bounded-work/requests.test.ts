@@ -314,7 +314,15 @@ describe.each(VARIANTS)(
       ['a text', () => errorWith({ status: 'no' })],
       ['a challenge with a line break', () => errorWith({ challenge: 'Basic\r\nSet-Cookie: x=y' })],
       ['members that cannot be written', () => errorWith({ members: { big: 1n } })],
-      ['a message that is no text', () => errorWith({ message: 1 })],
+      [
+        'a code that cannot be read',
+        () => {
+          const get = (): never => {
+            throw new Error('no code');
+          };
+          return Object.defineProperty(errorWith({}), 'code', { get });
+        },
+      ],
     ])('%s: 500 at once', async (_what, create) => {
       const host: Host = makeHost(variant, {
         beforeIssueToken: () => {

@@ -192,7 +192,8 @@ export interface ClientMetadata {
   /** Requires PKCE. Only a confidential client can be exempted (RFC 9700 §2.1.1). @defaultValue `true` */
   requirePkce?: boolean;
   /**
-   * `'never'` keeps the refresh token, for confidential clients and clients with `dpopBoundAccessTokens`.
+   * `'never'` keeps the refresh token, for confidential clients and for tokens that are bound to the key of a client with
+   * `dpopBoundAccessTokens`.
    * @defaultValue the router's `refreshTokens.rotation`; `'never'` with `'fapi2'`
    */
   refreshTokenRotation?: 'always' | 'never';
@@ -250,8 +251,7 @@ export interface Consent {
 
 /**
  * The storage of an authorization server: a plain object of functions, so that adapters can be combined with a spread. A function
- * must not use `this`. Optional functions are capabilities. An exception is answered with 503. If the driver sends a command again whose
- * answer was lost, the call must still return what that answer was.
+ * must not use `this`. Optional functions are capabilities. An exception is answered with 503.
  *
  * `ttl` is in seconds. `express-oauth-router/adapter-contract` tests an implementation.
  */
@@ -292,7 +292,10 @@ export interface Adapter {
   /** Returns all grants of a user, unspent codes included. Expired grants may be among them. */
   listGrants?(userId: string): Awaitable<readonly StoredGrant[]>;
 
-  /** Atomically returns `true` the first time within `ttl` seconds, `false` after that. */
+  /**
+   * Atomically returns `true` the first time within `ttl` seconds, `false` after that. A call whose command the driver sends again by itself
+   * gets the answer that was lost, as with `take`.
+   */
   setOnce(key: string, ttl: number): Awaitable<boolean>;
   /** Inserts or replaces a value for `ttl` seconds. */
   put(key: string, value: string, ttl: number): Awaitable<unknown>;

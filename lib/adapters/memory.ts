@@ -36,6 +36,10 @@ interface CacheOptions {
   ttlResolution: number;
 }
 
+/** With how many `setOnce` keys those that are over are removed first. */
+const FIRST_PURGE = 1000;
+/** Milliseconds. */
+const PURGE_PAUSE = 1000;
 /** How long a grant is kept after its expiry, because processes' clocks differ. Milliseconds. */
 const GRACE = 600_000;
 
@@ -61,6 +65,19 @@ export function memoryAdapter({
   const state = new LRUCache<string, string>(cacheOptions);
   const spent = new LRUCache<string, true>(cacheOptions);
   const consents = new LRUCache<string, string>(limit);
+
+  let purgedAt = -Infinity;
+  let purgeSize = FIRST_PURGE;
+  /** Removes what is over: when there is twice as much as was left, and when it is full, but not for each entry that comes then. */
+  function hasRoom(): boolean {
+    const isFull = spent.size >= maxEntries;
+    if (spent.size >= purgeSize || (isFull && Math.abs(clock() - purgedAt) >= PURGE_PAUSE)) {
+      spent.purgeStale();
+      purgedAt = clock();
+      purgeSize = Math.max(FIRST_PURGE, 2 * spent.size);
+    }
+    return spent.size < maxEntries;
+  }
 
   function write(grant: StoredGrant): void {
     const { id, userId, generation, expiresAt } = grant;
@@ -102,7 +119,7 @@ export function memoryAdapter({
     setOnce: (key: string, ttl: number) => {
       if (spent.has(key)) return false;
       // A dropped entry could be used again, so a full cache refuses new entries instead.
-      if (spent.size >= maxEntries && !spent.purgeStale()) throw new Error('the memory adapter is full');
+      if (!hasRoom()) throw new Error('the memory adapter is full');
       spent.set(key, true, { ttl: Math.max(ttl * 1000, 1) });
       return true;
     },

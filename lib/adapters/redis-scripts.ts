@@ -1,8 +1,8 @@
 /**
  * A grant is a string at one key, `generation since indexed mark record`: `since` is when the generation was stored first, in epoch
  * milliseconds of the server's clock; `indexed` is until when the user's index exists, in days; `mark` identifies the insertion until the
- * first advance; no script reads the record. A client is a string. What `put` stores is `=value`, and `mark=value` for a while after it
- * was taken. Each script runs atomically on one key.
+ * first advance; no script reads the record. A client is a string. A value that was taken is `\x01mark value` for a while. Each script runs
+ * atomically on one key.
  */
 
 /** The moment in epoch milliseconds, as a text. */
@@ -84,12 +84,16 @@ if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 `;
 
-/** ARGV: mark, time in ms for which the value is kept for a repetition of this call. Returns the value, unless another call has taken it. */
+/**
+ * ARGV: mark, time in ms for which the value is kept for a repetition of this call. Returns the value, unless another call has taken it. A
+ * server that is full may still delete.
+ */
 export const TAKE = `
 local stored = redis.call('GET', KEYS[1])
 if not stored then return false end
-local mark, value = string.match(stored, '^([^=]*)=(.*)$')
-if mark == '' then redis.call('SET', KEYS[1], ARGV[1] .. stored, 'PX', ARGV[2])
-elseif mark ~= ARGV[1] then return false end
-return value
+local mark, value = string.match(stored, '^\\1(%S+) (.*)$')
+if mark then return mark == ARGV[1] and value end
+local kept = redis.pcall('SET', KEYS[1], '\\1' .. ARGV[1] .. ' ' .. stored, 'PX', ARGV[2])
+if kept.err then redis.call('DEL', KEYS[1]) end
+return stored
 `;

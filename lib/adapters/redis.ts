@@ -53,10 +53,10 @@ export function redisAdapter(
     ...createRedisGrants(commands, prefix),
 
     setOnce: async (key, ttl) => Number(await runSetOnce(onceKey(key), callMark(), milliseconds(ttl))) === 1,
-    put: (key, value, ttl) => command('set', stateKey(key), `=${value}`, 'PX', milliseconds(ttl)),
+    put: (key, value, ttl) => command('set', stateKey(key), value, 'PX', milliseconds(ttl)),
     get: async (key) => {
       const stored = (await command('get', stateKey(key))) as string | null;
-      return stored?.startsWith('=') ? stored.slice(1) : null;
+      return stored?.startsWith(TAKEN) ? null : stored;
     },
     take: async (key) => (await runTake(stateKey(key), callMark(), RESEND_WINDOW)) as string | null,
 
@@ -72,6 +72,8 @@ export function redisAdapter(
   });
 }
 
+/** How a value begins that was taken. */
+const TAKEN = '\x01';
 /** How long a value that was taken is kept for the call that took it. Milliseconds. */
 const RESEND_WINDOW = 30_000;
 

@@ -56,7 +56,7 @@ export interface TokenVerifierOptions {
   resourceUrl?: (req: Request) => string;
   /**
    * Remembers a DPoP proof for `ttl` seconds, in all processes. Returns `true` the first time, like an adapter's `setOnce`.
-   * @defaultValue the memory of this process, which holds 100000 proofs
+   * @defaultValue the memory of this process, which holds 1000000 proofs
    */
   setOnce?: (key: string, ttl: number) => Awaitable<boolean>;
   /** Requires nonces in DPoP proofs. Secrets of at least 32 bytes, the same in all processes. @defaultValue no nonces */
@@ -126,7 +126,10 @@ function httpFault({ allowHttp, issuer, jwksUri, introspection }: TokenVerifierO
   return insecure && `must have https as "${insecure[0]}", except on loopback`;
 }
 
-/** How many proofs are remembered: more than a process can verify while they are valid, so that no client can lock out the others. */
+/**
+ * How many proofs are remembered: 7,000 a second for as long as they are valid, or 2,600 with nonces. With fewer, one client could lock out
+ * the others.
+ */
 const REMEMBERED_PROOFS = 1_000_000;
 
 /** @throws OAuthConfigurationError that lists every fault of the options */
