@@ -306,6 +306,18 @@ describe.each(VARIANTS)(
     const errorWith = (changes: object, options?: OAuthErrorOptions): OAuthError =>
       Object.assign(new OAuthError('access_denied', 'No', options), changes);
 
+    it('a message that is no string gives way to the code', async () => {
+      const host = makeHost(variant, {
+        beforeIssueToken: () => {
+          throw errorWith({ message: 1 });
+        },
+      });
+      const { status, body } = await post(host, '/token', 'machine', {
+        grant_type: 'client_credentials',
+      }).timeout(3000);
+      expect([status, body]).toEqual([400, { error: 'access_denied', error_description: 'access_denied' }]);
+    });
+
     it.each<[string, () => OAuthError]>([
       ['0', () => errorWith({ status: 0 })],
       ['99', () => errorWith({ status: 99 })],

@@ -118,7 +118,7 @@ describe('remote key sets', () => {
     expect(await statusOf(host)).toBe(200);
     await until(1);
     hanging[0]!.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     host.pass(58);
     expect(await statusOf(host)).toBe(200);
     await until(2);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 import { nextTurn } from '../next-turn';
 import {
@@ -24,6 +24,14 @@ export interface RedisCommands {
   info(): Promise<unknown>;
   /** Calls a function as soon as commands can be sent. */
   whenReady(run: () => void): void;
+}
+
+/**
+ * Identifies a call. After a broken connection, ioredis sends a command again that has run already: it must get the answer that was
+ * lost, and no other call may get it.
+ */
+export function callMark(): string {
+  return randomBytes(12).toString('base64url');
 }
 
 export function createRedisCommands(client: RedisClient): RedisCommands {

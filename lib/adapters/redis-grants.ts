@@ -1,7 +1,7 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 
 import { withAge, type Adapter, type ReadGrant, type StoredGrant } from './contract';
-import type { RedisCommands, Script } from './redis-commands';
+import { callMark, type RedisCommands, type Script } from './redis-commands';
 import { compactRecord, expandedRecord } from './redis-record';
 import { ADVANCE_GRANT, GET_GRANT, INDEX_GRANT, LIST_GRANTS, SAVE_GRANT } from './redis-scripts';
 
@@ -93,9 +93,7 @@ export function createRedisGrants({ command, script }: RedisCommands, prefix: st
   return {
     saveGrant: async (grant) => {
       const indexedUntil = grant.userId === undefined ? 0 : await index(grant.userId, grant);
-      // The driver may resend a script whose answer was lost: the mark identifies its own write.
-      const mark = randomBytes(12).toString('base64url');
-      const args = [grant.generation, compactRecord(grant), timeToLive(grant), indexedUntil, mark];
+      const args = [grant.generation, compactRecord(grant), timeToLive(grant), indexedUntil, callMark()];
       const saved = await runSaveGrant(grantKey(grant.id), ...args);
       if (Number(saved) !== 1) throw new Error('a grant with this id exists');
     },

@@ -84,6 +84,9 @@ if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 `;
 
+/** How a value begins that was taken. */
+export const TAKEN = '\x01';
+
 /**
  * ARGV: mark, time in ms for which the value is kept for a repetition of this call. Returns the value, unless another call has taken it. A
  * server that is full may still delete.

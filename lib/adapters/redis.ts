@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
-
 import { milliseconds, refuseUnknown, type Adapter, type Consent } from './contract';
 import { isIoredis, refuseOtherClients, refuseReplicas, type RedisClient } from './redis-client';
 import { createRedisClients } from './redis-clients';
-import { createRedisCommands } from './redis-commands';
+import { callMark, createRedisCommands } from './redis-commands';
 import { createRedisGrants } from './redis-grants';
-import { SET_ONCE, TAKE } from './redis-scripts';
+import { SET_ONCE, TAKE, TAKEN } from './redis-scripts';
 import { warnAboutServer } from './redis-server';
 
 /** The options of `redisAdapter`. */
@@ -72,18 +70,8 @@ export function redisAdapter(
   });
 }
 
-/** How a value begins that was taken. */
-const TAKEN = '\x01';
 /** How long a value that was taken is kept for the call that took it. Milliseconds. */
 const RESEND_WINDOW = 30_000;
-
-/**
- * Identifies a call. After a broken connection, ioredis sends a command again that has run already: it must get the answer that was
- * lost, and no other call may get it.
- */
-function callMark(): string {
-  return randomBytes(8).toString('base64url');
-}
 
 /** ioredis attaches the failed command with its arguments: they are the values that were to be stored. */
 function withoutArguments(adapter: RedisAdapter): RedisAdapter {
