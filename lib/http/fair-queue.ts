@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+
 import { LRUCache } from 'lru-cache';
 
 /** The origin of a run: what it is about, and who caused it. */
@@ -18,10 +20,13 @@ interface Waiter extends RunOrigin {
 
 /** How many subjects and sources are remembered. */
 const REMEMBERED = 1000;
+/** Among how many of the newest tasks of a source the next one is chosen. */
+const NEWEST = 4;
 
 /**
  * Creates a queue for expensive tasks that strangers cause. The next task is that of the subject, and within it of the source, that
- * has waited longest for its turn; among the tasks of one source the newest comes first. So whoever keeps many tasks waiting delays
+ * has waited longest for its turn; among the tasks of one source it is one of the newest, by lot: the very newest is often one that came
+ * back as soon as it was answered, and would always be ahead of one that comes once. So whoever keeps many tasks waiting delays
  * nobody but themselves. It cannot tell apart who comes from very many sources, or all through one proxy: that is for a rate limit. If the
  * queue is full, the busiest source loses its oldest task.
  */
@@ -49,7 +54,7 @@ export function createFairQueue(options: {
   const lastTurn = (name: string): number => turns.get(name) ?? 0;
 
   function next(): Waiter | undefined {
-    const [first] = waiting
+    const inOrder = waiting
       .map((waiter, position) => ({
         waiter,
         position,
@@ -57,7 +62,12 @@ export function createFairQueue(options: {
       }))
       .filter(({ waiter }) => mayRun(waiter))
       .sort((one, other) => compare(one.order, other.order));
-    return first && waiting.splice(first.position, 1)[0];
+    const [first] = inOrder;
+    if (!first) return undefined;
+    const name = nameOf(first.waiter);
+    const newest = inOrder.filter(({ waiter }) => nameOf(waiter) === name).slice(0, NEWEST);
+    const chosen = newest[randomInt(newest.length)] ?? first;
+    return waiting.splice(chosen.position, 1)[0];
   }
 
   function started({ subject, source }: RunOrigin): void {
