@@ -20,13 +20,11 @@ interface Waiter extends RunOrigin {
 
 /** How many subjects and sources are remembered. */
 const REMEMBERED = 1000;
-/** Among how many of the newest tasks of a source the next one is chosen. */
-const NEWEST = 4;
 
 /**
  * Creates a queue for expensive tasks that strangers cause. The next task is that of the subject, and within it of the source, that
- * has waited longest for its turn; among the tasks of one source it is one of the newest, by lot: the very newest is often one that came
- * back as soon as it was answered, and would always be ahead of one that comes once. So whoever keeps many tasks waiting delays
+ * has waited longest for its turn; among the tasks of one source it is one of the newest, by lot: the very newest are often those that
+ * come back as soon as they are answered, and would always be ahead of one that comes once. So whoever keeps many tasks waiting delays
  * nobody but themselves. It cannot tell apart who comes from very many sources, or all through one proxy: that is for a rate limit. If the
  * queue is full, the busiest source loses its oldest task.
  */
@@ -51,23 +49,24 @@ export function createFairQueue(options: {
   const mayRun = ({ subject }: RunOrigin): boolean =>
     total < concurrent && runningOf(subject) < concurrentOfSubject;
 
-  const lastTurn = (name: string): number => turns.get(name) ?? 0;
+  /** As many as run at once may be on their way back when a task comes that they must not stay ahead of. */
+  const amongNewest = 2 * concurrentOfSubject;
 
   function next(): Waiter | undefined {
-    const inOrder = waiting
-      .map((waiter, position) => ({
-        waiter,
-        position,
-        order: [lastTurn(waiter.subject), lastTurn(nameOf(waiter)), -position],
-      }))
-      .filter(({ waiter }) => mayRun(waiter))
-      .sort((one, other) => compare(one.order, other.order));
-    const [first] = inOrder;
-    if (!first) return undefined;
-    const name = nameOf(first.waiter);
-    const newest = inOrder.filter(({ waiter }) => nameOf(waiter) === name).slice(0, NEWEST);
-    const chosen = newest[randomInt(newest.length)] ?? first;
-    return waiting.splice(chosen.position, 1)[0];
+    const ofSubject = longestWithoutTurn(waiting.filter(mayRun), ({ subject }) => subject);
+    const newest = longestWithoutTurn(ofSubject, nameOf).slice(-amongNewest);
+    if (newest.length === 0) return undefined;
+    const chosen = newest[randomInt(newest.length)];
+    return chosen && waiting.splice(waiting.indexOf(chosen), 1)[0];
+  }
+
+  function longestWithoutTurn(
+    waiters: readonly Waiter[],
+    nameOfOrigin: (origin: RunOrigin) => string,
+  ): Waiter[] {
+    const lastTurns = waiters.map((waiter) => turns.get(nameOfOrigin(waiter)) ?? 0);
+    const first = Math.min(...lastTurns);
+    return waiters.filter((_, position) => lastTurns[position] === first);
   }
 
   function started({ subject, source }: RunOrigin): void {
@@ -128,9 +127,4 @@ export function createFairQueue(options: {
 
 function nameOf({ subject, source }: RunOrigin): string {
   return `${subject}\n${source}`;
-}
-
-function compare(some: readonly number[], others: readonly number[]): number {
-  const difference = some.findIndex((value, position) => value !== others[position]);
-  return (some[difference] ?? 0) - (others[difference] ?? 0);
 }
