@@ -1,31 +1,37 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { createFairQueue } from '../../lib/http/fair-queue';
+import { createFairQueue, type RunOrigin } from '../../lib/http/fair-queue';
 
 describe('the queue of tasks that strangers cause', () => {
-  it.each([1, 5])(
-    'those that come back at once do not overtake one that comes once, %d at a time',
-    async (concurrent) => {
+  let names = 0;
+  it.each([
+    { concurrent: 1, of: 'one source', source: () => 'an address' },
+    { concurrent: 5, of: 'one source', source: () => 'an address' },
+    { concurrent: 1, of: 'sources that were not seen before', source: () => `name ${names++}` },
+    { concurrent: 5, of: 'sources that were not seen before', source: () => `name ${names++}` },
+  ])(
+    'tasks that come back at once do not stay ahead of one that comes once, $concurrent at a time, of $of',
+    async ({ concurrent, source }) => {
       const queue = createFairQueue({
         concurrent,
         maximumLength: 100,
         maximumLengthOfSubject: 100,
         full: () => new Error('full'),
       });
-      const origin = { subject: 'a hash', source: 'an address' };
+      const origin = (): RunOrigin => ({ subject: 'a hash', source: source() });
       let runs = 0;
       let isOver = false;
       let once: Promise<number> | undefined;
       const comeBack = async (): Promise<void> => {
         while (!isOver) {
-          await queue(origin, async () => {
+          await queue(origin(), async () => {
             await nextTurn();
             runs++;
           });
           // After the next task began, and before this one is back: from now on there is always a newer one.
           if (runs >= 100 && once === undefined) {
             const before = runs;
-            once = queue(origin, () => Promise.resolve(runs - before)).finally(() => {
+            once = queue(origin(), () => Promise.resolve(runs - before)).finally(() => {
               isOver = true;
             });
           }

@@ -23,8 +23,8 @@ const REMEMBERED = 1000;
 
 /**
  * Creates a queue for expensive tasks that strangers cause. The next task is that of the subject, and within it of the source, that
- * has waited longest for its turn; among the tasks of one source it is one of the newest, by lot: the very newest are often those that
- * come back as soon as they are answered, and would always be ahead of one that comes once. So whoever keeps many tasks waiting delays
+ * has waited longest for its turn; where these are equal it is one of the newest, by lot: the very newest are often those that come
+ * back as soon as they are answered, and would always be ahead of one that comes once. So whoever keeps many tasks waiting delays
  * nobody but themselves. It cannot tell apart who comes from very many sources, or all through one proxy: that is for a rate limit. If the
  * queue is full, the busiest source loses its oldest task.
  */
@@ -49,7 +49,7 @@ export function createFairQueue(options: {
   const mayRun = ({ subject }: RunOrigin): boolean =>
     total < concurrent && runningOf(subject) < concurrentOfSubject;
 
-  /** As many as run at once may be on their way back when a task comes that they must not stay ahead of. */
+  /** Twice as many as may be on their way back when another task comes: once they are back, it still takes part in the lot. */
   const amongNewest = 2 * concurrentOfSubject;
 
   function next(): Waiter | undefined {
