@@ -183,6 +183,36 @@ describe('work that strangers cause is bounded', () => {
     await close();
   }, 180_000);
 
+  it('an import of many secrets does not hold up a client that has authenticated before', async () => {
+    const host = makeHost(MEMORY);
+    const clientSecretHash = await Promise.all([hashClientSecret('old'), hashClientSecret('new')]);
+    const grantTypes = ['client_credentials'];
+    await host.adapter.saveClient!({ clientId: 'busy', clientSecretHash, grantTypes });
+    const { origin, close } = await listen(host.app);
+    const send = async (clientSecret: string): Promise<number> => {
+      const form = { grant_type: 'client_credentials', client_id: 'busy', client_secret: clientSecret };
+      const { status } = await fetch(`${origin}/token`, {
+        method: 'POST',
+        body: new URLSearchParams(form),
+      });
+      return status;
+    };
+    expect(await send('old')).toBe(200);
+
+    let hashed = 0;
+    const secrets = Array.from({ length: 30 }, (_, number) => `the secret of client ${number}`);
+    const hashes = secrets.map(async (secret) => {
+      const hash = await hashClientSecret(secret);
+      hashed++;
+      return hash;
+    });
+    // It is compared with both hashes.
+    expect(await send('new')).toBe(200);
+    expect(hashed).toBeLessThan(10);
+    expect(new Set(await Promise.all(hashes)).size).toBe(30);
+    await close();
+  }, 60_000);
+
   describe('keys of a client', () => {
     const stored = {
       clientId: 'keyed',

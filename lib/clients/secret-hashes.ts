@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 
 import { hasSha256, sha256 } from '../digest';
 import { temporarilyUnavailable } from '../errors';
-import { createFairQueue } from '../http/fair-queue';
+import { createFairQueue, type RunOrigin } from '../http/fair-queue';
 import type { NetworkOfSender } from '../http/network';
 
 /** OWASP's parameters for scrypt with 32 MiB. A hash contains its own parameters, so these can be raised. */
@@ -42,11 +42,27 @@ export function hashGeneratedSecret(clientSecret: string): string {
   return `sha256:${sha256(clientSecret)}`;
 }
 
-/** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. */
-export async function hashClientSecret(clientSecret: string): Promise<string> {
+/** The last of the host's secrets: an import may have thousands, which would fill the queue of the clients that authenticate. */
+let lastOfHost: Promise<unknown> = Promise.resolve();
+
+/** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. Several are hashed one after the other. */
+export function hashClientSecret(clientSecret: string): Promise<string> {
+  const hash = lastOfHost.then(() => hashInTurn(clientSecret, { subject: 'host', source: 'host' }));
+  lastOfHost = hash.catch(() => undefined);
+  return hash;
+}
+
+/** Replaces a hash that `hashClientSecret()` has not made, once a client has authenticated with it. */
+export function rehashClientSecret(
+  clientSecret: string,
+  foreign: string,
+  source: NetworkOfSender,
+): Promise<string> {
+  return hashInTurn(clientSecret, { subject: foreign, source: source() });
+}
+
+async function hashInTurn(clientSecret: string, origin: RunOrigin): Promise<string> {
   const salt = randomBytes(16);
-  // Each is a subject of its own: an import may have thousands, and nobody else waits for them.
-  const origin = { subject: salt.toString('base64url'), source: 'host' };
   const hash = await scryptQueue(origin, () => runScrypt(clientSecret, salt, { ...SCRYPT, length: 32 }));
   return [
     'scrypt',

@@ -6,7 +6,7 @@ import type { NetworkOfSender } from '../http/network';
 import { withoutNulls } from '../json';
 import { asList, type ClientRecord } from './client';
 import { createReplaceClient } from './replace-client';
-import { hashClientSecret, isSecretHash, verifyClientSecret, verifyInTurn } from './secret-hashes';
+import { isSecretHash, rehashClientSecret, verifyClientSecret, verifyInTurn } from './secret-hashes';
 
 /**
  * Compares a client's secret with a hash of another kind, such as bcrypt, argon2 or PBKDF2. It is asked about each `clientSecretHash` that
@@ -35,7 +35,7 @@ export function createVerifySecret({
         if (await verifyClientSecret(clientSecret, hash, source)) return true;
       } else if (verifyForeign && (await matches(verifyForeign, clientSecret, hash, source))) {
         // Whatever happens, the client has authenticated.
-        await rehash(client.clientId, hash, clientSecret).catch(() => undefined);
+        await rehash(client.clientId, hash, clientSecret, source).catch(() => undefined);
         return true;
       }
     }
@@ -43,11 +43,16 @@ export function createVerifySecret({
   };
 
   /** Replaces a hash of a stored client. */
-  async function rehash(clientId: string, foreign: string, clientSecret: string): Promise<void> {
+  async function rehash(
+    clientId: string,
+    foreign: string,
+    clientSecret: string,
+    source: NetworkOfSender,
+  ): Promise<void> {
     const { replaceClient, saveClient } = store;
     const save = replaceClient ?? (saveClient && ((client) => saveClient(client).then(() => true)));
     if (!save || !(await hasHash(clientId, foreign))) return;
-    const own = await hashClientSecret(clientSecret);
+    const own = await rehashClientSecret(clientSecret, foreign, source);
     // Hashing takes a while: the client may have got another secret meanwhile.
     const stored = await hasHash(clientId, foreign);
     if (!stored) return;
