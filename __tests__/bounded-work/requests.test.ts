@@ -2,6 +2,7 @@ import crypto, { randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 
@@ -84,7 +85,7 @@ describe('work that strangers cause is bounded', () => {
           `Content-Type: application/x-www-form-urlencoded\r\n\r\n${chunks}`,
       );
     }
-    while (received < 10 * chunks.length) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (received < 10 * chunks.length) await sleep(20);
     // 64 KiB each, twice while a buffer grows. A buffer for each chunk took 12 MiB for each connection.
     expect((heap() - before) / sockets.length / 2 ** 20).toBeLessThan(1.5);
     sockets.forEach((socket) => socket.destroy());
@@ -168,7 +169,7 @@ describe('work that strangers cause is bounded', () => {
         if (status === 401) compared++;
       }
     });
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
     const before = compared;
     expect(await send('correct horse')).toBe(200);
     // The owner did not wait for all the others: in the order of their arrival it would be nearly sixty.
@@ -183,7 +184,7 @@ describe('work that strangers cause is bounded', () => {
     await close();
   }, 180_000);
 
-  it('an import of many secrets does not hold up a client that has authenticated before', async () => {
+  it('an import of many secrets holds up neither a client that has authenticated before nor one that is created', async () => {
     const host = makeHost(MEMORY);
     const clientSecretHash = await Promise.all([hashClientSecret('old'), hashClientSecret('new')]);
     const grantTypes = ['client_credentials'];
@@ -209,7 +210,59 @@ describe('work that strangers cause is bounded', () => {
     // It is compared with both hashes.
     expect(await send('new')).toBe(200);
     expect(hashed).toBeLessThan(10);
+    await hashClientSecret('of one that is created meanwhile');
+    expect(hashed).toBeLessThan(25);
     expect(new Set(await Promise.all(hashes)).size).toBe(30);
+    await close();
+  }, 180_000);
+
+  it('an import may be larger than what may wait of clients', async () => {
+    const { scrypt } = crypto;
+    // The same function with a low cost: only the number counts here.
+    const cheap = jest.spyOn(crypto, 'scrypt').mockImplementation((secret, salt, length, _options, done) => {
+      scrypt(secret, salt, length, { N: 2, r: 1, p: 1 }, done);
+    });
+    const secrets = Array.from({ length: 1500 }, (_, number) => `the secret of client ${number}`);
+    const hashes = await Promise.allSettled([undefined as never, ...secrets].map(hashClientSecret));
+    cheap.mockRestore();
+    expect(hashes.filter(({ status }) => status === 'rejected')).toHaveLength(1);
+  });
+
+  it('guesses at a foreign hash, each from another network, do not hold up the new hash of its owner', async () => {
+    let [compared, isOver] = [0, false];
+    const host = makeHost(MEMORY, {
+      verifyClientSecret: async (clientSecret) => {
+        await sleep(5);
+        compared++;
+        return clientSecret === 'correct horse';
+      },
+    });
+    host.app.set('trust proxy', true);
+    const grantTypes = ['client_credentials'];
+    await host.adapter.saveClient!({ clientId: 'imported', clientSecretHash: 'foreign', grantTypes });
+    const { origin, close } = await listen(host.app);
+    let networks = 0;
+    const send = async (clientSecret: string): Promise<number> => {
+      networks++;
+      const form = { grant_type: 'client_credentials', client_id: 'imported', client_secret: clientSecret };
+      const { status } = await fetch(`${origin}/token`, {
+        method: 'POST',
+        headers: { 'X-Forwarded-For': `10.${networks >> 8}.${networks % 256}.1` },
+        body: new URLSearchParams(form),
+      });
+      return status;
+    };
+    const guesses = Array.from({ length: 30 }, async () => {
+      while (!isOver && compared < 5000) await send(randomUUID());
+    });
+    await sleep(300);
+    const before = compared;
+    expect(await send('correct horse')).toBe(200);
+    isOver = true;
+    expect(compared - before).toBeLessThan(1000);
+    await Promise.all(guesses);
+    const stored = await host.adapter.getClient('imported');
+    expect(stored?.clientSecretHash).toEqual([expect.stringMatching(/^scrypt:/)]);
     await close();
   }, 60_000);
 
@@ -320,8 +373,7 @@ describe('work that strangers cause is bounded', () => {
     // The server is asked about 50 at once. Those that do not fit into the short queue are told so, which is when it is full.
     expect(await Promise.race(guesses)).toBe(503);
     const own = call(token);
-    for (let tries = 0; asked < 51 && tries < 200; tries++)
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let tries = 0; asked < 51 && tries < 200; tries++) await sleep(10);
     release();
     expect([asked, await own]).toEqual([51, 200]);
     expect(new Set(await Promise.all(guesses))).toEqual(new Set([401, 503]));

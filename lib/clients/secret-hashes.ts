@@ -19,9 +19,23 @@ const scryptQueue = createFairQueue({
   concurrent: 2,
   maximumLength: 1000,
   maximumLengthOfSubject: 200,
-  full: () =>
-    temporarilyUnavailable('Too many clients authenticate at once', { reason: 'scrypt queue full' }),
+  full: tooMany,
 });
+
+/**
+ * The host's own secrets, before they take their turn: an import may have thousands, and takes one place among the clients that
+ * authenticate.
+ */
+const hostQueue = createFairQueue({
+  concurrent: 1,
+  maximumLength: Infinity,
+  maximumLengthOfSubject: Infinity,
+  full: tooMany,
+});
+
+function tooMany(): Error {
+  return temporarilyUnavailable('Too many clients authenticate at once', { reason: 'scrypt queue full' });
+}
 
 /** A generated client secret. */
 export interface GeneratedClientSecret {
@@ -42,23 +56,29 @@ export function hashGeneratedSecret(clientSecret: string): string {
   return `sha256:${sha256(clientSecret)}`;
 }
 
-/** The last of the host's secrets: an import may have thousands, which would fill the queue of the clients that authenticate. */
-let lastOfHost: Promise<unknown> = Promise.resolve();
-
-/** Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. Several are hashed one after the other. */
+/**
+ * Hashes a secret that a person chose, with scrypt, to store as `clientSecretHash`. Of several, one is hashed at a time, the newest
+ * first.
+ *
+ * @throws OAuthError `temporarily_unavailable` if too many clients authenticate at once
+ */
 export function hashClientSecret(clientSecret: string): Promise<string> {
-  const hash = lastOfHost.then(() => hashInTurn(clientSecret, { subject: 'host', source: 'host' }));
-  lastOfHost = hash.catch(() => undefined);
-  return hash;
+  const host = { subject: 'host', source: 'host' };
+  return hostQueue(host, () => hashInTurn(clientSecret, host));
 }
 
-/** Replaces a hash that `hashClientSecret()` has not made, once a client has authenticated with it. */
+/**
+ * Hashes the secret of a client that has authenticated with a foreign hash. It is a subject of its own: the client waits for it, and has
+ * waited already among those that guess at the foreign hash.
+ *
+ * @throws OAuthError `temporarily_unavailable` if the queue is full
+ */
 export function rehashClientSecret(
   clientSecret: string,
   foreign: string,
   source: NetworkOfSender,
 ): Promise<string> {
-  return hashInTurn(clientSecret, { subject: foreign, source: source() });
+  return hashInTurn(clientSecret, { subject: `instead of ${foreign}`, source: source() });
 }
 
 async function hashInTurn(clientSecret: string, origin: RunOrigin): Promise<string> {
