@@ -4,7 +4,7 @@ const [express5] = require('./jest.config.js').projects;
 
 /**
  * Stores that fail while clients are at work: `npm run test:faults`. One test runs at a time, and each takes seconds; `FAULT_ROUNDS` is how
- * often each fault happens. It needs PostgreSQL on the path, as `npm run test:all` does.
+ * often each fault happens. It needs PostgreSQL on the path, as `npm run test:more` does.
  */
 module.exports = {
   ...express5,

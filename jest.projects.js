@@ -1,5 +1,8 @@
 'use strict';
 
+const { readdirSync, readFileSync } = require('node:fs');
+const path = require('node:path');
+
 /** Packages that are ES modules only, or import one: jest loads CommonJS. */
 const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva', '@modelcontextprotocol/client'];
 
@@ -30,42 +33,26 @@ const project = (
   testPathIgnorePatterns: ['/node_modules/', ...ignored],
 });
 
-/** Long tests that have no variants: the run of every variant leaves them out. */
-exports.WITHOUT_VARIANTS = [
-  'adapters/contract',
-  'adapters/contract-mistakes',
-  'adapters/double-spending',
-  'adapters/sqlite',
-  'at-rest',
-  'cli',
-  'docs/snippets',
-  'grants/redemption-model',
-  'grants/refresh-model',
-  'http/generated-documents',
-  'http/generated-requests',
-  'resource/token-verifier',
-].map((name) => `/__tests__/${name}\\.test\\.ts$`);
+/** The tests in folders that differ from variant to variant: they name the variants of the run, see `__tests__/support/host.ts`. */
+exports.testsWithVariants = (folders = ['']) =>
+  readdirSync(path.join(__dirname, '__tests__'), { recursive: true })
+    .filter((file) => file.endsWith('.test.ts') && folders.some((folder) => file.startsWith(folder)))
+    .filter((file) => {
+      const text = readFileSync(path.join(__dirname, '__tests__', file), 'utf8');
+      return /\b(VARIANTS|STORES|MOUNTS)\b/.test(text);
+    })
+    .map((file) => `<rootDir>/__tests__/${file}`);
 
 /**
- * The projects of a run. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
- * depend on them run once for each variant. `kinds` are the endings of the tests' names, `ignored`
- * the files that do not run.
+ * A project on Express 5. A variant is a store (`memory`, `redis`, `postgres`, `sqlite`) and a mount (`root`, `prefix`): tests that
+ * depend on them run once for each variant.
  */
-exports.projects = ({ express5, express4, kinds = 'test', ignored, postgres = false }) => [
-  project('express-5', {
-    postgres,
-    ignored,
-    variants: express5,
-    testMatch: [`<rootDir>/__tests__/**/*.${kinds}.ts`],
-  }),
-  project('express-4', {
-    postgres,
-    ignored,
-    variants: express4.variants,
-    moduleNameMapper: { '^express$': 'express4' },
-    testMatch: [`<rootDir>/__tests__/{${express4.folders.join(',')}}/**/*.test.ts`],
-  }),
-];
+exports.express5 = (options) =>
+  project('express-5', { testMatch: ['<rootDir>/__tests__/**/*.test.ts'], ...options });
+
+/** A project on Express 4. */
+exports.express4 = (options) =>
+  project('express-4', { moduleNameMapper: { '^express$': 'express4' }, ...options });
 
 /** The tests of the PostgreSQL adapter alone. */
 exports.postgres = project('postgres', {

@@ -4,14 +4,14 @@ const Sequencer = require('@jest/test-sequencer').default;
 
 /** The longest test files: a long one that begins last leaves the other workers with nothing to do. */
 const LONG = [
-  'adapters/contract-clients.all.ts',
+  'adapters/contract-clients.more.ts',
   'clients/metadata-documents.test.ts',
   'grants/redemption-model.test.ts',
   'grants/refresh-model.test.ts',
   'adapters/contract.postgres.ts',
   'token/endpoint.test.ts',
   'adapters/contract.test.ts',
-  'adapters/cluster.all.ts',
+  'adapters/cluster.more.ts',
   'cli.test.ts',
   'adapters/contract-mistakes.test.ts',
   'authorization/endpoint.test.ts',
