@@ -12,8 +12,6 @@ module.exports = {
     express4({
       variants: ['redis prefix'],
       testMatch: ['<rootDir>/__tests__/{http,resource,token}/**/*.test.ts'],
-      // The documents of others are fetched and read without Express.
-      ignored: ['/http/generated-documents'],
     }),
   ],
   testTimeout: 30_000,

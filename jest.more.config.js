@@ -2,6 +2,9 @@
 
 const { express4, express5, postgres, testsWithVariants } = require('./jest.projects.js');
 
+/** `npm test` runs it on memory and on Redis. */
+const LONG = ['/http/generated-documents'];
+
 /**
  * What `npm test` leaves out: PostgreSQL and SQLite, a Redis Cluster, the other Redis clients, and more of Express 4, at the root:
  * `npm run test:more`. It needs PostgreSQL: that of `POSTGRES_URL`, or a private server.
@@ -13,6 +16,7 @@ module.exports = {
       postgres: true,
       variants: ['postgres root', 'sqlite prefix'],
       testMatch: [...testsWithVariants(), '<rootDir>/__tests__/**/*.more.ts'],
+      ignored: LONG,
     }),
     express4({
       // The store does not matter to Express.
@@ -29,7 +33,7 @@ module.exports = {
         'token/',
         'tokens/',
       ]),
-      ignored: ['/http/generated-documents'],
+      ignored: LONG,
     }),
     postgres,
   ],

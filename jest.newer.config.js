@@ -10,7 +10,7 @@ module.exports = {
   ...require('./jest.config.js'),
   projects: [
     express5({
-      variants: ['redis prefix'],
+      variants: ['redis root'],
       ignored: ['/grants/.*-model', 'contract-mistakes', 'generated-documents', '/cli\\.test'],
     }),
   ],

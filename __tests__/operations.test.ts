@@ -15,12 +15,12 @@ import {
   pkce,
   redeem,
   refresh,
-  VARIANTS,
+  STORES,
   type Host,
 } from './support/host';
 import { startRedis } from './support/redis-server';
 
-describe.each(VARIANTS.filter(({ mount }) => mount === 'root'))(
+describe.each(STORES.map(({ store }) => ({ store, mount: 'root' as const })))(
   'operations of the host on $store',
   (variant) => {
     let host: Host;
