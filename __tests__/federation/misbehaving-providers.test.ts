@@ -263,9 +263,11 @@ describe('providers that misbehave', () => {
     host = plain({ issuer: 'https://named.example' });
     expect(await at()).toMatchObject({ error: 'server_error' });
 
-    host = plain({ userinfo: async (token: string) => Promise.resolve({ sub: `of ${token}` }) });
+    const userinfo = jest.fn(async () => Promise.resolve({ sub: 'of the token' }));
+    host = plain({ userinfo });
     expect(await at()).toHaveProperty('code');
-    expect(host.resolved[0]!.identity.subject).toBe('of upstream-access-token');
+    expect(userinfo).toHaveBeenCalledWith('upstream-access-token');
+    expect(host.resolved[0]!.identity.subject).toBe('of the token');
 
     const emails = `${provider.issuer}/jwks`;
     provider.instead = {
