@@ -6,7 +6,10 @@ const path = require('node:path');
 /** Packages that are ES modules only, or import one: jest loads CommonJS. */
 const ESM_ONLY = ['openid-client', 'oauth4webapi', 'jose', '@auth', '@panva', '@modelcontextprotocol/client'];
 
-/** `postgres` is whether any project of the run needs PostgreSQL: the setup runs once, for whichever project comes first. */
+/**
+ * `postgres` is whether any project of the run needs PostgreSQL: the setup runs once, for whichever project comes first, so all of
+ * them say the same.
+ */
 const project = (
   displayName,
   { variants, moduleNameMapper = {}, testMatch, ignored = [], postgres = false },
@@ -33,10 +36,10 @@ const project = (
   testPathIgnorePatterns: ['/node_modules/', ...ignored],
 });
 
-/** The tests in folders that differ from variant to variant: they name the variants of the run, see `__tests__/support/host.ts`. */
-exports.testsWithVariants = (folders = ['']) =>
+/** The tests that differ from variant to variant: they name the variants of the run, see `__tests__/support/host.ts`. */
+exports.testsWithVariants = () =>
   readdirSync(path.join(__dirname, '__tests__'), { recursive: true })
-    .filter((file) => file.endsWith('.test.ts') && folders.some((folder) => file.startsWith(folder)))
+    .filter((file) => file.endsWith('.test.ts'))
     .filter((file) => {
       const text = readFileSync(path.join(__dirname, '__tests__', file), 'utf8');
       return /\b(VARIANTS|STORES|MOUNTS)\b/.test(text);
